@@ -1,0 +1,74 @@
+const pure = '^pkg/(problem|policy|smi|catalog|envoy-config)/';
+const test = '\\.test\\.ts$';
+
+/** A folder that may import only itself and the folders listed. */
+const knowsOnly = (name, from, allowed) => ({
+  name,
+  severity: 'error',
+  from: { path: from, pathNot: test },
+  to: { path: '^(pkg|cmd|test|demo)/', pathNot: [from, ...allowed] },
+});
+
+/** An npm package that only some folders may import. */
+const onlyImportedBy = (name, packages, from) => ({
+  name,
+  severity: 'error',
+  from: { pathNot: [from, test, '^test/', '^scripts/'] },
+  to: { path: `node_modules/(${packages})/` },
+});
+
+module.exports = {
+  forbidden: [
+    {
+      name: 'no-cycles',
+      severity: 'error',
+      from: {},
+      to: { circular: true, viaOnly: { dependencyTypesNot: ['type-only'] } },
+    },
+    {
+      name: 'nobody-imports-cmd-or-test',
+      severity: 'error',
+      from: { path: '^pkg/', pathNot: test },
+      to: { path: '^(cmd|test|demo)/' },
+    },
+    {
+      name: 'demo-apps-know-nothing-of-the-mesh',
+      severity: 'error',
+      from: { path: '^demo/' },
+      to: { path: '^(pkg|cmd)/' },
+    },
+    {
+      name: 'pure-code-does-no-io',
+      severity: 'error',
+      from: { path: pure, pathNot: test },
+      to: { dependencyTypes: ['core'] },
+    },
+    knowsOnly('problem-imports-nothing', '^pkg/problem/', []),
+    knowsOnly('policy-imports-nothing', '^pkg/policy/', []),
+    knowsOnly('smi-knows-problem-only', '^pkg/smi/', ['^pkg/problem/']),
+    knowsOnly('catalog-knows-smi-and-policy', '^pkg/catalog/', ['^pkg/(problem|policy|smi)/']),
+    knowsOnly('envoy-config-knows-policy-only', '^pkg/envoy-config/', ['^pkg/(problem|policy)/']),
+    knowsOnly('sidecar-knows-no-control-plane', '^pkg/sidecar/', ['^pkg/(problem|policy|certs|observability|xds)/']),
+    onlyImportedBy(
+      'only-the-kubernetes-provider-talks-to-kubernetes',
+      '@kubernetes/client-node',
+      '^pkg/provider/kubernetes/',
+    ),
+    onlyImportedBy(
+      'only-xds-and-the-otlp-receiver-know-protobuf',
+      '@grpc/proto-loader|protobufjs',
+      '^pkg/(xds|observability)/',
+    ),
+    onlyImportedBy(
+      'express-serves-pages-not-the-data-path',
+      'express',
+      '^(pkg/(dashboard|observability|injector)|demo)/',
+    ),
+  ],
+  options: {
+    tsPreCompilationDeps: true,
+    tsConfig: { fileName: 'tsconfig.json' },
+    doNotFollow: { path: 'node_modules' },
+    exclude: { path: '^(dist|build)/' },
+  },
+};

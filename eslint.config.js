@@ -1,0 +1,56 @@
+import tseslint from 'typescript-eslint';
+
+const pure = ['pkg/problem/**', 'pkg/policy/**', 'pkg/smi/**', 'pkg/catalog/**', 'pkg/envoy-config/**'];
+const impure = 'Pure code has no I/O, clock, chance or log: take it as an argument.';
+
+export default tseslint.config(
+  { ignores: ['node_modules/**', 'dist/**', 'build/**', '**/*.cjs', '**/*.js', '**/*.mjs'] },
+  {
+    files: ['**/*.ts', '**/*.tsx'],
+    extends: [tseslint.configs.recommendedTypeChecked],
+    languageOptions: {
+      parserOptions: { projectService: { allowDefaultProject: [] }, tsconfigRootDir: import.meta.dirname },
+    },
+    rules: {
+      'no-console': 'error',
+      'no-restricted-syntax': [
+        'error',
+        { selector: 'ExportAllDeclaration', message: 'Import from the file that defines it: no barrels.' },
+        { selector: 'ExportDefaultDeclaration', message: 'Named exports only.' },
+      ],
+      '@typescript-eslint/switch-exhaustiveness-check': ['error', { considerDefaultExhaustiveForUnions: true }],
+      '@typescript-eslint/no-floating-promises': 'error',
+      '@typescript-eslint/consistent-type-imports': 'error',
+      '@typescript-eslint/no-unused-vars': ['error', { argsIgnorePattern: '^_' }],
+      eqeqeq: 'error',
+    },
+  },
+  {
+    files: ['pkg/**'],
+    ignores: ['**/*.test.ts'],
+    rules: {
+      'no-restricted-globals': [
+        'error',
+        { name: 'process', message: 'Only cmd knows the process: take what you need as an argument.' },
+      ],
+    },
+  },
+  {
+    files: pure,
+    ignores: ['**/*.test.ts'],
+    rules: {
+      'no-restricted-globals': [
+        'error',
+        ...['process', 'fetch', 'setTimeout', 'setInterval', 'setImmediate', 'performance', 'crypto', 'Buffer'].map(
+          (name) => ({ name, message: impure }),
+        ),
+      ],
+      'no-restricted-properties': [
+        'error',
+        { object: 'Date', property: 'now', message: impure },
+        { object: 'Math', property: 'random', message: impure },
+      ],
+    },
+  },
+  { files: ['**/*.test.ts', 'test/**'], rules: { '@typescript-eslint/no-floating-promises': 'off' } },
+);
