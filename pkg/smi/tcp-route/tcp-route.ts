@@ -1,0 +1,8 @@
+import type { HubObject } from '../hub.ts';
+
+/** TCPRoute in its hub form: specs v1alpha4. */
+export interface TCPRoute extends HubObject {
+  readonly kind: 'TCPRoute';
+  /** Ports of the workload; absent: all (empty or absent in the object, and every version before v1alpha4). */
+  readonly ports?: readonly number[];
+}
