@@ -1,0 +1,114 @@
+import { spawnSync } from 'node:child_process';
+
+/** Where the programs of an isolated pod live (DECISIONS L2). */
+export interface Isolation {
+  readonly kind: 'isolated' | 'proxy';
+  /** For people: why it is this one. */
+  readonly why: string;
+}
+
+export type IsolationWish = 'auto' | 'isolated' | 'proxy';
+
+export interface IsolationHost {
+  readonly platform: string;
+  readonly path: string;
+  readonly uid: number;
+}
+
+const tools = ['unshare', 'ip', 'mount', 'setpriv', 'sh'] as const;
+
+/** Finds out by doing whether pods can be isolated here; never throws. */
+export function probeIsolation(wish: IsolationWish, host: IsolationHost): Isolation {
+  if (wish === 'proxy') return { kind: 'proxy', why: 'asked for with --isolation proxy' };
+  if (host.platform !== 'linux') return { kind: 'proxy', why: `isolation needs Linux, this is ${host.platform}` };
+  const obstacle = findObstacle(host);
+  if (obstacle === undefined) return { kind: 'isolated', why: 'the kernel allows it' };
+  return { kind: 'proxy', why: obstacle };
+}
+
+/** The obstacle to isolation, as one clause, or undefined. */
+function findObstacle({ path, uid }: IsolationHost): string | undefined {
+  const run = (command: readonly string[]): string | undefined => {
+    const [program = '', ...args] = command;
+    const { error, status, stderr } = spawnSync(program, args, {
+      env: { PATH: path },
+      encoding: 'utf8',
+      timeout: 10_000,
+      stdio: ['ignore', 'ignore', 'pipe'],
+    });
+    if (error) return error.message;
+    return status === 0 ? undefined : stderr.trim().split('\n').at(-1) || `status ${status}`;
+  };
+  for (const tool of tools) {
+    if (run(['sh', '-c', 'command -v "$1"', 'sh', tool]) !== undefined) return `the command "${tool}" is missing`;
+  }
+  const redirect =
+    'nft add table ip tulle-probe || iptables -t nat -A OUTPUT -p tcp -d 192.0.2.1 -j REDIRECT --to-ports 1';
+  const steps = `mount -n --make-rprivate / && mount -n -t tmpfs tmpfs /run && ip link set lo up && ip addr add 192.0.2.2/32 dev lo && { ${redirect}; }`;
+  const app = `unshare --user --map-user=${uid} --map-group=${uid} --mount --pid --fork --kill-child --mount-proc -- true`;
+  const failure = run([...podNamespaces, 'sh', '-c', `${steps} && ${app}`]);
+  return failure === undefined ? undefined : `namespaces are not allowed here (${failure})`;
+}
+
+/** A user who is root only in here, and a network, mounts, processes and a host name of the pod's own. */
+const podNamespaces = [
+  'unshare',
+  '--user',
+  '--map-root-user',
+  '--net',
+  '--mount',
+  '--uts',
+  '--ipc',
+  '--pid',
+  '--fork',
+  '--kill-child',
+  '--mount-proc',
+  '--',
+] as const;
+
+export interface PodSpace {
+  /** Stays visible, while the rest of /run is hidden: the run directories. */
+  readonly runBase: string;
+  /** The pod's own directory; holds `hosts` and `resolv.conf`, which lie over those in /etc, and an empty directory `mnt`. */
+  readonly podDir: string;
+  readonly ip: string;
+  readonly hostname: string;
+}
+
+/**
+ * The command that runs `command` as the first process of an isolated pod. Other sockets in /run (docker, D-Bus, the lock of
+ * iptables, which only root could take) are hidden; a route over the loopback lets connections to addresses of the mesh
+ * get as far as the redirection to the sidecar.
+ */
+export function podCommand({ runBase, podDir, ip, hostname }: PodSpace, command: readonly string[]): readonly string[] {
+  return [...podNamespaces, 'sh', '-eu', '-c', setUpScript, 'tulle-pod', runBase, podDir, ip, hostname, ...command];
+}
+
+const setUpScript = `
+base=$1 pod=$2 ip=$3 name=$4
+shift 4
+mount -n --make-rprivate /
+resolv=$(readlink -f /etc/resolv.conf || true)
+mount -n -t tmpfs -o mode=755 tmpfs "$pod/mnt"
+case $base in
+  /run/*)
+    mkdir -p "$pod/mnt/\${base#/run/}"
+    mount -n --rbind "$base" "$pod/mnt/\${base#/run/}" ;;
+esac
+case $resolv in
+  /run/*)
+    mkdir -p "$pod/mnt/$(dirname "\${resolv#/run/}")"
+    cp "$pod/resolv.conf" "$pod/mnt/\${resolv#/run/}" ;;
+  /*)
+    [ ! -e "$resolv" ] || mount -n --bind "$pod/resolv.conf" "$resolv" ;;
+esac
+mount -n --move "$pod/mnt" /run
+mount -n --bind "$pod/hosts" /etc/hosts
+ip link set lo up
+ip addr add "$ip/32" dev lo
+ip route add default dev lo src "$ip"
+echo 0 > /proc/sys/net/ipv4/ip_unprivileged_port_start || true
+hostname "$name" 2> /dev/null || true
+"$@"
+exit $?
+`;

@@ -1,0 +1,149 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import { kill } from 'node:process';
+import type { Duplex, Readable } from 'node:stream';
+import { readJsonLines, writeJsonLine } from '../json-lines.ts';
+import type { LauncherCommand, LauncherEvent, LauncherOptions, ProcessSpec } from '../launcher-protocol.ts';
+import { confinedCommand, confinedProgram } from './confine.ts';
+import { openLogFile } from './log-file.ts';
+import { runProbe } from './probe.ts';
+import { runRelay } from './relay.ts';
+
+const longestLogLine = 16 * 1024;
+
+/** Does what the supervisor says over `control`; returns when it is closed, with everything that was started killed. */
+export function runLauncher(control: Duplex, options: LauncherOptions): Promise<void> {
+  const running = new Map<string, ChildProcess>();
+  const probes = new Map<string, AbortController>();
+  const tell = (event: LauncherEvent): boolean => writeJsonLine(control, event);
+  const { confine, hosts } = options;
+  const isConfined = (spec: ProcessSpec): boolean => spec.confined && confine !== undefined;
+  const commandOf = (spec: ProcessSpec): readonly string[] =>
+    confine !== undefined && spec.confined ? confinedCommand(spec, confine) : [spec.program, ...spec.args];
+
+  function start(name: string, spec: ProcessSpec): void {
+    const [program = '', ...args] = commandOf(spec);
+    const inherits = spec.log === undefined;
+    const child = spawn(program, args, {
+      cwd: spec.cwd,
+      env: { ...spec.env },
+      stdio: inherits ? 'inherit' : ['ignore', 'pipe', 'pipe'],
+      // A group of its own: what the app starts ends with it. One with our terminal stays in the foreground.
+      detached: !inherits,
+    });
+    running.set(name, child);
+    child.once('spawn', () => tell({ type: 'started', name, pid: child.pid ?? 0 }));
+    child.once('error', (error) => {
+      if (running.get(name) !== child || child.pid !== undefined) return;
+      running.delete(name);
+      tell({ type: 'failed', name, message: error.message });
+    });
+    child.once('exit', (code, signal) => {
+      if (running.get(name) === child) running.delete(name);
+      if (!isConfined(spec) && !inherits) signalGroup(child, 'SIGKILL');
+      tell({ type: 'exited', name, code, signal });
+    });
+    if (spec.log !== undefined) keepOutput(name, child, spec.log);
+  }
+
+  function keepOutput(name: string, child: ChildProcess, file: string): void {
+    const log = openLogFile(file);
+    const outputs = [
+      { stream: 'out', readable: child.stdout },
+      { stream: 'err', readable: child.stderr },
+    ] as const;
+    for (const { stream, readable } of outputs) {
+      if (!readable) continue;
+      readLines(readable, (line) => {
+        log.write(line);
+        if (options.forwardLogs && !tell({ type: 'log', name, stream, line })) {
+          readable.pause();
+          control.once('drain', () => readable.resume());
+        }
+      });
+    }
+    child.once('close', () => log.close());
+  }
+
+  function signalProcess(name: string, child: ChildProcess, signal: NodeJS.Signals, confined: boolean): void {
+    if (child.pid === undefined) return;
+    // Killing `unshare` kills the first process of the namespace, and with it all others.
+    const program = confined && signal !== 'SIGKILL' ? confinedProgram(child.pid) : undefined;
+    if (program !== undefined) safeKill(program, signal);
+    else if (confined) child.kill('SIGKILL');
+    else signalGroup(child, signal);
+  }
+
+  const confinedNames = new Set<string>();
+  function obey(command: LauncherCommand): void {
+    switch (command.type) {
+      case 'start':
+        if (isConfined(command.spec)) confinedNames.add(command.name);
+        else confinedNames.delete(command.name);
+        return start(command.name, command.spec);
+      case 'signal': {
+        const child = running.get(command.name);
+        if (child) signalProcess(command.name, child, command.signal, confinedNames.has(command.name));
+        return;
+      }
+      case 'watch': {
+        const { name, probe } = command;
+        probes.get(name)?.abort();
+        const end = new AbortController();
+        probes.set(name, end);
+        return runProbe(probe, { hosts, command: commandOf }, end.signal, (ready, message) =>
+          tell({ type: 'readiness', name, ready, message }),
+        );
+      }
+      case 'unwatch':
+        probes.get(command.name)?.abort();
+        probes.delete(command.name);
+        return;
+      case 'relay':
+        runRelay(command.socket, hosts, command.port).on('error', () => {
+          // The address on the user's machine then answers nothing; the mesh goes on.
+        });
+    }
+  }
+
+  return new Promise((resolve) => {
+    readJsonLines(control, (message) => obey(message as LauncherCommand));
+    const end = (): void => {
+      for (const [name, child] of running) signalProcess(name, child, 'SIGKILL', confinedNames.has(name));
+      resolve();
+    };
+    control.once('close', end);
+    control.once('end', end);
+    control.on('error', end);
+    tell({ type: 'up' });
+  });
+}
+
+function signalGroup(child: ChildProcess, signal: NodeJS.Signals): void {
+  if (child.pid === undefined) return;
+  if (!safeKill(-child.pid, signal)) child.kill(signal);
+}
+
+function safeKill(pid: number, signal: NodeJS.Signals): boolean {
+  try {
+    kill(pid, signal);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function readLines(readable: Readable, onLine: (line: string) => void): void {
+  let rest = '';
+  readable.setEncoding('utf8');
+  readable.on('data', (chunk: string) => {
+    const lines = (rest + chunk).split('\n');
+    rest = lines.pop() ?? '';
+    for (const line of lines) onLine(line.slice(0, longestLogLine));
+    if (rest.length > longestLogLine) {
+      onLine(rest.slice(0, longestLogLine));
+      rest = '';
+    }
+  });
+  readable.on('end', () => rest !== '' && onLine(rest));
+  readable.on('error', () => undefined);
+}
