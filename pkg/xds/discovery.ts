@@ -1,0 +1,304 @@
+import { toBytesField, toStringField, toVarintField, WireReader } from './wire.ts';
+
+/** envoy.service.discovery.v3, the messages of ADS, and what they need of google.protobuf and envoy.config.core.v3. */
+
+export interface NodeInfo {
+  readonly id: string;
+  readonly cluster: string;
+  readonly userAgent: string;
+  /** The entries of `node.metadata` whose values are strings. */
+  readonly metadata: Readonly<Record<string, string>>;
+}
+
+export interface RpcStatus {
+  readonly code: number;
+  readonly message: string;
+}
+
+export interface DeltaRequest {
+  readonly node?: NodeInfo;
+  readonly typeUrl: string;
+  readonly subscribe: readonly string[];
+  readonly unsubscribe: readonly string[];
+  readonly initialVersions: ReadonlyMap<string, string>;
+  readonly nonce: string;
+  readonly error?: RpcStatus;
+}
+
+export interface SotwRequest {
+  readonly node?: NodeInfo;
+  readonly typeUrl: string;
+  readonly version: string;
+  readonly names: readonly string[];
+  readonly nonce: string;
+  readonly error?: RpcStatus;
+}
+
+export interface AnyValue {
+  readonly typeUrl: string;
+  readonly value: Buffer;
+}
+
+export interface DeltaResponse {
+  readonly typeUrl: string;
+  readonly nonce: string;
+  readonly resources: readonly { readonly name: string; readonly version: string; readonly any: Buffer }[];
+  readonly removed: readonly string[];
+}
+
+export interface SotwResponse {
+  readonly typeUrl: string;
+  readonly version: string;
+  readonly nonce: string;
+  readonly resources: readonly Buffer[];
+}
+
+const adsService = '/envoy.service.discovery.v3.AggregatedDiscoveryService';
+export const adsPaths = {
+  delta: `${adsService}/DeltaAggregatedResources`,
+  sotw: `${adsService}/StreamAggregatedResources`,
+} as const;
+
+export function decodeDeltaRequest(bytes: Buffer): DeltaRequest {
+  const reader = new WireReader(bytes);
+  let node: NodeInfo | undefined;
+  let error: RpcStatus | undefined;
+  let typeUrl = '';
+  let nonce = '';
+  const subscribe: string[] = [];
+  const unsubscribe: string[] = [];
+  const initialVersions = new Map<string, string>();
+  for (let field = reader.next(); field !== 0; field = reader.next()) {
+    if (field === 1) node = decodeNode(reader.bytes());
+    else if (field === 2) typeUrl = reader.string();
+    else if (field === 3) subscribe.push(reader.string());
+    else if (field === 4) unsubscribe.push(reader.string());
+    else if (field === 5) initialVersions.set(...decodeEntry(reader.bytes()));
+    else if (field === 6) nonce = reader.string();
+    else if (field === 7) error = decodeStatus(reader.bytes());
+    else reader.skip();
+  }
+  return { ...optional({ node, error }), typeUrl, subscribe, unsubscribe, initialVersions, nonce };
+}
+
+export function decodeSotwRequest(bytes: Buffer): SotwRequest {
+  const reader = new WireReader(bytes);
+  let node: NodeInfo | undefined;
+  let error: RpcStatus | undefined;
+  let version = '';
+  let typeUrl = '';
+  let nonce = '';
+  const names: string[] = [];
+  for (let field = reader.next(); field !== 0; field = reader.next()) {
+    if (field === 1) version = reader.string();
+    else if (field === 2) node = decodeNode(reader.bytes());
+    else if (field === 3) names.push(reader.string());
+    else if (field === 4) typeUrl = reader.string();
+    else if (field === 5) nonce = reader.string();
+    else if (field === 6) error = decodeStatus(reader.bytes());
+    else reader.skip();
+  }
+  return { ...optional({ node, error }), typeUrl, version, names, nonce };
+}
+
+export function encodeDeltaRequest(request: DeltaRequest): Buffer {
+  const parts = [
+    request.node ? toBytesField(1, encodeNode(request.node)) : Buffer.alloc(0),
+    toStringField(2, request.typeUrl),
+    ...request.subscribe.map((name) => toStringField(3, name)),
+    ...request.unsubscribe.map((name) => toStringField(4, name)),
+    ...[...request.initialVersions].map(([name, version]) =>
+      toBytesField(5, Buffer.concat([toStringField(1, name), toStringField(2, version)])),
+    ),
+    toStringField(6, request.nonce),
+    request.error ? toBytesField(7, encodeStatus(request.error)) : Buffer.alloc(0),
+  ];
+  return Buffer.concat(parts);
+}
+
+export function encodeSotwRequest(request: SotwRequest): Buffer {
+  return Buffer.concat([
+    toStringField(1, request.version),
+    request.node ? toBytesField(2, encodeNode(request.node)) : Buffer.alloc(0),
+    ...request.names.map((name) => toStringField(3, name)),
+    toStringField(4, request.typeUrl),
+    toStringField(5, request.nonce),
+    request.error ? toBytesField(6, encodeStatus(request.error)) : Buffer.alloc(0),
+  ]);
+}
+
+export function decodeDeltaResponse(bytes: Buffer): DeltaResponse {
+  const reader = new WireReader(bytes);
+  let typeUrl = '';
+  let nonce = '';
+  const resources: { name: string; version: string; any: Buffer }[] = [];
+  const removed: string[] = [];
+  for (let field = reader.next(); field !== 0; field = reader.next()) {
+    if (field === 2) resources.push(decodeResource(reader.bytes()));
+    else if (field === 4) typeUrl = reader.string();
+    else if (field === 5) nonce = reader.string();
+    else if (field === 6) removed.push(reader.string());
+    else reader.skip();
+  }
+  return { typeUrl, nonce, resources, removed };
+}
+
+export function decodeSotwResponse(bytes: Buffer): SotwResponse {
+  const reader = new WireReader(bytes);
+  let typeUrl = '';
+  let version = '';
+  let nonce = '';
+  const resources: Buffer[] = [];
+  for (let field = reader.next(); field !== 0; field = reader.next()) {
+    if (field === 1) version = reader.string();
+    else if (field === 2) resources.push(reader.bytes());
+    else if (field === 4) typeUrl = reader.string();
+    else if (field === 5) nonce = reader.string();
+    else reader.skip();
+  }
+  return { typeUrl, version, nonce, resources };
+}
+
+export function decodeAny(bytes: Buffer): AnyValue {
+  const reader = new WireReader(bytes);
+  let typeUrl = '';
+  let value: Buffer = Buffer.alloc(0);
+  for (let field = reader.next(); field !== 0; field = reader.next()) {
+    if (field === 1) typeUrl = reader.string();
+    else if (field === 2) value = reader.bytes();
+    else reader.skip();
+  }
+  return { typeUrl, value };
+}
+
+function decodeResource(bytes: Buffer): { name: string; version: string; any: Buffer } {
+  const reader = new WireReader(bytes);
+  let name = '';
+  let version = '';
+  let any: Buffer = Buffer.alloc(0);
+  for (let field = reader.next(); field !== 0; field = reader.next()) {
+    if (field === 1) version = reader.string();
+    else if (field === 2) any = reader.bytes();
+    else if (field === 3) name = reader.string();
+    else reader.skip();
+  }
+  return { name, version, any };
+}
+
+function decodeStatus(bytes: Buffer): RpcStatus {
+  const reader = new WireReader(bytes);
+  let code = 0;
+  let message = '';
+  for (let field = reader.next(); field !== 0; field = reader.next()) {
+    if (field === 1) code = reader.varint();
+    else if (field === 2) message = reader.string();
+    else reader.skip();
+  }
+  return { code, message };
+}
+
+function encodeStatus({ code, message }: RpcStatus): Buffer {
+  return Buffer.concat([toVarintField(1, code), toStringField(2, message)]);
+}
+
+/** envoy.config.core.v3.Node */
+function decodeNode(bytes: Buffer): NodeInfo {
+  const reader = new WireReader(bytes);
+  let id = '';
+  let cluster = '';
+  let agent = '';
+  let version = '';
+  const metadata: Record<string, string> = Object.create(null) as Record<string, string>;
+  for (let field = reader.next(); field !== 0; field = reader.next()) {
+    if (field === 1) id = reader.string();
+    else if (field === 2) cluster = reader.string();
+    else if (field === 3) decodeStruct(reader.bytes(), metadata);
+    else if (field === 6) agent = reader.string();
+    else if (field === 7) version = reader.string();
+    else if (field === 8) version = decodeBuildVersion(reader.bytes());
+    else reader.skip();
+  }
+  return { id, cluster, userAgent: version === '' ? agent : `${agent}/${version}`, metadata };
+}
+
+function encodeNode({ id, cluster, userAgent, metadata }: NodeInfo): Buffer {
+  const [agent = '', version = ''] = userAgent.split('/', 2);
+  const entries = Object.entries(metadata).map(([key, value]) =>
+    toBytesField(
+      1,
+      Buffer.concat([toStringField(1, key), toBytesField(2, toBytesField(3, Buffer.from(value, 'utf8')))]),
+    ),
+  );
+  return Buffer.concat([
+    toStringField(1, id),
+    toStringField(2, cluster),
+    entries.length > 0 ? toBytesField(3, Buffer.concat(entries)) : Buffer.alloc(0),
+    toStringField(6, agent),
+    toStringField(7, version),
+  ]);
+}
+
+/** google.protobuf.Struct, its string values only. */
+function decodeStruct(bytes: Buffer, into: Record<string, string>): void {
+  const reader = new WireReader(bytes);
+  for (let field = reader.next(); field !== 0; field = reader.next()) {
+    if (field !== 1) {
+      reader.skip();
+      continue;
+    }
+    const entry = new WireReader(reader.bytes());
+    let key = '';
+    let value: string | undefined;
+    for (let part = entry.next(); part !== 0; part = entry.next()) {
+      if (part === 1) key = entry.string();
+      else if (part === 2) value = decodeStringValue(entry.bytes());
+      else entry.skip();
+    }
+    if (value !== undefined) into[key] = value;
+  }
+}
+
+function decodeStringValue(bytes: Buffer): string | undefined {
+  const reader = new WireReader(bytes);
+  let value: string | undefined;
+  for (let field = reader.next(); field !== 0; field = reader.next()) {
+    if (field === 3) value = reader.string();
+    else reader.skip();
+  }
+  return value;
+}
+
+/** envoy.config.core.v3.BuildVersion: the semantic version in it. */
+function decodeBuildVersion(bytes: Buffer): string {
+  const reader = new WireReader(bytes);
+  const numbers = [0, 0, 0];
+  for (let field = reader.next(); field !== 0; field = reader.next()) {
+    if (field !== 1) {
+      reader.skip();
+      continue;
+    }
+    const version = new WireReader(reader.bytes());
+    for (let part = version.next(); part !== 0; part = version.next()) {
+      if (part <= 3) numbers[part - 1] = version.varint();
+      else version.skip();
+    }
+  }
+  return numbers.join('.');
+}
+
+function decodeEntry(bytes: Buffer): [string, string] {
+  const reader = new WireReader(bytes);
+  let key = '';
+  let value = '';
+  for (let field = reader.next(); field !== 0; field = reader.next()) {
+    if (field === 1) key = reader.string();
+    else if (field === 2) value = reader.string();
+    else reader.skip();
+  }
+  return [key, value];
+}
+
+function optional<T extends Record<string, unknown>>(fields: T): { [K in keyof T]?: Exclude<T[K], undefined> } {
+  const present = Object.entries(fields).filter(([, value]) => value !== undefined);
+  return Object.fromEntries(present) as { [K in keyof T]?: Exclude<T[K], undefined> };
+}
