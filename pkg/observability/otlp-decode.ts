@@ -11,7 +11,7 @@ export interface DecodedExport {
   readonly reason?: string;
 }
 
-const types = fromJSON(otlpDescriptor as never, { longs: String, enums: Number, arrays: true });
+const types = fromJSON(otlpDescriptor, { longs: String, enums: Number, arrays: true });
 
 /** The message types of the wire, both ways: the tests and the answers encode with them. */
 export const otlpMessages = {

@@ -92,7 +92,7 @@ function normalise(body: unknown): unknown {
   const isTraces = data.some((item: object | null) => typeof item === 'object' && item !== null && 'spans' in item);
   const items = isTraces ? (data as JaegerTrace[]).map(normaliseTrace) : data;
   const order = (item: unknown): string => JSON.stringify(item);
-  return { ...(body as object), data: [...items].sort((a, b) => (order(a) < order(b) ? -1 : 1)) };
+  return { ...(body as object), data: (items as unknown[]).sort((a, b) => (order(a) < order(b) ? -1 : 1)) };
 }
 
 function normaliseTrace({ spans, processes, ...rest }: JaegerTrace): object {
