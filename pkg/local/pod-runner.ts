@@ -1,0 +1,324 @@
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { createBackoff, type Backoff } from './backoff.ts';
+import { startLauncher, type LauncherHandle } from './launcher-handle.ts';
+import type { LauncherEvent, Probe, ProcessSpec } from './launcher-protocol.ts';
+import type { ContainerPlan, PodPlan } from './pod-plan.ts';
+import type { ContainerStatus, PodStatus } from './pod-status.ts';
+import type { SidecarPod, SidecarProgram } from './sidecar-program.ts';
+
+export interface PodRunner {
+  readonly plan: PodPlan;
+  readonly status: PodStatus;
+  readonly pod: SidecarPod;
+  /** Everything that it started, for the record of processes. */
+  pids(): readonly number[];
+  /** Ends it in order: no new calls, those that run, the app, the rest. Resolves when nothing of it is left. */
+  stop(): Promise<void>;
+  /** At once. */
+  kill(): void;
+}
+
+export interface PodRunnerOptions {
+  readonly plan: PodPlan;
+  readonly pod: SidecarPod;
+  readonly addresses: PodStatus['addresses'];
+  readonly sidecar: SidecarProgram | undefined;
+  /** Starts the launcher in the pod's namespaces; what is written to the pod's directory before is there. */
+  readonly launcher: () => Pick<Parameters<typeof startLauncher>[0], 'command' | 'env' | 'cwd'>;
+  readonly process: (container: ContainerPlan) => ProcessSpec;
+  readonly relays: readonly { readonly port: number; readonly socket: string }[];
+  onChange(): void;
+  onLog(container: string, stream: 'out' | 'err', line: string): void;
+}
+
+const sidecarName = 'sidecar';
+const drainMs = 5_000;
+/** For the change "not ready" to be on its way to the others before the sidecar stops taking calls. */
+const announceMs = 300;
+
+/** Runs one pod: its launcher, its sidecar, then its containers; restarts what ends as Kubernetes does. */
+export function runPod(options: PodRunnerOptions): PodRunner {
+  const { plan, pod, sidecar } = options;
+  const backoffs = new Map<string, Backoff>();
+  const startedAt = new Map<string, number>();
+  const timers = new Set<NodeJS.Timeout>();
+  const waiters = new Set<() => void>();
+  const status: PodStatus = {
+    phase: 'Pending',
+    ready: false,
+    stopping: false,
+    ip: pod.ip,
+    containers: [
+      ...plan.initContainers.map(({ name }) => containerStatus(name, true)),
+      ...plan.containers.map(({ name }) => containerStatus(name, false)),
+    ],
+    sidecar: sidecar ? containerStatus(sidecarName, false) : undefined,
+    addresses: options.addresses,
+  };
+  let launcher: LauncherHandle | undefined;
+  let gone = false;
+
+  function changed(): void {
+    status.ready =
+      !status.stopping &&
+      status.phase === 'Running' &&
+      (status.sidecar?.ready ?? true) &&
+      status.containers.every(({ init, ready }) => init || ready);
+    for (const wake of [...waiters]) wake();
+    options.onChange();
+  }
+
+  function later(ms: number, task: () => void): void {
+    const timer = setTimeout(() => {
+      timers.delete(timer);
+      if (!gone) task();
+    }, ms);
+    timers.add(timer);
+  }
+
+  function backoffOf(name: string): Backoff {
+    const backoff =
+      backoffs.get(name) ?? createBackoff(name === sidecarName ? 50 : 200, name === sidecarName ? 5_000 : 30_000);
+    backoffs.set(name, backoff);
+    return backoff;
+  }
+
+  function startAll(): void {
+    const dir = pod.dir;
+    mkdirSync(join(dir, 'mnt'), { recursive: true, mode: 0o700 });
+    writeFileSync(join(dir, 'hosts'), `127.0.0.1 localhost\n::1 localhost\n${pod.ip} ${plan.hostname}\n`, {
+      mode: 0o644,
+    });
+    // Names outside the mesh are nobody's to answer here: an answer "refused" at once, rather than a wait.
+    writeFileSync(join(dir, 'resolv.conf'), 'nameserver 127.0.0.1\noptions timeout:1 attempts:1\n', { mode: 0o644 });
+    launcher = startLauncher({ ...options.launcher(), onEvent: handle, onExit: launcherEnded });
+  }
+
+  function handle(event: LauncherEvent): void {
+    switch (event.type) {
+      case 'up':
+        for (const { port, socket } of options.relays) {
+          rmSync(socket, { force: true });
+          launcher?.tell({ type: 'relay', port, socket });
+        }
+        return sidecar ? startSidecar(sidecar) : startContainers();
+      case 'started': {
+        const container = find(event.name);
+        if (!container) return;
+        Object.assign(container, { state: 'running', reason: '', message: '', pid: event.pid });
+        startedAt.set(event.name, Date.now());
+        if (!container.init && container !== status.sidecar) status.phase = 'Running';
+        return changed();
+      }
+      case 'failed':
+        return processEnded(event.name, 'StartError', event.message, false);
+      case 'exited': {
+        const { code, signal } = event;
+        return processEnded(event.name, code === 0 ? 'Completed' : 'Error', `ended with ${code ?? signal}`, code === 0);
+      }
+      case 'readiness': {
+        const container = find(event.name);
+        if (container?.state !== 'running') return;
+        Object.assign(container, { ready: event.ready, message: event.ready ? '' : event.message });
+        return changed();
+      }
+      case 'log':
+        options.onLog(event.name, event.stream, event.line);
+    }
+  }
+
+  function find(name: string): ContainerStatus | undefined {
+    return name === sidecarName ? status.sidecar : status.containers.find((container) => container.name === name);
+  }
+
+  function startSidecar(program: SidecarProgram): void {
+    if (status.stopping) return;
+    launcher?.tell({ type: 'start', name: sidecarName, spec: program.prepare(pod) });
+    const ask = async (): Promise<void> => {
+      const ready = await program.isReady(pod).catch(() => false);
+      if (gone || !status.sidecar || status.sidecar.state === 'terminated') return;
+      if (!ready) return later(30, () => void ask());
+      status.sidecar.ready = true;
+      changed();
+      if (status.containers.every(({ state }) => state === 'waiting')) startContainers();
+    };
+    later(30, () => void ask());
+  }
+
+  function startContainers(): void {
+    const next = plan.initContainers.find(({ name }) => find(name)?.reason !== 'Completed');
+    if (next) return startContainer(next);
+    for (const container of plan.containers) if (find(container.name)?.state === 'waiting') startContainer(container);
+  }
+
+  function startContainer(container: ContainerPlan): void {
+    if (status.stopping) return;
+    const { name } = container;
+    const spec = options.process(container);
+    launcher?.tell({ type: 'start', name, spec });
+    if (find(name)?.init === true) return;
+    const probe = readinessOf(container, spec, pod);
+    if (probe) launcher?.tell({ type: 'watch', name, probe });
+    else Object.assign(find(name) ?? {}, { ready: true });
+  }
+
+  function processEnded(name: string, reason: string, message: string, success: boolean): void {
+    const container = find(name);
+    if (!container) return;
+    const backoff = backoffOf(name);
+    backoff.lived(Date.now() - (startedAt.get(name) ?? Date.now()));
+    Object.assign(container, { state: 'terminated', reason, message, ready: false });
+    delete container.pid;
+    launcher?.tell({ type: 'unwatch', name });
+    if (status.stopping) return changed();
+    if (container === status.sidecar && sidecar) {
+      later(backoff.next(), () => {
+        container.restarts += 1;
+        container.state = 'waiting';
+        startSidecar(sidecar);
+      });
+    } else if (container.init && success) {
+      startContainers();
+    } else if (plan.restart === 'Always' && !container.init ? true : !success && plan.restart !== 'Never') {
+      restartLater(container, backoff);
+    } else {
+      settle();
+    }
+    changed();
+  }
+
+  function restartLater(container: ContainerStatus, backoff: Backoff): void {
+    const wait = backoff.next();
+    if (backoff.attempts > 1) container.reason = 'CrashLoopBackOff';
+    container.message += `, started again in ${wait / 1000} s`;
+    later(wait, () => {
+      container.restarts += 1;
+      const containerPlan = [...plan.initContainers, ...plan.containers].find(({ name }) => name === container.name);
+      if (containerPlan) startContainer(containerPlan);
+    });
+  }
+
+  /** A pod whose containers have all ended for good is done, and so is its sidecar. */
+  function settle(): void {
+    const apps = status.containers.filter(({ init }) => !init);
+    const failed = status.containers.some(({ state, reason }) => state === 'terminated' && reason !== 'Completed');
+    const initFailed = status.containers.some(({ init, reason }) => init && reason === 'Error');
+    if (!initFailed && !apps.every(({ state }) => state === 'terminated')) return;
+    status.phase = failed ? 'Failed' : 'Succeeded';
+    status.stopping = true;
+    launcher?.close();
+  }
+
+  function launcherEnded(reason: string): void {
+    launcher = undefined;
+    for (const container of [...status.containers, ...(status.sidecar ? [status.sidecar] : [])]) {
+      if (container.state === 'running')
+        Object.assign(container, { state: 'terminated', reason: 'Error', message: reason });
+      container.ready = false;
+      delete container.pid;
+    }
+    if (status.stopping) {
+      gone = true;
+      for (const timer of timers) clearTimeout(timer);
+      return changed();
+    }
+    for (const timer of timers) clearTimeout(timer);
+    timers.clear();
+    status.phase = 'Pending';
+    for (const container of status.containers) {
+      container.restarts += 1;
+      Object.assign(container, { state: 'waiting', reason: 'PodRestarting', message: reason });
+    }
+    if (status.sidecar) Object.assign(status.sidecar, { state: 'waiting', reason: 'PodRestarting', message: reason });
+    later(backoffOf('launcher').next(), startAll);
+    changed();
+  }
+
+  function until(condition: () => boolean, ms: number): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(done, ms);
+      function done(): void {
+        clearTimeout(timer);
+        waiters.delete(check);
+        resolve();
+      }
+      function check(): void {
+        if (gone || condition()) done();
+      }
+      waiters.add(check);
+      check();
+    });
+  }
+
+  async function stop(): Promise<void> {
+    if (gone) return;
+    const wasReady = status.ready;
+    status.stopping = true;
+    changed();
+    if (!launcher) {
+      gone = true;
+      for (const timer of timers) clearTimeout(timer);
+      return;
+    }
+    if (wasReady) await until(() => false, announceMs);
+    if (status.sidecar?.state === 'running') {
+      launcher?.tell({ type: 'signal', name: sidecarName, signal: 'SIGTERM' });
+      if (wasReady) await until(() => status.sidecar?.state !== 'running', drainMs);
+    }
+    const running = (): ContainerStatus[] => status.containers.filter(({ state }) => state === 'running');
+    for (const { name } of running()) launcher?.tell({ type: 'signal', name, signal: 'SIGTERM' });
+    await until(() => running().length === 0, plan.graceMs);
+    launcher?.close();
+    await until(() => false, 3_000);
+    kill();
+  }
+
+  function kill(): void {
+    status.stopping = true;
+    launcher?.kill();
+  }
+
+  startAll();
+  return {
+    plan,
+    status,
+    pod,
+    pids: () =>
+      (launcher ? [launcher.pid] : []).concat(
+        status.containers.flatMap(({ pid }) => (pid !== undefined && !pod.isolated ? [pid] : [])),
+      ),
+    stop,
+    kill,
+  };
+}
+
+function containerStatus(name: string, init: boolean): ContainerStatus {
+  return { name, init, state: 'waiting', reason: 'Starting', message: '', restarts: 0, ready: false };
+}
+
+/** Without a probe: ready when its first port takes a connection; without a port: when it runs. */
+function readinessOf(container: ContainerPlan, spec: ProcessSpec, pod: SidecarPod): Probe | undefined {
+  const appPort = (port: number): number => pod.ports.find((entry) => entry.port === port)?.appPort ?? port;
+  const { readiness, readinessCommand, ports } = container;
+  if (readiness && readinessCommand) {
+    const [program = '', ...args] = readinessCommand;
+    return { ...readiness, handler: { kind: 'exec', spec: { ...spec, program, args } } };
+  }
+  if (readiness) {
+    const { handler } = readiness;
+    return handler.kind === 'exec' ? readiness : { ...readiness, handler: { ...handler, port: appPort(handler.port) } };
+  }
+  const [first] = ports;
+  return (
+    first && {
+      handler: { kind: 'tcp', port: appPort(first.port) },
+      initialDelayMs: 0,
+      periodMs: 2_000,
+      timeoutMs: 1_000,
+      successThreshold: 1,
+      failureThreshold: 3,
+      eager: true,
+    }
+  );
+}
