@@ -1,0 +1,228 @@
+import {
+  type handleBidiStreamingCall,
+  Server,
+  type ServerCredentials,
+  type ServerDuplexStream,
+  status as grpcStatus,
+} from '@grpc/grpc-js';
+import type { Logger } from '../observability/logger.ts';
+import type { Metrics } from '../observability/metrics.ts';
+import { type AdsConnection, openConnection, type StreamMetrics } from './ads-connection.ts';
+import type { AdsLimits, AdsProtocol, AdsTypeStatus } from './ads-stream.ts';
+import { adsPaths, type NodeInfo } from './discovery.ts';
+import { createResponseEncoder } from './response-encoder.ts';
+import type { ResourceSource, XdsClient } from './resources.ts';
+
+export interface AuthenticationRequest {
+  /** What stands behind `Bearer ` in the `authorization` metadata; undefined when nothing does. */
+  readonly token: string | undefined;
+  readonly peer: string;
+  /** What the client says of itself. Not to be believed, but for clients that need no token. */
+  readonly node: NodeInfo;
+}
+
+export type Authentication =
+  | {
+      readonly ok: true;
+      readonly client: Pick<XdsClient, 'identity' | 'pod'>;
+      /** When the token expires, in milliseconds of `now`; the stream ends 5 minutes later (DECISIONS I4). */
+      readonly expiresAt?: number;
+    }
+  | { readonly ok: false; readonly reason: string };
+
+export type Authenticate = (request: AuthenticationRequest) => Promise<Authentication>;
+
+export interface AdsServerLimits extends AdsLimits {
+  readonly streams: number;
+  /** Streams of one pod, or of one identity for clients without. */
+  readonly streamsPerClient: number;
+  readonly messageBytes: number;
+  /** Requests that a stream may send at once, and per second in the long run. */
+  readonly requestBurst: number;
+  readonly requestsPerSecond: number;
+  /** Milliseconds from the start of a stream to its first request. */
+  readonly firstRequest: number;
+}
+
+export const defaultServerLimits: AdsServerLimits = {
+  streams: 10_000,
+  streamsPerClient: 32,
+  messageBytes: 8 * 1024 * 1024,
+  requestBurst: 10_000,
+  requestsPerSecond: 500,
+  firstRequest: 10_000,
+  names: 50_000,
+  nameLength: 1024,
+  types: 24,
+};
+
+export interface AdsServerOptions {
+  readonly source: ResourceSource;
+  readonly authenticate: Authenticate;
+  readonly log: Logger;
+  readonly metrics: Metrics;
+  readonly limits?: Partial<AdsServerLimits>;
+  /** Milliseconds; for deadlines and ages. */
+  readonly now?: () => number;
+}
+
+/** One connected client and how far it is. */
+export interface AdsClientStatus {
+  readonly client: XdsClient;
+  readonly protocol: AdsProtocol;
+  readonly connectedSince: number;
+  readonly types: readonly AdsTypeStatus[];
+}
+
+export interface AdsServer {
+  /** `unix:/run/x/xds.sock` or `127.0.0.1:0`; gives the port, 1 for a socket. */
+  listen(address: string, credentials: ServerCredentials): Promise<number>;
+  status(): readonly AdsClientStatus[];
+  /** Calls back when a client comes, goes, or answers, until the returned function is called. */
+  onStatus(listener: () => void): () => void;
+  /** Ends the streams of clients that are no longer to be served. */
+  disconnect(unwanted: (client: XdsClient) => boolean, reason: string): void;
+  close(): Promise<void>;
+}
+
+const identity = (bytes: Buffer): Buffer => bytes;
+/** Streams are served in turns of this many milliseconds, so that requests are taken between them. */
+const turn = 5;
+
+/** Serves ADS, delta and state of the world. Resources travel as the bytes that the source has. */
+export function createAdsServer(options: AdsServerOptions): AdsServer {
+  const { source, authenticate, log, now = Date.now } = options;
+  const limits = { ...defaultServerLimits, ...options.limits };
+  const metrics = declareMetrics(options.metrics);
+  const encoder = createResponseEncoder();
+  const connections = new Set<AdsConnection>();
+  const listeners = new Set<() => void>();
+  let serving = false;
+  let again = false;
+
+  const server = new Server({
+    'grpc.max_receive_message_length': limits.messageBytes,
+    'grpc.max_send_message_length': -1,
+    'grpc.keepalive_time_ms': 20_000,
+    'grpc.keepalive_timeout_ms': 10_000,
+    'grpc.max_concurrent_streams': 64,
+    'grpc.enable_channelz': 0,
+  });
+
+  const changed = (): void => {
+    for (const listener of listeners) listener();
+  };
+
+  function open(call: ServerDuplexStream<Buffer, Buffer>, protocol: AdsProtocol): void {
+    if (connections.size >= limits.streams) {
+      metrics.refused.inc({ reason: 'streams' });
+      call.emit('error', { code: grpcStatus.RESOURCE_EXHAUSTED, details: 'too many streams' });
+      return;
+    }
+    const connection = openConnection({
+      call,
+      protocol,
+      source,
+      encoder,
+      limits,
+      metrics,
+      log,
+      now,
+      authenticate: async (request) => {
+        const answer = await authenticate(request);
+        if (answer.ok && countOf(answer.client) >= limits.streamsPerClient) {
+          return { ok: false, reason: 'too many streams of one client' };
+        }
+        return answer;
+      },
+      onStatus: changed,
+      onClose: () => {
+        connections.delete(connection);
+        metrics.streams.set(connections.size);
+        changed();
+      },
+    });
+    connections.add(connection);
+    metrics.streams.set(connections.size);
+  }
+
+  function countOf({ identity: who, pod }: Pick<XdsClient, 'identity' | 'pod'>): number {
+    let count = 0;
+    for (const { client } of connections) if (client && client.identity === who && client.pod === pod) count += 1;
+    return count;
+  }
+
+  /** Offers the change to all streams. What changes meanwhile starts one more round, however often it does. */
+  async function serveAll(): Promise<void> {
+    if (serving) {
+      again = true;
+      return;
+    }
+    serving = true;
+    do {
+      again = false;
+      let start = performance.now();
+      for (const connection of [...connections]) {
+        connection.pump();
+        if (performance.now() - start < turn) continue;
+        await new Promise<void>((resolve) => setImmediate(resolve));
+        start = performance.now();
+      }
+    } while (again);
+    serving = false;
+  }
+
+  const unsubscribe = source.subscribe(() => void serveAll());
+
+  for (const protocol of ['delta', 'sotw'] as const) {
+    const handler: handleBidiStreamingCall<Buffer, Buffer> = (call) => open(call, protocol);
+    server.register(adsPaths[protocol], handler, identity, identity, 'bidi');
+  }
+
+  return {
+    listen(address, credentials) {
+      return new Promise((resolve, reject) => {
+        server.bindAsync(address, credentials, (error, port) => (error ? reject(error) : resolve(port)));
+      });
+    },
+    status() {
+      const all: AdsClientStatus[] = [];
+      for (const connection of connections) {
+        const { client, protocol, connectedSince } = connection;
+        if (client) all.push({ client, protocol, connectedSince, types: connection.types() });
+      }
+      return all;
+    },
+    onStatus(listener) {
+      listeners.add(listener);
+      return () => listeners.delete(listener);
+    },
+    disconnect(unwanted, reason) {
+      for (const connection of [...connections]) {
+        if (connection.client && unwanted(connection.client)) connection.end(grpcStatus.UNAUTHENTICATED, reason);
+      }
+    },
+    async close() {
+      unsubscribe();
+      for (const connection of [...connections]) connection.end(grpcStatus.UNAVAILABLE, 'the control plane stops');
+      await new Promise<void>((resolve) => {
+        setImmediate(() => {
+          server.forceShutdown();
+          resolve();
+        });
+      });
+    },
+  };
+}
+
+function declareMetrics(metrics: Metrics): StreamMetrics {
+  return {
+    streams: metrics.gauge('tulle_xds_streams', 'Open ADS streams'),
+    refused: metrics.counter('tulle_xds_refused_total', 'Streams refused or ended by a limit', ['reason']),
+    requests: metrics.counter('tulle_xds_requests_total', 'Requests of ADS by what they were', ['type', 'kind']),
+    responses: metrics.counter('tulle_xds_responses_total', 'Responses sent', ['type']),
+    resources: metrics.counter('tulle_xds_resources_total', 'Resources sent, removals included', ['type']),
+    bytes: metrics.counter('tulle_xds_response_bytes_total', 'Bytes of responses sent', ['type']),
+    ackSeconds: metrics.histogram('tulle_xds_ack_seconds', 'From the composing of a response to its ACK', ['type']),
+  };
+}

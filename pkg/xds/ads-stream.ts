@@ -1,0 +1,381 @@
+import {
+  decodeDeltaRequest,
+  decodeSotwRequest,
+  type DeltaRequest,
+  type RpcStatus,
+  type SotwRequest,
+} from './discovery.ts';
+import { emptyView } from './encode.ts';
+import type { EncodedResource, ResourceView } from './resources.ts';
+import { hashVersions, type ResponseBody, type ResponseEncoder } from './response-encoder.ts';
+import { type TypeTraits, traitsOf } from './type-traits.ts';
+
+export type AdsProtocol = 'delta' | 'sotw';
+
+export interface AdsLimits {
+  /** Resource names that one stream may be subscribed to, all types together. */
+  readonly names: number;
+  readonly nameLength: number;
+  readonly types: number;
+}
+
+export const defaultAdsLimits: AdsLimits = { names: 50_000, nameLength: 1024, types: 24 };
+
+/** What a request meant, for the log and the metrics. */
+export type AdsEvent =
+  | { readonly kind: 'subscribed' | 'stale' }
+  | { readonly kind: 'ack'; readonly typeUrl: string; readonly milliseconds: number }
+  | { readonly kind: 'nack'; readonly typeUrl: string; readonly message: string; readonly names: readonly string[] }
+  | { readonly kind: 'refused'; readonly reason: string };
+
+export interface AdsTypeStatus {
+  readonly typeUrl: string;
+  /** The newest state is acknowledged, or refused. */
+  readonly synced: boolean;
+  /** Since when an answer is outstanding. */
+  readonly since?: number;
+  readonly nack?: string;
+}
+
+export interface AdsStreamOptions {
+  readonly protocol: AdsProtocol;
+  /** Undefined: not served, or not known yet; the client then gets no answer, rather than an empty one. */
+  readonly view: (typeUrl: string) => ResourceView | undefined;
+  readonly encoder: ResponseEncoder;
+  readonly now: () => number;
+  readonly limits?: AdsLimits;
+}
+
+/**
+ * One stream of ADS as a state machine: requests in, responses out, no I/O.
+ *
+ * The driver asks `next` for a response whenever the proxy can take one. There is never more than one unanswered
+ * response per type, and it is composed when it is asked for: whatever changes while one is under way is part of the
+ * next, and a slow proxy has nothing queued but the newest state (DECISIONS E7a).
+ */
+export interface AdsStream {
+  receive(message: Buffer): AdsEvent;
+  next(): ResponseBody | undefined;
+  status(): readonly AdsTypeStatus[];
+}
+
+/** What the server knows of one type on one stream. */
+interface TypeState {
+  readonly typeUrl: string;
+  readonly traits: TypeTraits;
+  wildcard: boolean;
+  readonly names: Set<string>;
+  /** The client has, or was sent, what it subscribes to of this view. */
+  base: ResourceView;
+  /** Names to send whatever `base` says: just subscribed to, or due again. */
+  readonly fresh: Set<string>;
+  /** The client still has these, which are gone from `base`: their removal waits for what refers to them. */
+  readonly stale: Map<string, EncodedResource>;
+  /** Delta: what a reconnected client said that it has. Taken into account once. */
+  known: ReadonlyMap<string, string> | undefined;
+  /** State of the world: the version that a reconnected client said that it has. */
+  knownVersion: string;
+  /** Changed on this stream before the type that must be sent again beside it (`resends`) was asked for. */
+  readonly unaccompanied: Set<string>;
+  /** A first answer is due, though it be empty. */
+  owed: boolean;
+  /** Pieces of an answer that has been composed. */
+  queue: readonly ResponseBody[];
+  inFlight: { readonly body: ResponseBody; readonly since: number } | undefined;
+  lastNonce: string;
+  nack: string | undefined;
+}
+
+interface Collected {
+  readonly changed: readonly EncodedResource[];
+  readonly removed: readonly string[];
+}
+
+export function createAdsStream(options: AdsStreamOptions): AdsStream {
+  const { protocol, view, encoder, now, limits = defaultAdsLimits } = options;
+  const types = new Map<string, TypeState>();
+  let ordered: TypeState[] = [];
+  let nameCount = 0;
+
+  function stateOf(typeUrl: string): TypeState {
+    const known = types.get(typeUrl);
+    if (known) return known;
+    const state: TypeState = {
+      typeUrl,
+      traits: traitsOf(typeUrl),
+      wildcard: false,
+      names: new Set(),
+      base: emptyView,
+      fresh: new Set(),
+      stale: new Map(),
+      known: undefined,
+      knownVersion: '',
+      unaccompanied: new Set(),
+      owed: false,
+      queue: [],
+      inFlight: undefined,
+      lastNonce: '',
+      nack: undefined,
+    };
+    types.set(typeUrl, state);
+    ordered = [...types.values()].sort((a, b) => a.traits.order - b.traits.order);
+    return state;
+  }
+
+  /** The string of the view rather than the client's own copy of it: thousands of streams name the same resources. */
+  const intern = (state: TypeState, name: string): string =>
+    view(state.typeUrl)?.resources.get(name)?.name ?? name.slice();
+
+  function subscribe(state: TypeState, names: readonly string[]): void {
+    for (const name of names) {
+      if (name === '*') {
+        state.owed ||= !state.wildcard;
+        if (!state.wildcard) state.base = emptyView;
+        state.wildcard = true;
+        continue;
+      }
+      if (!state.names.has(name)) nameCount += 1;
+      const interned = intern(state, name);
+      state.names.add(interned);
+      state.fresh.add(interned);
+    }
+  }
+
+  function unsubscribe(state: TypeState, names: readonly string[]): void {
+    for (const name of names) {
+      if (name === '*') {
+        state.wildcard = false;
+        state.stale.clear();
+        continue;
+      }
+      if (state.names.delete(name)) nameCount -= 1;
+      // The client forgets it; what a wildcard still covers has to be told again.
+      if (state.wildcard) state.fresh.add(name);
+      else {
+        state.fresh.delete(name);
+        state.stale.delete(name);
+      }
+    }
+  }
+
+  function receiveDelta(request: DeltaRequest): AdsEvent {
+    const first = !types.has(request.typeUrl);
+    const state = stateOf(request.typeUrl);
+    const { subscribe: added, unsubscribe: dropped, initialVersions } = request;
+    if (first) {
+      state.wildcard = added.length === 0 && state.traits.wildcardWhenEmpty;
+      state.owed = state.wildcard;
+      if (initialVersions.size > 0) state.known = initialVersions;
+    }
+    subscribe(state, added);
+    unsubscribe(state, dropped);
+    // Whoever says what it has needs nothing sent for having subscribed.
+    if (first && state.known) state.fresh.clear();
+    if (first) accompany(state);
+    return request.nonce === '' ? { kind: 'subscribed' } : settle(state, request.nonce, request.error);
+  }
+
+  function receiveSotw(request: SotwRequest): AdsEvent {
+    const first = !types.has(request.typeUrl);
+    const state = stateOf(request.typeUrl);
+    const names = request.names;
+    if (!first && request.nonce !== '' && request.nonce !== state.lastNonce) return { kind: 'stale' };
+    if (first) {
+      state.wildcard = names.length === 0 && state.traits.wildcardWhenEmpty;
+      state.owed = state.wildcard || state.traits.fullState;
+      state.knownVersion = request.version;
+    }
+    const legacyWildcard = state.wildcard && state.names.size === 0 && names.length === 0;
+    if (!legacyWildcard) {
+      const wanted = new Set(names);
+      const dropped = [...state.names].filter((name) => !wanted.has(name));
+      if (state.wildcard && !wanted.has('*')) dropped.push('*');
+      unsubscribe(state, dropped);
+      subscribe(
+        state,
+        names.filter((name) => (name === '*' ? !state.wildcard : !state.names.has(name))),
+      );
+    }
+    return first || request.nonce === '' ? { kind: 'subscribed' } : settle(state, request.nonce, request.error);
+  }
+
+  function settle(state: TypeState, nonce: string, error: RpcStatus | undefined): AdsEvent {
+    const { inFlight, typeUrl } = state;
+    if (inFlight?.body.nonce !== nonce) return { kind: nonce === state.lastNonce ? 'subscribed' : 'stale' };
+    state.inFlight = undefined;
+    // What was refused counts as sent: it is not sent again until it changes.
+    state.nack = error?.message;
+    if (error) return { kind: 'nack', typeUrl, message: error.message, names: inFlight.body.names };
+    return { kind: 'ack', typeUrl, milliseconds: now() - inFlight.since };
+  }
+
+  const unsettled = (typeUrl: string): boolean => {
+    const state = types.get(typeUrl);
+    if (!state) return false;
+    const current = view(typeUrl);
+    if (!current) return false;
+    return state.inFlight !== undefined || state.queue.length > 0 || state.base !== current || state.fresh.size > 0;
+  };
+
+  const inScope = (state: TypeState, name: string): boolean => state.wildcard || state.names.has(name);
+
+  function collectKnown(state: TypeState, current: ResourceView, known: ReadonlyMap<string, string>): Collected {
+    const scope = state.wildcard ? current.resources.keys() : state.names;
+    const changed: EncodedResource[] = [];
+    for (const name of scope) {
+      const resource = current.resources.get(name);
+      if (resource && (known.get(name) !== resource.version || state.fresh.has(name))) changed.push(resource);
+    }
+    const removed = [...known.keys()].filter((name) => inScope(state, name) && !current.resources.has(name));
+    return { changed, removed };
+  }
+
+  /** What has to be told, removals included that may have to wait. The lists of a shared diff are given as they are. */
+  function collect(state: TypeState, current: ResourceView): Collected {
+    if (state.known) return collectKnown(state, current, state.known);
+    const diff = encoder.diff(state.base, current);
+    if (state.wildcard && state.fresh.size === 0) return diff;
+    const changed = diff.changed.filter(({ name }) => inScope(state, name) && !state.fresh.has(name));
+    const removed = diff.removed.filter((name) => inScope(state, name) && !state.fresh.has(name));
+    for (const name of state.fresh) {
+      const resource = current.resources.get(name);
+      if (resource) changed.push(resource);
+      else removed.push(name);
+    }
+    return { changed: sharedList(changed, diff.changed, current), removed };
+  }
+
+  /** An equal list that other streams have too, so that its bytes are made once. */
+  function sharedList(
+    list: readonly EncodedResource[],
+    changed: readonly EncodedResource[],
+    current: ResourceView,
+  ): readonly EncodedResource[] {
+    if (list.length === current.resources.size) return encoder.listOf(current);
+    return list.length === changed.length && list.every((resource, i) => resource === changed[i]) ? changed : list;
+  }
+
+  /** Sorts out which removals go now. Those that must wait stay in `stale`. */
+  function dueRemovals(state: TypeState, previous: ResourceView, removed: readonly string[]): readonly string[] {
+    const held = state.traits.referredBy.some(unsettled);
+    if (!held) {
+      if (state.stale.size === 0) return removed;
+      const all = [...new Set([...state.stale.keys(), ...removed])];
+      state.stale.clear();
+      return all;
+    }
+    const due: string[] = [];
+    for (const name of removed) {
+      const resource = previous.resources.get(name);
+      if (resource) state.stale.set(name, resource);
+      else due.push(name);
+    }
+    return due;
+  }
+
+  function compose(state: TypeState): ResponseBody | undefined {
+    const current = view(state.typeUrl);
+    if (!current || state.inFlight) return undefined;
+    if (state.queue.length > 0) return send(state, state.queue);
+    if (state.traits.after.some(unsettled)) return undefined;
+    if (state.base === current && !state.owed && !state.known && state.fresh.size === 0 && state.stale.size === 0) {
+      return undefined;
+    }
+    const previous = state.base;
+    const { changed, removed } = collect(state, current);
+    for (const { name } of changed) state.stale.delete(name);
+    const due = dueRemovals(state, previous, removed);
+    state.base = current;
+    state.known = undefined;
+    state.fresh.clear();
+    resendBeside(state, changed);
+    const owed = state.owed;
+    state.owed = false;
+    if (protocol === 'sotw') return composeSotw(state, current, changed, due, owed);
+    if (changed.length === 0 && due.length === 0 && !owed) return undefined;
+    return send(state, encoder.delta({ typeUrl: state.typeUrl, changed, removed: due }));
+  }
+
+  function composeSotw(
+    state: TypeState,
+    current: ResourceView,
+    changed: readonly EncodedResource[],
+    due: readonly string[],
+    owed: boolean,
+  ): ResponseBody | undefined {
+    const { typeUrl, traits } = state;
+    const all = state.wildcard && state.stale.size === 0;
+    const scope = all ? encoder.listOf(current) : scopedResources(state, current);
+    const version = all ? encoder.versionOf(current) : hashVersions(scope);
+    const known = state.knownVersion === version;
+    state.knownVersion = '';
+    if (known) return undefined;
+    if (!owed && changed.length === 0 && (due.length === 0 || !traits.fullState)) return undefined;
+    return send(state, [encoder.sotw({ typeUrl, version, resources: traits.fullState ? scope : changed })]);
+  }
+
+  function scopedResources(state: TypeState, current: ResourceView): readonly EncodedResource[] {
+    const names = state.wildcard ? current.resources.keys() : state.names;
+    const resources = Array.from(names, (name) => current.resources.get(name)).filter((found) => found !== undefined);
+    return [...resources, ...state.stale.values()];
+  }
+
+  function resendBeside(state: TypeState, changed: readonly EncodedResource[]): void {
+    if (state.traits.resends === undefined) return;
+    const beside = types.get(state.traits.resends);
+    for (const { name } of changed) {
+      if (!beside) state.unaccompanied.add(name);
+      else if (inScope(beside, name)) beside.fresh.add(name);
+    }
+  }
+
+  /** The type was not asked for yet when resources changed that it must be sent again beside. */
+  function accompany(beside: TypeState): void {
+    for (const state of ordered) {
+      if (state.traits.resends !== beside.typeUrl) continue;
+      for (const name of state.unaccompanied) if (inScope(beside, name)) beside.fresh.add(name);
+      state.unaccompanied.clear();
+    }
+  }
+
+  function send(state: TypeState, [body, ...rest]: readonly ResponseBody[]): ResponseBody | undefined {
+    if (!body) return undefined;
+    state.queue = rest;
+    state.inFlight = { body, since: now() };
+    state.lastNonce = body.nonce;
+    return body;
+  }
+
+  return {
+    receive(message) {
+      const request = protocol === 'delta' ? decodeDeltaRequest(message) : decodeSotwRequest(message);
+      if (!types.has(request.typeUrl) && types.size >= limits.types)
+        return { kind: 'refused', reason: 'too many types' };
+      const names = 'names' in request ? request.names : request.subscribe;
+      if (names.some((name) => name.length > limits.nameLength)) return { kind: 'refused', reason: 'name too long' };
+      if (request.typeUrl.length > limits.nameLength) return { kind: 'refused', reason: 'type URL too long' };
+      const event = 'names' in request ? receiveSotw(request) : receiveDelta(request);
+      return nameCount > limits.names ? { kind: 'refused', reason: 'too many resource names' } : event;
+    },
+
+    next() {
+      // Twice: the first round may settle what the removals of an earlier type waited for.
+      for (let round = 0; round < 2; round++) {
+        for (const state of ordered) {
+          const body = compose(state);
+          if (body) return body;
+        }
+      }
+      return undefined;
+    },
+
+    status() {
+      return ordered.map((state) => ({
+        typeUrl: state.typeUrl,
+        synced: !unsettled(state.typeUrl) && view(state.typeUrl) !== undefined && !state.owed,
+        ...(state.inFlight ? { since: state.inFlight.since } : {}),
+        ...(state.nack === undefined ? {} : { nack: state.nack }),
+      }));
+    },
+  };
+}

@@ -1,0 +1,172 @@
+import { createHash } from 'node:crypto';
+import { emptyView, framedBytes } from './encode.ts';
+import type { EncodedResource, ResourceView } from './resources.ts';
+import { toBytesField, toStringField } from './wire.ts';
+
+/** A response, ready to be written to any number of streams: the nonce is part of the bytes, and theirs all. */
+export interface ResponseBody {
+  readonly typeUrl: string;
+  readonly nonce: string;
+  readonly bytes: Buffer;
+  readonly changed: number;
+  readonly removed: number;
+  /** The first few resources in it, to say which ones a NACK is about. */
+  readonly names: readonly string[];
+}
+
+/** What turns one view into another. */
+export interface ViewDiff {
+  readonly changed: readonly EncodedResource[];
+  readonly removed: readonly string[];
+}
+
+export interface DeltaContent {
+  readonly typeUrl: string;
+  readonly changed: readonly EncodedResource[];
+  readonly removed: readonly string[];
+}
+
+export interface SotwContent {
+  readonly typeUrl: string;
+  readonly version: string;
+  readonly resources: readonly EncodedResource[];
+}
+
+/**
+ * Makes responses for all streams of one server and remembers what many of them need: the difference between two views,
+ * and the bytes that carry it. What is remembered goes with the views that it belongs to.
+ */
+export interface ResponseEncoder {
+  diff(from: ResourceView, to: ResourceView): ViewDiff;
+  /** In pieces of bounded size; one without resources when there is nothing to say. */
+  delta(content: DeltaContent): readonly ResponseBody[];
+  sotw(content: SotwContent): ResponseBody;
+  /** Version of a whole view, for state-of-the-world responses. */
+  versionOf(view: ResourceView): string;
+  /** The resources of a view as a list, the same list for the same view. */
+  listOf(view: ResourceView): readonly EncodedResource[];
+}
+
+/** Generic clients accept messages of at most 4 MiB unless told otherwise. */
+const maxBody = 2 * 1024 * 1024;
+
+const nothing: readonly never[] = [];
+const emptyDiff: ViewDiff = { changed: nothing, removed: nothing };
+
+export function createResponseEncoder(): ResponseEncoder {
+  const diffs = new WeakMap<ResourceView, WeakMap<ResourceView, ViewDiff>>();
+  const deltas = new WeakMap<readonly EncodedResource[], Map<string, readonly ResponseBody[]>>();
+  const sotws = new WeakMap<readonly EncodedResource[], Map<string, ResponseBody>>();
+  const versions = new WeakMap<ResourceView, string>();
+  const lists = new WeakMap<ResourceView, readonly EncodedResource[]>();
+  let count = 0;
+
+  const nextNonce = (): string => (++count).toString(36);
+
+  return {
+    diff(from, to) {
+      if (from === to) return emptyDiff;
+      const known = diffs.get(to) ?? new WeakMap<ResourceView, ViewDiff>();
+      diffs.set(to, known);
+      const diff = known.get(from) ?? diffViews(from, to);
+      known.set(from, diff);
+      return diff;
+    },
+
+    delta({ typeUrl, changed, removed }) {
+      // A list that is asked for again is the very one of a shared diff; lists made for one stream are asked for once.
+      const key = `${typeUrl} ${removed.join(' ')}`;
+      const known = changed === nothing ? undefined : deltas.get(changed);
+      const bodies = known?.get(key) ?? toDeltaBodies({ typeUrl, changed, removed }, nextNonce);
+      if (known) known.set(key, bodies);
+      else if (changed !== nothing) deltas.set(changed, new Map([[key, bodies]]));
+      return bodies;
+    },
+
+    sotw({ typeUrl, version, resources }) {
+      const key = `${typeUrl} ${version}`;
+      const known = sotws.get(resources) ?? new Map<string, ResponseBody>();
+      sotws.set(resources, known);
+      const body = known.get(key) ?? toSotwBody({ typeUrl, version, resources }, nextNonce());
+      known.set(key, body);
+      return body;
+    },
+
+    versionOf(view) {
+      const version = versions.get(view) ?? hashVersions(view.resources.values());
+      versions.set(view, version);
+      return version;
+    },
+
+    listOf(view) {
+      const list = lists.get(view) ?? [...view.resources.values()];
+      lists.set(view, list);
+      return list;
+    },
+  };
+}
+
+/** The version of a state: a hash of what is in it, whatever its order. */
+export function hashVersions(resources: Iterable<EncodedResource>): string {
+  const lines = Array.from(resources, ({ name, version }) => `${name}\u0000${version}\n`).sort();
+  const hash = createHash('sha256');
+  for (const line of lines) hash.update(line);
+  return hash.digest('base64url').slice(0, 16);
+}
+
+function diffViews(from: ResourceView, to: ResourceView): ViewDiff {
+  const changed: EncodedResource[] = [];
+  const removed: string[] = [];
+  for (const [name, resource] of to.resources) {
+    const before = from.resources.get(name);
+    if (before !== resource && before?.version !== resource.version) changed.push(resource);
+  }
+  if (from !== emptyView) {
+    for (const name of from.resources.keys()) if (!to.resources.has(name)) removed.push(name);
+  }
+  return { changed, removed };
+}
+
+function toDeltaBodies({ typeUrl, changed, removed }: DeltaContent, nextNonce: () => string): ResponseBody[] {
+  const bodies: ResponseBody[] = [];
+  const type = toStringField(4, typeUrl);
+  let parts: Buffer[] = [type];
+  let names: string[] = [];
+  let inPart = { changed: 0, removed: 0, size: 0 };
+
+  function close(): void {
+    const nonce = nextNonce();
+    parts.push(toStringField(5, nonce));
+    const { changed: added, removed: gone } = inPart;
+    bodies.push({ typeUrl, nonce, bytes: Buffer.concat(parts), changed: added, removed: gone, names });
+    parts = [type];
+    names = [];
+    inPart = { changed: 0, removed: 0, size: 0 };
+  }
+
+  function add(bytes: Buffer, name: string, kind: 'changed' | 'removed'): void {
+    if (inPart.size > 0 && inPart.size + bytes.length > maxBody) close();
+    parts.push(bytes);
+    if (names.length < maxNames) names.push(name);
+    inPart[kind] += 1;
+    inPart.size += bytes.length;
+  }
+
+  for (const resource of changed) add(framedBytes(resource), resource.name, 'changed');
+  for (const name of removed) add(toStringField(6, name), name, 'removed');
+  if (inPart.size > 0 || bodies.length === 0) close();
+  return bodies;
+}
+
+const maxNames = 20;
+
+function toSotwBody({ typeUrl, version, resources }: SotwContent, nonce: string): ResponseBody {
+  const bytes = Buffer.concat([
+    toStringField(1, version),
+    ...resources.map(({ any }) => toBytesField(2, any)),
+    toStringField(4, typeUrl),
+    toStringField(5, nonce),
+  ]);
+  const names = resources.slice(0, maxNames).map(({ name }) => name);
+  return { typeUrl, nonce, bytes, changed: resources.length, removed: 0, names };
+}
