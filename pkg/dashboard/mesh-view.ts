@@ -20,6 +20,8 @@ export interface MeshState {
   /** `flag --mode`, `default`, … */
   readonly modeFrom: string;
   readonly trustDomain: string;
+  /** Share of the traces that are recorded: all numbers of traffic are of these. Absent: all. */
+  readonly sampling?: number;
   /** How workloads are intercepted (DECISIONS L2, K5). */
   readonly isolation: 'isolated' | 'proxy' | 'cluster';
   /** What is read, for people: `demo/bookstore`, `kubernetes`. */
