@@ -13,8 +13,8 @@ export interface PodRunner {
   readonly pod: SidecarPod;
   /** Everything that it started, for the record of processes. */
   pids(): readonly number[];
-  /** Ends it in order: no new calls, those that run, the app, the rest. Resolves when nothing of it is left. */
-  stop(): Promise<void>;
+  /** Ends it in order: no new calls, those that run (when draining), the app, the rest. Resolves when nothing of it is left. */
+  stop(how: { readonly drain: boolean }): Promise<void>;
   /** At once. */
   kill(): void;
 }
@@ -30,6 +30,8 @@ export interface PodRunnerOptions {
   readonly relays: readonly { readonly port: number; readonly socket: string }[];
   onChange(): void;
   onLog(container: string, stream: 'out' | 'err', line: string): void;
+  /** Nothing of it is left. */
+  onGone(): void;
 }
 
 const sidecarName = 'sidecar';
@@ -219,8 +221,7 @@ export function runPod(options: PodRunnerOptions): PodRunner {
       delete container.pid;
     }
     if (status.stopping) {
-      gone = true;
-      for (const timer of timers) clearTimeout(timer);
+      finish();
       return changed();
     }
     for (const timer of timers) clearTimeout(timer);
@@ -233,6 +234,12 @@ export function runPod(options: PodRunnerOptions): PodRunner {
     if (status.sidecar) Object.assign(status.sidecar, { state: 'waiting', reason: 'PodRestarting', message: reason });
     later(backoffOf('launcher').next(), startAll);
     changed();
+  }
+
+  function finish(): void {
+    gone = true;
+    for (const timer of timers) clearTimeout(timer);
+    options.onGone();
   }
 
   function until(condition: () => boolean, ms: number): Promise<void> {
@@ -251,24 +258,20 @@ export function runPod(options: PodRunnerOptions): PodRunner {
     });
   }
 
-  async function stop(): Promise<void> {
+  async function stop({ drain }: { readonly drain: boolean }): Promise<void> {
     if (gone) return;
-    const wasReady = status.ready;
+    const wasReady = drain && status.ready;
     status.stopping = true;
     changed();
-    if (!launcher) {
-      gone = true;
-      for (const timer of timers) clearTimeout(timer);
-      return;
-    }
+    if (!launcher) return finish();
     if (wasReady) await until(() => false, announceMs);
-    if (status.sidecar?.state === 'running') {
+    if (wasReady && status.sidecar?.state === 'running') {
       launcher?.tell({ type: 'signal', name: sidecarName, signal: 'SIGTERM' });
-      if (wasReady) await until(() => status.sidecar?.state !== 'running', drainMs);
+      await until(() => status.sidecar?.state !== 'running', drainMs);
     }
     const running = (): ContainerStatus[] => status.containers.filter(({ state }) => state === 'running');
     for (const { name } of running()) launcher?.tell({ type: 'signal', name, signal: 'SIGTERM' });
-    await until(() => running().length === 0, plan.graceMs);
+    await until(() => running().length === 0, drain ? plan.graceMs : 2_000);
     launcher?.close();
     await until(() => false, 3_000);
     kill();

@@ -1,0 +1,187 @@
+import type { Problem } from '../problem/problem.ts';
+import type { MeshRead } from '../provider/files/mesh-read.ts';
+import { join } from 'node:path';
+import { toProcess, type ProcessContext } from './container-process.ts';
+import { podCommand } from './isolation.ts';
+import { openEntrance, type Entrance } from './entrance.ts';
+import { launcherCommand } from './launcher-handle.ts';
+import type { LauncherOptions } from './launcher-protocol.ts';
+import type { PodPlace } from './pod-fleet.ts';
+import { podKey, type ContainerPlan, type PodPlan } from './pod-plan.ts';
+import { runPod, type PodRunner } from './pod-runner.ts';
+import { createPortBook } from './port-book.ts';
+import { proxyVariables, serviceVariables, tcpServices } from './service-variables.ts';
+import type { ProxyEntrance, SidecarPod } from './sidecar-program.ts';
+import type { SupervisorOptions } from './supervisor.ts';
+import { keepToken } from './token-file.ts';
+
+export interface PodStarterOptions extends SupervisorOptions {
+  readonly base: Readonly<Record<string, string>>;
+  /** The last read of the files. */
+  readonly read: () => MeshRead | undefined;
+}
+
+/** What `tulle run` needs to start a program as one more pod, in its own terminal. */
+export interface JoinTicket {
+  readonly launcher: readonly string[];
+  readonly launcherEnv: Readonly<Record<string, string>>;
+  readonly pod: SidecarPod;
+  readonly sidecar: 'node' | 'envoy';
+  /** What the program gets beside the caller's own environment. */
+  readonly env: Readonly<Record<string, string>>;
+  readonly confined: boolean;
+}
+
+export interface PodStarter {
+  readonly start: (plan: PodPlan, place: PodPlace, onChange: () => void) => Promise<PodRunner | Problem>;
+  join(namespace: string, serviceAccount: string, place: PodPlace, closed: AbortSignal): Promise<JoinTicket>;
+  close(): void;
+}
+
+export function createPodStarter(options: PodStarterOptions): PodStarter {
+  const { machine, run, isolation, base } = options;
+  const isolated = isolation.kind === 'isolated';
+  const ports = createPortBook();
+  const end = new AbortController();
+  const onProblem = (error: Error): void => options.onNotice(`a token could not be renewed: ${error.message}`);
+
+  async function start(plan: PodPlan, place: PodPlace, onChange: () => void): Promise<PodRunner | Problem> {
+    const own = podKey(plan);
+    const declared = plan.containers.flatMap((container) =>
+      container.ports.map(({ port }) => ({ port, movable: container.portEnv !== undefined })),
+    );
+    const taken = isolated
+      ? declared.map(({ port }) => ({ port, appPort: port }))
+      : await ports.take(own, plan.owner, declared);
+    if ('reason' in taken) return { ...taken, resource: resourceOf(plan) };
+    const pod: SidecarPod = {
+      plan,
+      ip: isolated ? place.ip : '127.0.0.1',
+      isolated,
+      dir: place.dir,
+      ports: taken,
+      ...(await entranceOf(own)),
+    };
+    const entrances = isolated ? await openEntrances(pod, end.signal) : [];
+    const released = new AbortController();
+    const { namespace, serviceAccount } = plan;
+    if (plan.sidecar !== 'none') {
+      const mint = (): Promise<string> => options.mintToken({ namespace, serviceAccount, pod: own });
+      await keepToken(join(place.dir, 'token'), mint, onProblem, AbortSignal.any([released.signal, end.signal]));
+    }
+    const context: Omit<ProcessContext, 'log'> = {
+      podIp: pod.ip,
+      uid: place.uid,
+      base,
+      services: servicesOf(namespace, pod.proxy),
+      proxy: pod.proxy ? proxyVariables(pod.proxy) : {},
+      appPort: (port) => taken.find((entry) => entry.port === port)?.appPort ?? port,
+      isolated,
+    };
+    const runner = runPod({
+      plan,
+      pod,
+      addresses: isolated
+        ? entrances.map(({ port, url }) => ({ port, url }))
+        : taken.map(({ port, appPort }) => ({ port, url: `http://127.0.0.1:${appPort}` })),
+      sidecar: plan.sidecar === 'none' ? undefined : options.sidecars.get(plan.sidecar),
+      launcher: () => ({ command: launcherOf(pod, options.forwardLogs), env: base, cwd: machine.cwd }),
+      process: (container: ContainerPlan) => toProcess(container, { ...context, log: join(place.dir, 'app.log') }),
+      relays: entrances.map(({ port, socket }) => ({ port, socket })),
+      onChange,
+      onLog: (container, stream, line) => options.onLog(`${plan.namespace}/${plan.name} ${container}`, stream, line),
+      onGone() {
+        released.abort();
+        for (const entrance of entrances) entrance.close();
+        ports.giveBack(own);
+      },
+    });
+    return runner;
+  }
+
+  async function join_(
+    namespace: string,
+    serviceAccount: string,
+    place: PodPlace,
+    closed: AbortSignal,
+  ): Promise<JoinTicket> {
+    const plan = visitor(namespace, serviceAccount, options.sidecar);
+    const key = `run/${place.dir}`;
+    const pod: SidecarPod = {
+      plan,
+      ip: isolated ? place.ip : '127.0.0.1',
+      isolated,
+      dir: place.dir,
+      ports: [],
+      ...(await entranceOf(key)),
+    };
+    closed.addEventListener('abort', () => ports.giveBack(key), { once: true });
+    const mint = (): Promise<string> => options.mintToken({ namespace, serviceAccount });
+    await keepToken(join(place.dir, 'token'), mint, onProblem, AbortSignal.any([closed, end.signal]));
+    return {
+      launcher: launcherOf(pod, false),
+      launcherEnv: base,
+      pod,
+      sidecar: options.sidecar,
+      env: { ...servicesOf(namespace, pod.proxy), ...(pod.proxy ? proxyVariables(pod.proxy) : {}) },
+      confined: isolated,
+    };
+  }
+
+  function launcherOf({ ip, dir, plan }: SidecarPod, forwardLogs: boolean): readonly string[] {
+    const { uid, gid, node, launcher } = machine;
+    const launcherOptions: LauncherOptions = {
+      hosts: isolated ? ['127.0.0.1', ip] : ['127.0.0.1'],
+      forwardLogs,
+      ...(isolated ? { confine: { hide: run.base, uid, gid } } : {}),
+    };
+    const command = launcherCommand(node, launcher, launcherOptions);
+    return isolated ? podCommand({ runBase: run.base, podDir: dir, ip, hostname: plan.hostname }, command) : command;
+  }
+
+  async function entranceOf(key: string): Promise<{ proxy?: ProxyEntrance }> {
+    if (isolated) return {};
+    const { snapshot } = options.read() ?? {};
+    return { proxy: await ports.entrance(key, snapshot ? tcpServices(snapshot) : []) };
+  }
+
+  function servicesOf(namespace: string, proxy: ProxyEntrance | undefined): Record<string, string> {
+    const { snapshot } = options.read() ?? {};
+    return snapshot ? serviceVariables(snapshot, namespace, proxy) : {};
+  }
+
+  return { start, join: join_, close: () => end.abort() };
+}
+
+async function openEntrances(pod: SidecarPod, signal: AbortSignal): Promise<readonly Entrance[]> {
+  const entrances: Entrance[] = [];
+  for (const { port } of pod.ports) {
+    const name = `${podKey(pod.plan)}:${port}`;
+    entrances.push(await openEntrance(name, port, join(pod.dir, `app-${port}.sock`), signal));
+  }
+  return entrances;
+}
+
+/** A program that a user starts by hand: no labels, so no Service leads to it. */
+function visitor(namespace: string, serviceAccount: string, sidecar: 'node' | 'envoy'): PodPlan {
+  return {
+    namespace,
+    name: `run-${serviceAccount}`,
+    owner: `${namespace}/Run/${serviceAccount}`,
+    labels: {},
+    annotations: {},
+    serviceAccount,
+    hostname: `run-${serviceAccount}`,
+    restart: 'Never',
+    revision: '',
+    graceMs: 5_000,
+    sidecar,
+    initContainers: [],
+    containers: [],
+  };
+}
+
+function resourceOf({ owner }: PodPlan): Problem['resource'] {
+  const [namespace = '', kind = '', name = ''] = owner.split('/');
+  return { kind, namespace, name };
+}

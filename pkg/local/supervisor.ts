@@ -1,0 +1,180 @@
+import { dirname } from 'node:path';
+import type { Problem } from '../problem/problem.ts';
+import type { MeshRead } from '../provider/files/mesh-read.ts';
+import type { Workload } from '../provider/files/workload.ts';
+import { baseEnvironment } from './container-process.ts';
+import { runControlServer, type ControlRequest } from './control-server.ts';
+import type { ControllerProgram } from './controller-program.ts';
+import type { Isolation } from './isolation.ts';
+import { keepProcess } from './kept-process.ts';
+import { launcherCommand } from './launcher-handle.ts';
+import { localPrograms } from './local-programs.ts';
+import { planWorkload, type WorkloadPlan } from './plan-workload.ts';
+import { createPodFleet } from './pod-fleet.ts';
+import type { PodRunner } from './pod-runner.ts';
+import { createPodStarter } from './pod-starter.ts';
+import { markProcess } from './processes.ts';
+import type { RunDirectory } from './run-directory.ts';
+import type { SidecarProgram } from './sidecar-program.ts';
+
+/** What the supervisor takes of this machine; only the command line knows the process. */
+export interface Machine {
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly cwd: string;
+  readonly uid: number;
+  readonly gid: number;
+  readonly pid: number;
+  /** Absolute path of the Node that runs us. */
+  readonly node: string;
+  /** `launcher.js`. */
+  readonly launcher: string;
+}
+
+export interface SupervisorOptions {
+  readonly machine: Machine;
+  readonly run: RunDirectory;
+  readonly isolation: Isolation;
+  readonly images: ReadonlyMap<string, string>;
+  readonly sidecar: 'node' | 'envoy';
+  readonly sidecars: ReadonlyMap<'node' | 'envoy', SidecarProgram>;
+  readonly controller: ControllerProgram;
+  readonly forwardLogs: boolean;
+  /** Calls back with every read of the files, until the signal ends it. */
+  readonly readFiles: (onRead: (read: MeshRead) => void, signal: AbortSignal) => Promise<void>;
+  /** A token for a workload; `pod` is `namespace/name`, absent for a program that serves nothing. */
+  readonly mintToken: (subject: { namespace: string; serviceAccount: string; pod?: string }) => Promise<string>;
+  readonly record: { readonly dirs: readonly string[]; readonly mode: string };
+  onChange(): void;
+  onNotice(text: string): void;
+  onLog(source: string, stream: 'out' | 'err', line: string): void;
+}
+
+export interface Supervisor {
+  pods(): readonly PodRunner[];
+  /** Of running the workloads; those of the policy are the controller's. */
+  problems(): readonly Problem[];
+  readonly controllerRestarts: number;
+  /** Ends all, in order; `kill` at once. */
+  stop(): Promise<void>;
+  kill(): void;
+}
+
+/** The laptop mesh: one controller, and for every pod that the files want a sidecar and its containers as processes. */
+export async function startSupervisor(options: SupervisorOptions): Promise<Supervisor> {
+  const { machine, run, isolation, controller } = options;
+  const base = baseEnvironment(machine.env);
+  const end = new AbortController();
+  const plans = new WeakMap<Workload, { readonly configMaps: MeshRead['configMaps']; readonly plan: WorkloadPlan }>();
+  const programs = localPrograms(machine.env['PATH'] ?? '', machine.node, options.images);
+  let problems: readonly Problem[] = [];
+  let latest: MeshRead | undefined;
+
+  const starter = createPodStarter({ ...options, base, read: () => latest });
+  const fleet = createPodFleet({
+    run,
+    start: starter.start,
+    onChange: () => {
+      noteProcesses();
+      options.onChange();
+    },
+  });
+
+  const kept = keepProcess({
+    name: 'controller',
+    launcher: {
+      command: launcherCommand(machine.node, machine.launcher, { hosts: [], forwardLogs: true }),
+      env: base,
+      cwd: machine.cwd,
+    },
+    spec: () => controller.prepare(),
+    onStart: noteProcesses,
+    onEnd: (message, ms) =>
+      options.onNotice(`the controller ${message}; it is started again in ${ms} ms, traffic goes on`),
+    onLog: (stream, line) => options.onLog('controller', stream, line),
+  });
+
+  function noteProcesses(): void {
+    const pids = [...(kept?.pids() ?? []), ...fleet.pods().flatMap((pod) => pod.pids())];
+    run.noteProcesses(pids.filter((pid) => pid > 0).map(markProcess));
+  }
+
+  function onRead(read: MeshRead): void {
+    latest = read;
+    const wanted = read.workloads.map((workload) => planOf(workload, read));
+    problems = wanted.flatMap((plan) => plan.problems).map((problem) => withPosition(problem, read));
+    fleet.want(wanted);
+    options.onChange();
+  }
+
+  function planOf(workload: Workload, read: MeshRead): WorkloadPlan {
+    const known = plans.get(workload);
+    // A program that was missing may be there now.
+    if (known?.configMaps === read.configMaps && known.plan.pod) return known.plan;
+    const { kind, namespace, name } = workload;
+    const file = read.locate({ kind, namespace, name }, '')?.file;
+    const folder = file === undefined || file === '-' ? machine.cwd : dirname(file);
+    const plan = planWorkload(workload, { ...programs, configMaps: read.configMaps, folder, sidecar: options.sidecar });
+    plans.set(workload, { configMaps: read.configMaps, plan });
+    return plan;
+  }
+
+  async function handle(request: ControlRequest, closed: AbortSignal): Promise<unknown> {
+    if (request.type === 'pods')
+      return fleet
+        .pods()
+        .map(({ plan, status, pod }) => ({
+          namespace: plan.namespace,
+          name: plan.name,
+          owner: plan.owner,
+          dir: pod.dir,
+          status,
+        }));
+    const { namespace, serviceAccount } = request;
+    const place = fleet.place(`run-${namespace}-${serviceAccount}-${Date.now().toString(36)}`);
+    closed.addEventListener('abort', () => fleet.leave(place), { once: true });
+    return starter.join(namespace, serviceAccount, place, closed);
+  }
+
+  run.writeRecord({
+    ...options.record,
+    isolation: isolation.kind,
+    supervisorPid: machine.pid,
+    supervisor: markProcess(machine.pid),
+    api: controller.api,
+    startedAt: new Date().toISOString(),
+  });
+  const server = await runControlServer(run.file('supervisor.sock'), handle, end.signal);
+  const reading = options.readFiles(onRead, end.signal);
+  reading.catch((error: Error) => options.onNotice(`the files are not watched any more: ${error.message}`));
+
+  return {
+    pods: () => fleet.pods(),
+    problems: () => [
+      ...problems,
+      ...fleet.problems().map((problem) => (latest ? withPosition(problem, latest) : problem)),
+    ],
+    get controllerRestarts() {
+      return kept.restarts;
+    },
+    async stop() {
+      end.abort();
+      server.close();
+      starter.close();
+      await fleet.stop();
+      await kept.stop();
+      run.remove();
+    },
+    kill() {
+      end.abort();
+      fleet.kill();
+      kept.kill();
+      run.remove();
+    },
+  };
+}
+
+function withPosition(problem: Problem, read: MeshRead): Problem {
+  if (problem.position) return problem;
+  const position = read.locate(problem.resource, problem.field) ?? read.locate(problem.resource, '');
+  return position ? { ...problem, position } : problem;
+}
