@@ -1,0 +1,90 @@
+import type { RawObject } from '../../catalog/snapshot.ts';
+import type { ResourceRef } from '../../problem/problem.ts';
+import { createReader, isJsonObject, type JsonObject, type ObjectReader, pointer } from '../../smi/reader.ts';
+import type { YamlDocument } from './yaml-documents.ts';
+
+/** One object of a document; a List gives several. */
+export interface SourceObject {
+  readonly raw: RawObject;
+  /** JSON pointer of the object in its document: `/items/3`. */
+  readonly at: string;
+}
+
+export interface SourceObjects {
+  readonly objects: readonly SourceObject[];
+  /** What could not be taken, with its pointer in the document. */
+  readonly problems: ObjectReader['problems'];
+}
+
+const clusterScoped = ['Namespace', 'Node', 'PersistentVolume', 'CustomResourceDefinition', 'ClusterRole'];
+
+/**
+ * Takes the objects out of documents: Lists are flattened, a namespace that is missing is filled in. The same document
+ * value gives the same objects.
+ */
+export function createExtractor(defaultNamespace: string): (document: YamlDocument) => SourceObjects {
+  const known = new WeakMap<object, SourceObjects>();
+  const nothing: SourceObjects = { objects: [], problems: [] };
+
+  return ({ value }) => {
+    if (value === undefined) return nothing;
+    if (!isJsonObject(value)) return extract(value, defaultNamespace);
+    let objects = known.get(value);
+    if (objects === undefined) {
+      objects = extract(value, defaultNamespace);
+      known.set(value, objects);
+    }
+    return objects;
+  };
+}
+
+function extract(value: unknown, defaultNamespace: string): SourceObjects {
+  const objects: SourceObject[] = [];
+  const problems: ObjectReader['problems'] = [];
+
+  function take(item: unknown, at: string): void {
+    const resource = looseRef(item);
+    const reader = createReader(resource);
+    if (!isJsonObject(item)) {
+      const message = 'this is no Kubernetes object, so it is passed over';
+      reader.report(at, 'NotAnObject', message, 'write an object with apiVersion, kind and metadata');
+    } else if (Array.isArray(item['items']) && resource.kind.endsWith('List')) {
+      for (const [i, inner] of item['items'].entries()) take(inner, pointer(pointer(at, 'items'), i));
+    } else {
+      const raw = toRawObject(item, at, reader);
+      if (raw) objects.push({ raw, at });
+    }
+    problems.push(...reader.problems);
+  }
+
+  take(value, '');
+  return { objects, problems };
+
+  function toRawObject(item: JsonObject, at: string, reader: ObjectReader): RawObject | undefined {
+    const apiVersion = reader.text(item['apiVersion'], `${at}/apiVersion`);
+    const kind = reader.text(item['kind'], `${at}/kind`);
+    const metadata = reader.object(item['metadata'], `${at}/metadata`);
+    const name = metadata && reader.text(metadata['name'], `${at}/metadata/name`);
+    if (apiVersion === undefined || kind === undefined || metadata === undefined || name === undefined)
+      return undefined;
+    if (clusterScoped.includes(kind))
+      return { ...item, apiVersion, kind, metadata: { ...metadata, name, namespace: '' } };
+    const given = metadata['namespace'];
+    // An empty one, as `namespace:` or Helm leaves it behind, is none.
+    const isGiven = given !== undefined && given !== null && given !== '';
+    const namespace = isGiven ? reader.text(given, `${at}/metadata/namespace`) : defaultNamespace;
+    if (namespace === undefined) return undefined;
+    return { ...item, apiVersion, kind, metadata: { ...metadata, name, namespace } };
+  }
+}
+
+function looseRef(item: unknown): ResourceRef {
+  const { apiVersion, kind, metadata } = isJsonObject(item) ? item : {};
+  const { name, namespace } = isJsonObject(metadata) ? metadata : {};
+  return {
+    ...(typeof apiVersion === 'string' && { apiVersion }),
+    kind: typeof kind === 'string' && kind !== '' ? kind : 'Document',
+    namespace: typeof namespace === 'string' ? namespace : '',
+    name: typeof name === 'string' ? name : '',
+  };
+}

@@ -1,0 +1,40 @@
+import type { Namespace, RawObject } from '../../catalog/snapshot.ts';
+import type { PolicyMode } from '../../policy/inbound.ts';
+import { type ObjectReader, pointer } from '../../smi/reader.ts';
+import { textMap } from './text-map.ts';
+
+const modeKey = 'tulle.dev/mode';
+const ignoreLabel = 'openservicemesh.io/ignore';
+
+/** Decodes a core/v1 Namespace: meshed unless OSM's label, or its annotation, says otherwise (DECISIONS S13). */
+export function decodeNamespace(raw: RawObject, reader: ObjectReader): Namespace {
+  const labels = textMap(raw.metadata.labels);
+  const annotations = textMap(raw.metadata.annotations);
+  const mode = decodeMode(labels, annotations, reader);
+  return {
+    name: raw.metadata.name,
+    // OSM counts the label's presence, whatever its value.
+    meshed: !(ignoreLabel in labels) && !isSwitchedOff(annotations),
+    ...(mode !== undefined && { mode }),
+  };
+}
+
+/** OSM's annotation on a namespace or pod, read as OSM reads it. */
+export function isSwitchedOff(annotations: Readonly<Record<string, string>>): boolean {
+  const value = annotations['openservicemesh.io/sidecar-injection']?.toLowerCase();
+  return value === 'disabled' || value === 'no' || value === 'false';
+}
+
+/** A mode that can't be understood is taken as the strictest. */
+function decodeMode(
+  labels: Readonly<Record<string, string>>,
+  annotations: Readonly<Record<string, string>>,
+  reader: ObjectReader,
+): PolicyMode | undefined {
+  const mode = annotations[modeKey] ?? labels[modeKey];
+  if (mode === undefined || mode === 'permissive' || mode === 'shadow' || mode === 'enforce') return mode;
+  const field = pointer(modeKey in annotations ? '/metadata/annotations' : '/metadata/labels', modeKey);
+  const message = `there is no mode "${mode.slice(0, 40)}", so enforce is taken`;
+  reader.report(field, 'FieldInvalid', message, 'write permissive, shadow or enforce');
+  return 'enforce';
+}

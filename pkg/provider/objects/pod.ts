@@ -1,0 +1,75 @@
+import type { Pod, RawObject } from '../../catalog/snapshot.ts';
+import { isJsonObject, type JsonObject } from '../../smi/reader.ts';
+import { isSwitchedOff } from './namespace.ts';
+import { textMap } from './text-map.ts';
+
+/** Says where the sidecar of a pod accepts mutual TLS: `unix:/run/x/in-{port}.sock`. */
+export const inboundAddressAnnotation = 'tulle.dev/inbound-address';
+/** Says what made a pod: `ns/Kind/name`. */
+export const ownerAnnotation = 'tulle.dev/owner';
+/** `node`, `envoy`, or `none` for a pod without a sidecar. */
+export const sidecarAnnotation = 'tulle.dev/sidecar';
+
+/** Decodes a core/v1 Pod that runs somewhere. Fields that are absent or of a wrong shape take the defaults of Kubernetes. */
+export function decodePod(raw: RawObject, namespaceIsMeshed: boolean): Pod {
+  const { name, namespace } = raw.metadata;
+  const annotations = textMap(raw.metadata.annotations);
+  const spec = isJsonObject(raw['spec']) ? raw['spec'] : {};
+  const status = isJsonObject(raw['status']) ? raw['status'] : {};
+  const { hostname, subdomain } = spec;
+  const inboundAddress = annotations[inboundAddressAnnotation];
+  const sidecar = annotations[sidecarAnnotation];
+  const owner = annotations[ownerAnnotation] ?? ownerOf(raw);
+  const meshed = sidecar === undefined ? namespaceIsMeshed && !isSwitchedOff(annotations) : sidecar !== 'none';
+  return {
+    namespace,
+    name,
+    serviceAccount: serviceAccountOf(spec),
+    labels: textMap(raw.metadata.labels),
+    ip: typeof status['podIP'] === 'string' ? status['podIP'] : '',
+    ...(typeof hostname === 'string' && hostname !== '' && { hostname }),
+    ...(typeof subdomain === 'string' && subdomain !== '' && { subdomain }),
+    ready: isReady(status) && raw.metadata['deletionTimestamp' as keyof typeof raw.metadata] === undefined,
+    meshed: meshed && spec['hostNetwork'] !== true,
+    ports: portsOf(spec),
+    ...(inboundAddress !== undefined && { inboundAddress }),
+    ...(owner !== undefined && { owner }),
+  };
+}
+
+export function serviceAccountOf(spec: JsonObject): string {
+  // `serviceAccount` is the old name, which the API server still fills in.
+  const { serviceAccountName, serviceAccount } = spec;
+  if (typeof serviceAccountName === 'string' && serviceAccountName !== '') return serviceAccountName;
+  return typeof serviceAccount === 'string' && serviceAccount !== '' ? serviceAccount : 'default';
+}
+
+function ownerOf({ metadata }: RawObject): string | undefined {
+  const owners: unknown = metadata['ownerReferences' as keyof typeof metadata];
+  const owner = Array.isArray(owners)
+    ? owners.filter(isJsonObject).find((ref) => ref['controller'] !== false)
+    : undefined;
+  const { kind, name } = owner ?? {};
+  return typeof kind === 'string' && typeof name === 'string' ? `${metadata.namespace}/${kind}/${name}` : undefined;
+}
+
+/** A Pod with an address and no conditions was written by hand: it is meant to serve. */
+function isReady(status: JsonObject): boolean {
+  const { conditions, phase } = status;
+  if (phase === 'Succeeded' || phase === 'Failed') return false;
+  if (!Array.isArray(conditions)) return status['podIP'] !== undefined;
+  const ready = conditions.filter(isJsonObject).find(({ type }) => type === 'Ready');
+  return ready?.['status'] === 'True';
+}
+
+function portsOf(spec: JsonObject): Pod['ports'] {
+  const lists = ['containers', 'initContainers'].map((field) => spec[field]);
+  return lists.flatMap((containers) =>
+    (Array.isArray(containers) ? containers.filter(isJsonObject) : []).flatMap((container) => {
+      const ports = container['ports'];
+      return (Array.isArray(ports) ? ports.filter(isJsonObject) : []).flatMap(({ name, containerPort }) =>
+        typeof containerPort === 'number' ? [{ name: typeof name === 'string' ? name : '', port: containerPort }] : [],
+      );
+    }),
+  );
+}
