@@ -1,7 +1,8 @@
 /**
  * Writes build/protos.json: every v3 message of Envoy's API and what these need, as a JSON descriptor of protobufjs
  * (`protoLoader.fromJSON` loads it, and so does pkg/xds/message-types.ts). Field names are those of the .proto files.
- * The sources are the .proto files in the npm package @grpc/grpc-js-xds, whose pinned version is the version of the API.
+ * The sources are the .proto files in the npm package @grpc/grpc-js-xds, whose pinned version is the version of the API,
+ * and scripts/envoy-additions.json: the fields of newer Envoys that we use.
  */
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -72,6 +73,16 @@ function loads(file: string, visiting = new Set<string>()): boolean {
   });
 }
 
+function merge(base: DescriptorNode, more: DescriptorNode): DescriptorNode {
+  const merged: Record<string, unknown> = { ...base };
+  for (const [key, value] of Object.entries(more)) {
+    const known = merged[key];
+    const isNode = typeof known === 'object' && known !== null;
+    merged[key] = isNode ? merge(known as DescriptorNode, value as DescriptorNode) : value;
+  }
+  return merged;
+}
+
 /** Left out: services other than ADS, and what only Envoy itself writes (admin answers, access log records). */
 const wanted = /envoy-api\/envoy\/((config|extensions|type)\/.*v3\/|service\/discovery\/v3\/)/;
 
@@ -80,7 +91,10 @@ function main(): void {
   root.resolvePath = (_origin, target) => (isAbsolute(target) || isWellKnown(target) ? target : (find(target) ?? null));
   const files = listProtos(join(sources, 'envoy-api')).filter((file) => wanted.test(file) && loads(file));
   root.loadSync(files, { keepCase: true }).resolveAll();
-  const json = dropOptions(root.toJSON({ keepComments: false }));
+  const additions = JSON.parse(
+    readFileSync(new URL('envoy-additions.json', import.meta.url), 'utf8'),
+  ) as DescriptorNode;
+  const json = merge(dropOptions(root.toJSON({ keepComments: false })), additions);
   mkdirSync('build', { recursive: true });
   writeFileSync('build/protos.json', JSON.stringify(json));
 }
