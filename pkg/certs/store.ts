@@ -1,0 +1,9 @@
+/** Where keys and certificates are kept between runs. Names are file names: letters, digits, `-`, `.`. */
+export interface CertStore {
+  read(name: string): Promise<Buffer | undefined>;
+  /** All or nothing: a reader sees the old or the new bytes. */
+  write(name: string, bytes: Uint8Array): Promise<void>;
+  remove(name: string): Promise<void>;
+  /** Names that begin with the prefix. */
+  list(prefix: string): Promise<readonly string[]>;
+}
