@@ -14,7 +14,7 @@ import { groupOf, roleOf } from './kinds.ts';
 import type { MeshRead, ReadOptions } from './mesh-read.ts';
 import { createPodPlanner } from './planned-pods.ts';
 import { createServiceAddresses } from './service-addresses.ts';
-import { createExtractor, type SourceObject } from './source-objects.ts';
+import { createExtractor, type Extractor, type SourceObject } from './source-objects.ts';
 import type { Workload } from './workload.ts';
 import { placeOf, type YamlDocument } from './yaml-documents.ts';
 
@@ -41,7 +41,8 @@ export interface Assembler {
  * Of several objects with one name the first stays, in the order of the files.
  */
 export function createAssembler(options: Pick<ReadOptions, 'config' | 'defaultNamespace'>): Assembler {
-  const extract = createExtractor(options.defaultNamespace ?? 'default');
+  const extractor = createExtractor(options.defaultNamespace ?? 'default');
+  const podExtractor = createExtractor('default');
   const decoders = createDecoders();
   const serviceAddresses = createServiceAddresses();
   const podPlanner = createPodPlanner();
@@ -49,7 +50,8 @@ export function createAssembler(options: Pick<ReadOptions, 'config' | 'defaultNa
 
   function assemble(files: readonly SourceFile[], podFiles?: readonly SourceFile[]): MeshRead {
     const problems: Problem[] = [];
-    const placed = collect(files, extract, problems);
+    const placed = collect(files, extractor, problems);
+    extractor.remember(placed);
     const unique = withoutDuplicates(placed, problems);
     const decodeAll = <T>(kind: string, decode: (raw: RawObject) => { value: T; problems: readonly Problem[] }): T[] =>
       unique
@@ -117,8 +119,9 @@ export function createAssembler(options: Pick<ReadOptions, 'config' | 'defaultNa
   }
 
   function runningPods(podFiles: readonly SourceFile[], problems: Problem[]): Pod[] {
-    const objects = withoutDuplicates(collect(podFiles, extract, problems), problems);
-    return objects
+    const placed = collect(podFiles, podExtractor, problems);
+    podExtractor.remember(placed);
+    return withoutDuplicates(placed, problems)
       .filter(({ raw }) => raw.kind === 'Pod' && groupOf(raw.apiVersion) === '')
       .map(({ raw }) => decoders.pod(raw, true));
   }
@@ -131,11 +134,7 @@ function positionOf({ file, document, at }: Placed, field: string): Position {
 }
 
 /** All objects of the files; what can't be one becomes a problem. */
-function collect(
-  files: readonly SourceFile[],
-  extract: ReturnType<typeof createExtractor>,
-  problems: Problem[],
-): Placed[] {
+function collect(files: readonly SourceFile[], extractor: Extractor, problems: Problem[]): Placed[] {
   return files.flatMap(({ name: file, documents, fault }) => {
     const resource = { kind: 'File', namespace: '', name: '' };
     if (fault) {
@@ -154,7 +153,7 @@ function collect(
           position: { file, line, column },
         });
       }
-      const { objects, problems: found } = extract(document);
+      const { objects, problems: found } = extractor.objectsOf(document);
       for (const problem of found) {
         problems.push({ ...problem, position: { file, ...placeOf(document, problem.field) } });
       }

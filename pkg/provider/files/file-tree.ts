@@ -1,6 +1,6 @@
 import type { Dirent, Stats } from 'node:fs';
 import { readdir, realpath, stat } from 'node:fs/promises';
-import { join } from 'node:path';
+import { join, normalize } from 'node:path';
 
 /** The most files that are taken from one directory given; more is surely a mistake. */
 const maxFiles = 20_000;
@@ -67,11 +67,16 @@ export async function listFiles(inputs: readonly string[]): Promise<FileTree> {
     }
   }
 
-  for (const input of inputs) {
+  for (const input of inputs.map(toPlainPath)) {
     if (input === '-') add(input, input);
     else await enter(input, 0, true);
   }
   return { files, directories, faults };
+}
+
+/** As the paths of its entries begin: `./demo/` is `demo`. */
+export function toPlainPath(path: string): string {
+  return path === '-' ? path : normalize(path).replace(/(?<=.)[/\\]+$/, '');
 }
 
 export function isManifest(name: string): boolean {

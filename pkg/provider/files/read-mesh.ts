@@ -29,7 +29,9 @@ export async function readSource(path: string, previous?: SourceFile): Promise<S
     return { name, text: '', documents: [], fault: { reason, message, fix } };
   }
   const { text } = content;
-  if (previous && previous.text === text && !previous.fault) return previous;
+  if (previous && previous.text === text && !previous.fault) {
+    return previous.name === name ? previous : { ...previous, name };
+  }
   return { name, text, documents: parseDocuments(text, previous?.documents) };
 }
 

@@ -18,24 +18,45 @@ export interface SourceObjects {
 
 const clusterScoped = ['Namespace', 'Node', 'PersistentVolume', 'CustomResourceDefinition', 'ClusterRole'];
 
-/**
- * Takes the objects out of documents: Lists are flattened, a namespace that is missing is filled in. The same document
- * value gives the same objects.
- */
-export function createExtractor(defaultNamespace: string): (document: YamlDocument) => SourceObjects {
-  const known = new WeakMap<object, SourceObjects>();
-  const nothing: SourceObjects = { objects: [], problems: [] };
+export interface Extractor {
+  /**
+   * Takes the objects out of a document: Lists are flattened, a namespace that is missing is filled in. An object that
+   * says the same as one of the last round is that one, wherever it stands now.
+   */
+  objectsOf(document: YamlDocument): SourceObjects;
+  /** Ends a round: these are the objects to compare the next ones with. */
+  remember(objects: readonly SourceObject[]): void;
+}
 
-  return ({ value }) => {
-    if (value === undefined) return nothing;
-    if (!isJsonObject(value)) return extract(value, defaultNamespace);
-    let objects = known.get(value);
-    if (objects === undefined) {
-      objects = extract(value, defaultNamespace);
-      known.set(value, objects);
-    }
-    return objects;
+export function createExtractor(defaultNamespace: string): Extractor {
+  const known = new WeakMap<object, SourceObjects>();
+  let last = new Map<string, RawObject>();
+
+  function sameAsBefore(object: SourceObject): SourceObject {
+    const before = last.get(keyOf(object.raw));
+    return before && JSON.stringify(before) === JSON.stringify(object.raw) ? { ...object, raw: before } : object;
+  }
+
+  return {
+    objectsOf({ value }) {
+      if (value === undefined) return { objects: [], problems: [] };
+      if (!isJsonObject(value)) return extract(value, defaultNamespace);
+      let result = known.get(value);
+      if (result === undefined) {
+        const { objects, problems } = extract(value, defaultNamespace);
+        result = { objects: objects.map(sameAsBefore), problems };
+        known.set(value, result);
+      }
+      return result;
+    },
+    remember(objects) {
+      last = new Map(objects.map(({ raw }) => [keyOf(raw), raw]));
+    },
   };
+}
+
+function keyOf({ apiVersion, kind, metadata }: RawObject): string {
+  return [apiVersion, kind, metadata.namespace, metadata.name].join('\n');
 }
 
 function extract(value: unknown, defaultNamespace: string): SourceObjects {
