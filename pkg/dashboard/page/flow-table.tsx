@@ -1,0 +1,109 @@
+import type { JSX } from 'preact';
+import { useState } from 'preact/hooks';
+import type { Flow } from '../../observability/flows.ts';
+import { formatCount, formatMs, toAddress } from './format.ts';
+import { sayWhy } from './reasons.ts';
+import { Badge, Name } from './ui.tsx';
+
+export function VerdictBadge({ flow }: { flow: Flow }): JSX.Element {
+  const why = sayWhy(flow);
+  if (flow.verdict === 'denied') return <Badge tone="bad" title={why}>{`denied${suffix(flow.reason)}`}</Badge>;
+  if (flow.verdict === 'would-deny')
+    return <Badge tone="shadow" title={why}>{`would deny${suffix(flow.reason)}`}</Badge>;
+  if (flow.errors > 0) return <Badge tone="warn" title={why}>{`allowed, ${formatCount(flow.errors)} failed`}</Badge>;
+  return (
+    <Badge tone="ok" title={why}>
+      allowed
+    </Badge>
+  );
+}
+
+function suffix(reason: string): string {
+  return reason === '' ? '' : `: ${reason}`;
+}
+
+const shownAtFirst = 12;
+
+/** The evidence under the picture: one row for each kind of call, what is refused first. */
+export function FlowTable({
+  flows,
+  onSelect,
+}: {
+  flows: readonly Flow[];
+  onSelect: (flow: Flow) => void;
+}): JSX.Element {
+  const [all, setAll] = useState(false);
+  const sorted = [...flows].sort((a, b) => rank(a) - rank(b) || b.requests - a.requests);
+  const shown = all ? sorted : sorted.slice(0, shownAtFirst);
+  return (
+    <>
+      <table class="flows">
+        <thead>
+          <tr>
+            <th scope="col">From</th>
+            <th scope="col">To</th>
+            <th scope="col">Verdict</th>
+            <th scope="col">By</th>
+            <th scope="col" class="number">
+              Requests
+            </th>
+            <th scope="col" class="number">
+              p50
+            </th>
+            <th scope="col" class="number">
+              p99
+            </th>
+          </tr>
+        </thead>
+        <tbody>
+          {shown.map((flow) => (
+            <Row key={keyOf(flow)} flow={flow} onSelect={() => onSelect(flow)} />
+          ))}
+        </tbody>
+      </table>
+      {sorted.length > shownAtFirst && (
+        <button type="button" class="more" onClick={() => setAll(!all)}>
+          {all ? 'Show fewer' : `Show all ${sorted.length}`}
+        </button>
+      )}
+    </>
+  );
+}
+
+function Row({ flow, onSelect }: { flow: Flow; onSelect: () => void }): JSX.Element {
+  return (
+    <tr class={flow.verdict}>
+      <td data-label="From">
+        <button type="button" class="link" onClick={onSelect} title="Show in the picture">
+          <Name of={flow.source} />
+        </button>
+      </td>
+      <td data-label="To">
+        <span class="name">{toAddress(flow.service)}</span>
+        {flow.backend !== '' && <span class="via"> ⑂ {flow.backend}</span>}
+        {flow.protocol !== 'http' && <span class="via"> {flow.protocol}</span>}
+      </td>
+      <td data-label="Verdict">
+        <VerdictBadge flow={flow} />
+      </td>
+      <td data-label="By">{flow.rule === '' ? <span class="muted">–</span> : <Name of={flow.rule} />}</td>
+      <td data-label="Requests" class="number">
+        {formatCount(flow.requests)}
+      </td>
+      <td data-label="p50" class="number">
+        {formatMs(flow.p50)}
+      </td>
+      <td data-label="p99" class="number">
+        {formatMs(flow.p99)}
+      </td>
+    </tr>
+  );
+}
+
+function rank({ verdict, errors }: Flow): number {
+  return verdict === 'denied' ? 0 : verdict === 'would-deny' ? 1 : errors > 0 ? 2 : 3;
+}
+
+function keyOf({ source, service, destination, backend, protocol, verdict, reason, rule, split }: Flow): string {
+  return [source, service, destination, backend, protocol, verdict, reason, rule, split].join(' ');
+}
