@@ -5,7 +5,11 @@ export interface Isolation {
   readonly kind: 'isolated' | 'proxy';
   /** For people: why it is this one. */
   readonly why: string;
+  /** What can redirect connections to the sidecar. */
+  readonly redirect: RedirectTool;
 }
+
+export type RedirectTool = 'iptables' | 'nft' | 'none';
 
 export type IsolationWish = 'auto' | 'isolated' | 'proxy';
 
@@ -13,42 +17,56 @@ export interface IsolationHost {
   readonly platform: string;
   readonly path: string;
   readonly uid: number;
+  readonly gid: number;
 }
 
 const tools = ['unshare', 'ip', 'mount', 'setpriv', 'sh'] as const;
 
 /** Finds out by doing whether pods can be isolated here; never throws. */
 export function probeIsolation(wish: IsolationWish, host: IsolationHost): Isolation {
-  if (wish === 'proxy') return { kind: 'proxy', why: 'asked for with --isolation proxy' };
-  if (host.platform !== 'linux') return { kind: 'proxy', why: `isolation needs Linux, this is ${host.platform}` };
-  const obstacle = findObstacle(host);
-  if (obstacle === undefined) return { kind: 'isolated', why: 'the kernel allows it' };
-  return { kind: 'proxy', why: obstacle };
+  if (wish === 'proxy') return proxy('asked for with --isolation proxy');
+  if (host.platform !== 'linux') return proxy(`isolation needs Linux, this is ${host.platform}`);
+  return probe(host);
 }
 
-/** The obstacle to isolation, as one clause, or undefined. */
-function findObstacle({ path, uid }: IsolationHost): string | undefined {
-  const run = (command: readonly string[]): string | undefined => {
+function proxy(why: string): Isolation {
+  return { kind: 'proxy', why, redirect: 'none' };
+}
+
+function probe({ path, uid, gid }: IsolationHost): Isolation {
+  const run = (command: readonly string[]): { readonly output: string; readonly failure?: string } => {
     const [program = '', ...args] = command;
-    const { error, status, stderr } = spawnSync(program, args, {
-      env: { PATH: path },
-      encoding: 'utf8',
-      timeout: 10_000,
-      stdio: ['ignore', 'ignore', 'pipe'],
-    });
-    if (error) return error.message;
-    return status === 0 ? undefined : stderr.trim().split('\n').at(-1) || `status ${status}`;
+    const env = { PATH: `${path}:/usr/sbin:/sbin` };
+    const { error, status, stdout, stderr } = spawnSync(program, args, { env, encoding: 'utf8', timeout: 10_000 });
+    if (error) return { output: '', failure: error.message };
+    const complaint = stderr.trim().split('\n').at(-1) || `status ${status}`;
+    return status === 0 ? { output: stdout.trim() } : { output: '', failure: complaint };
   };
   for (const tool of tools) {
-    if (run(['sh', '-c', 'command -v "$1"', 'sh', tool]) !== undefined) return `the command "${tool}" is missing`;
+    if (run(['sh', '-c', 'command -v "$1"', 'sh', tool]).failure !== undefined) {
+      return proxy(`the command "${tool}" is missing`);
+    }
   }
-  const redirect =
-    'nft add table ip tulle-probe || iptables -t nat -A OUTPUT -p tcp -d 192.0.2.1 -j REDIRECT --to-ports 1';
-  const steps = `mount -n --make-rprivate / && mount -n -t tmpfs tmpfs /run && ip link set lo up && ip addr add 192.0.2.2/32 dev lo && { ${redirect}; }`;
-  const app = `unshare --user --map-user=${uid} --map-group=${uid} --mount --pid --fork --kill-child --mount-proc -- true`;
-  const failure = run([...podNamespaces, 'sh', '-c', `${steps} && ${app}`]);
-  return failure === undefined ? undefined : `namespaces are not allowed here (${failure})`;
+  const app = `unshare --user --map-user=${uid} --map-group=${gid} --mount --pid --fork --kill-child --mount-proc -- true`;
+  const { output, failure } = run([...podNamespaces, 'sh', '-c', `${networkProbe}\n${app}`]);
+  if (failure !== undefined) return proxy(`namespaces are not allowed here (${failure})`);
+  if (output !== 'nft' && output !== 'iptables') return proxy('neither nft nor iptables can redirect connections here');
+  return { kind: 'isolated', why: 'the kernel allows it', redirect: output };
 }
+
+/** All that an isolated pod needs of the kernel, done for nothing; prints what redirects. */
+const networkProbe = `set -e
+mount -n --make-rprivate /
+mount -n -t tmpfs tmpfs /run
+ip link set lo up
+ip addr add 192.0.2.2/32 dev lo
+if printf 'table ip p {\\n chain o {\\n type nat hook output priority -100\\n meta l4proto tcp redirect to : ip daddr . tcp dport map { 192.0.2.1 . 1 : 2 }\\n }\\n}\\n' | nft -f - 2> /dev/null; then
+  echo nft
+elif printf '*nat\\n-A OUTPUT -d 192.0.2.1/32 -p tcp --dport 1 -j REDIRECT --to-ports 2\\nCOMMIT\\n' | iptables-restore --noflush 2> /dev/null; then
+  echo iptables
+else
+  echo none
+fi`;
 
 /** A user who is root only in here, and a network, mounts, processes and a host name of the pod's own. */
 const podNamespaces = [

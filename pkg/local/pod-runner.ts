@@ -1,10 +1,11 @@
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { rmSync } from 'node:fs';
 import { createBackoff, type Backoff } from './backoff.ts';
 import { startLauncher, type LauncherHandle } from './launcher-handle.ts';
 import type { LauncherEvent, Probe, ProcessSpec } from './launcher-protocol.ts';
+import { writeNames } from './pod-names.ts';
 import type { ContainerPlan, PodPlan } from './pod-plan.ts';
 import type { ContainerStatus, PodStatus } from './pod-status.ts';
+import { sendSignal } from './processes.ts';
 import type { SidecarPod, SidecarProgram } from './sidecar-program.ts';
 
 export interface PodRunner {
@@ -87,13 +88,7 @@ export function runPod(options: PodRunnerOptions): PodRunner {
   }
 
   function startAll(): void {
-    const dir = pod.dir;
-    mkdirSync(join(dir, 'mnt'), { recursive: true, mode: 0o700 });
-    writeFileSync(join(dir, 'hosts'), `127.0.0.1 localhost\n::1 localhost\n${pod.ip} ${plan.hostname}\n`, {
-      mode: 0o644,
-    });
-    // Names outside the mesh are nobody's to answer here: an answer "refused" at once, rather than a wait.
-    writeFileSync(join(dir, 'resolv.conf'), 'nameserver 127.0.0.1\noptions timeout:1 attempts:1\n', { mode: 0o644 });
+    writeNames(pod);
     launcher = startLauncher({ ...options.launcher(), onEvent: handle, onExit: launcherEnded });
   }
 
@@ -279,7 +274,13 @@ export function runPod(options: PodRunnerOptions): PodRunner {
 
   function kill(): void {
     status.stopping = true;
+    // A killed launcher can't end what it started; in a namespace the kernel does.
+    if (!pod.isolated) for (const pid of ownPids()) sendSignal(-pid, 'SIGKILL');
     launcher?.kill();
+  }
+
+  function ownPids(): readonly number[] {
+    return [...status.containers, ...(status.sidecar ? [status.sidecar] : [])].flatMap(({ pid }) => pid ?? []);
   }
 
   startAll();
@@ -287,10 +288,8 @@ export function runPod(options: PodRunnerOptions): PodRunner {
     plan,
     status,
     pod,
-    pids: () =>
-      (launcher ? [launcher.pid] : []).concat(
-        status.containers.flatMap(({ pid }) => (pid !== undefined && !pod.isolated ? [pid] : [])),
-      ),
+    // Numbers inside a namespace mean nothing out here, and end with it.
+    pids: () => [...(launcher ? [launcher.pid] : []), ...(pod.isolated ? [] : ownPids())],
     stop,
     kill,
   };

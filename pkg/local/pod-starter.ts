@@ -5,8 +5,9 @@ import { toProcess, type ProcessContext } from './container-process.ts';
 import { podCommand } from './isolation.ts';
 import { openEntrance, type Entrance } from './entrance.ts';
 import { launcherCommand } from './launcher-handle.ts';
-import type { LauncherOptions } from './launcher-protocol.ts';
+import type { LauncherOptions, ProcessSpec } from './launcher-protocol.ts';
 import type { PodPlace } from './pod-fleet.ts';
+import { writeNames } from './pod-names.ts';
 import { podKey, type ContainerPlan, type PodPlan } from './pod-plan.ts';
 import { runPod, type PodRunner } from './pod-runner.ts';
 import { createPortBook } from './port-book.ts';
@@ -27,6 +28,7 @@ export interface JoinTicket {
   readonly launcherEnv: Readonly<Record<string, string>>;
   readonly pod: SidecarPod;
   readonly sidecar: 'node' | 'envoy';
+  readonly sidecarSpec: ProcessSpec;
   /** What the program gets beside the caller's own environment. */
   readonly env: Readonly<Record<string, string>>;
   readonly confined: boolean;
@@ -118,11 +120,15 @@ export function createPodStarter(options: PodStarterOptions): PodStarter {
     closed.addEventListener('abort', () => ports.giveBack(key), { once: true });
     const mint = (): Promise<string> => options.mintToken({ namespace, serviceAccount });
     await keepToken(join(place.dir, 'token'), mint, onProblem, AbortSignal.any([closed, end.signal]));
+    writeNames(pod);
+    const program = options.sidecars.get(options.sidecar);
+    if (!program) throw new Error(`no sidecar "${options.sidecar}" is installed`);
     return {
-      launcher: launcherOf(pod, false),
+      launcher: launcherOf(pod, true),
       launcherEnv: base,
       pod,
       sidecar: options.sidecar,
+      sidecarSpec: program.prepare(pod),
       env: { ...servicesOf(namespace, pod.proxy), ...(pod.proxy ? proxyVariables(pod.proxy) : {}) },
       confined: isolated,
     };

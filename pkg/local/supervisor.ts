@@ -12,7 +12,7 @@ import { localPrograms } from './local-programs.ts';
 import { planWorkload, type WorkloadPlan } from './plan-workload.ts';
 import { createPodFleet } from './pod-fleet.ts';
 import type { PodRunner } from './pod-runner.ts';
-import { createPodStarter } from './pod-starter.ts';
+import { createPodStarter, type JoinTicket } from './pod-starter.ts';
 import { markProcess } from './processes.ts';
 import type { RunDirectory } from './run-directory.ts';
 import type { SidecarProgram } from './sidecar-program.ts';
@@ -54,6 +54,12 @@ export interface Supervisor {
   /** Of running the workloads; those of the policy are the controller's. */
   problems(): readonly Problem[];
   readonly controllerRestarts: number;
+  /** A place for one more program, until the signal: see `runVisitor`. */
+  join(
+    namespace: string,
+    serviceAccount: string,
+    closed: AbortSignal,
+  ): Promise<{ readonly ticket: JoinTicket; readonly isReady: SidecarProgram['isReady'] }>;
   /** Ends all, in order; `kill` at once. */
   stop(): Promise<void>;
   kill(): void;
@@ -68,6 +74,7 @@ export async function startSupervisor(options: SupervisorOptions): Promise<Super
   const programs = localPrograms(machine.env['PATH'] ?? '', machine.node, options.images);
   let problems: readonly Problem[] = [];
   let latest: MeshRead | undefined;
+  let visits = 0;
 
   const starter = createPodStarter({ ...options, base, read: () => latest });
   const fleet = createPodFleet({
@@ -120,17 +127,19 @@ export async function startSupervisor(options: SupervisorOptions): Promise<Super
 
   async function handle(request: ControlRequest, closed: AbortSignal): Promise<unknown> {
     if (request.type === 'pods')
-      return fleet
-        .pods()
-        .map(({ plan, status, pod }) => ({
-          namespace: plan.namespace,
-          name: plan.name,
-          owner: plan.owner,
-          dir: pod.dir,
-          status,
-        }));
-    const { namespace, serviceAccount } = request;
-    const place = fleet.place(`run-${namespace}-${serviceAccount}-${Date.now().toString(36)}`);
+      return fleet.pods().map(({ plan, status, pod }) => ({
+        namespace: plan.namespace,
+        name: plan.name,
+        owner: plan.owner,
+        dir: pod.dir,
+        status,
+      }));
+    return joinMesh(request.namespace, request.serviceAccount, closed);
+  }
+
+  function joinMesh(namespace: string, serviceAccount: string, closed: AbortSignal): Promise<JoinTicket> {
+    visits += 1;
+    const place = fleet.place(`run-${visits}-${serviceAccount}`);
     closed.addEventListener('abort', () => fleet.leave(place), { once: true });
     return starter.join(namespace, serviceAccount, place, closed);
   }
@@ -155,6 +164,12 @@ export async function startSupervisor(options: SupervisorOptions): Promise<Super
     ],
     get controllerRestarts() {
       return kept.restarts;
+    },
+    async join(namespace, serviceAccount, closed) {
+      const ticket = await joinMesh(namespace, serviceAccount, closed);
+      const program = options.sidecars.get(ticket.sidecar);
+      if (!program) throw new Error(`no sidecar "${ticket.sidecar}"`);
+      return { ticket, isReady: (pod) => program.isReady(pod) };
     },
     async stop() {
       end.abort();

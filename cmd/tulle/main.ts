@@ -1,0 +1,31 @@
+import { dirname } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { runCli } from '../../pkg/cli/program.ts';
+
+declare const TULLE_VERSION: string | undefined;
+
+const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+// Whoever reads our output may stop reading.
+for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined);
+
+const exitCode = await runCli(process.argv.slice(2), {
+  env: process.env,
+  cwd: process.cwd(),
+  platform: process.platform,
+  uid: process.getuid?.() ?? 0,
+  gid: process.getgid?.() ?? 0,
+  pid: process.pid,
+  node: process.execPath,
+  dist: dirname(fileURLToPath(import.meta.url)),
+  version: typeof TULLE_VERSION === 'string' ? TULLE_VERSION : 'development',
+  stdout: process.stdout,
+  stderr: process.stderr,
+  onSignal(handler) {
+    for (const signal of signals) process.on(signal, handler);
+    return () => {
+      for (const signal of signals) process.off(signal, handler);
+    };
+  },
+  exit: (code) => process.exit(code),
+});
+process.exit(exitCode);

@@ -1,0 +1,36 @@
+import { resolve, sep } from 'node:path';
+import { findMeshes, runBase, type MeshRecord } from '../local/run-directory.ts';
+import { CliError, type CliContext } from './context.ts';
+
+export type RunningMesh = MeshRecord & { readonly path: string };
+
+/** The running mesh that a command means: the one with these inputs, or the only one, or the youngest. */
+export function findMesh(context: CliContext, files: readonly string[] | undefined, id?: string): RunningMesh {
+  const meshes = findMeshes(runBase(context.env, context.uid));
+  if (meshes.length === 0) throw new CliError('no mesh is running: start one with "tulle up -f DIR" or "tulle demo"');
+  if (id !== undefined)
+    return need(
+      meshes.filter((mesh) => mesh.id === id),
+      meshes,
+      `with the id "${id}"`,
+    );
+  if (files === undefined || files.length === 0) {
+    const [only, ...others] = meshes;
+    if (only && others.length === 0) return only;
+    throw new CliError(`several meshes are running; say which with -f DIR:\n${describe(meshes)}`);
+  }
+  const wanted = files.map((file) => resolve(context.cwd, file));
+  const serves = ({ dirs }: RunningMesh): boolean =>
+    wanted.every((file) => dirs.some((dir) => file === dir || file.startsWith(dir + sep)));
+  return need(meshes.filter(serves), meshes, `on ${files.join(', ')}`);
+}
+
+function need(found: readonly RunningMesh[], all: readonly RunningMesh[], what: string): RunningMesh {
+  const [youngest] = found;
+  if (youngest) return youngest;
+  throw new CliError(`no mesh is running ${what}; these are:\n${describe(all)}`);
+}
+
+function describe(meshes: readonly RunningMesh[]): string {
+  return meshes.map(({ id, dirs, api }) => `  ${id}  ${dirs.join(' ')}  ${api}`).join('\n');
+}

@@ -1,0 +1,171 @@
+import { existsSync, writeFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import type { MeshConfig } from '../catalog/snapshot.ts';
+import { createTokenKey, issueToken } from '../certs/tokens.ts';
+import { baseEnvironment } from '../local/container-process.ts';
+import { probeIsolation, type Isolation } from '../local/isolation.ts';
+import { nodeController } from '../local/node-controller.ts';
+import { freePort, listenOnce, whoListens } from '../local/ports.ts';
+import { createRunDirectory, runBase, writeAtomically, type RunDirectory } from '../local/run-directory.ts';
+import { startSupervisor, type Machine, type Supervisor, type SupervisorOptions } from '../local/supervisor.ts';
+import { runFilesProvider } from '../provider/files/run-files-provider.ts';
+import { CliError, type CliContext } from './context.ts';
+import type { UpFlags } from './program.ts';
+import { createSidecars } from './sidecars.ts';
+
+export interface LaptopMesh extends Supervisor {
+  readonly run: RunDirectory;
+  readonly isolation: Isolation;
+  readonly api: string;
+  readonly inputs: readonly string[];
+}
+
+export interface LaptopMeshEvents extends Pick<SupervisorOptions, 'onChange' | 'onNotice' | 'onLog'> {
+  /** Before anything runs. */
+  onStart(mesh: Pick<LaptopMesh, 'run' | 'isolation' | 'api' | 'inputs'>): void;
+}
+
+/** Tokens live an hour, the most that is accepted; they are renewed at half of it. */
+const tokenSeconds = 3600;
+const usualPort = 18_000;
+
+/** Starts a mesh of processes on this machine, as `tulle up` and `tulle demo` do. */
+export async function startLaptopMesh(
+  context: CliContext,
+  flags: UpFlags,
+  events: LaptopMeshEvents,
+): Promise<LaptopMesh> {
+  const { env, uid, gid, node, dist, cwd } = context;
+  const images = new Map(flags.image.map(toImage));
+  const path = withSystemFolders(env['PATH'] ?? '');
+  const isolation = probeIsolation(flags.isolation, { platform: context.platform, path, uid, gid });
+  if (flags.isolation === 'isolated' && isolation.kind !== 'isolated') {
+    throw new CliError(`workloads can't be isolated here: ${isolation.why}; leave --isolation out to run by proxy`);
+  }
+  const port = await choosePort(flags.port);
+  const run = createRunDirectory(runBase(env, uid), uid);
+  try {
+    const inputs = await toInputs(context, flags.file, run);
+    const config: MeshConfig = {
+      mode: flags.mode,
+      modeFrom: 'flag --mode',
+      trustDomain: 'cluster.local',
+      pathMatch: 'full',
+      egress: 'deny',
+      tracing: { sampling: 1 },
+    };
+    const key = await createTokenKey();
+    writeAtomically(run.file('control', 'token.pub.json'), JSON.stringify(key.publicKeys));
+    const machine: Machine = {
+      env: { ...env, PATH: path },
+      cwd,
+      uid,
+      gid,
+      pid: context.pid,
+      node,
+      launcher: join(dist, 'launcher.js'),
+    };
+    const base = baseEnvironment(machine.env);
+    const controller = nodeController({
+      run,
+      node,
+      program: join(dist, 'controller.js'),
+      port,
+      env: base,
+      cwd,
+      config: toControllerConfig({ run, inputs, flags, config, port, isolation, pageDir: join(dist, 'page') }),
+    });
+    events.onStart({ run, isolation, api: controller.api, inputs });
+    const supervisor = await startSupervisor({
+      machine,
+      run,
+      isolation,
+      images,
+      sidecar: flags.sidecar,
+      sidecars: createSidecars({ run, node, dist, redirect: isolation.redirect, env: base }),
+      controller,
+      forwardLogs: flags.logs === true,
+      readFiles: (onRead, signal) =>
+        runFilesProvider({
+          inputs,
+          defaultNamespace: flags.namespace,
+          config,
+          signal,
+          onSnapshot: (_snapshot, _problems, read) => onRead(read),
+        }),
+      mintToken: (claims) => issueToken(key.privateKey, claims, { now: Date.now(), lifetime: tokenSeconds }),
+      record: { dirs: inputs.map((input) => resolve(cwd, input)), mode: flags.mode },
+      onChange: events.onChange,
+      onNotice: events.onNotice,
+      onLog: events.onLog,
+    });
+    return Object.assign(supervisor, { run, isolation, api: controller.api, inputs });
+  } catch (error) {
+    run.remove();
+    throw error;
+  }
+}
+
+/** `ip` and `nft` are where an ordinary user's PATH often does not look. */
+function withSystemFolders(path: string): string {
+  const folders = path.split(':');
+  return [...folders, ...['/usr/sbin', '/sbin'].filter((folder) => !folders.includes(folder))].join(':');
+}
+
+function toImage(flag: string): [string, string] {
+  const at = flag.indexOf('=');
+  if (at < 1 || at === flag.length - 1) throw new CliError(`--image wants NAME=PROGRAM, not "${flag}"`, 2);
+  return [flag.slice(0, at), flag.slice(at + 1)];
+}
+
+async function choosePort(wanted: number | undefined): Promise<number> {
+  try {
+    return await listenOnce(wanted ?? usualPort);
+  } catch {
+    if (wanted === undefined) return freePort('tulle', new Set());
+    const holder = whoListens(wanted) ?? 'another program';
+    throw new CliError(`port ${wanted} is in use by ${holder}: end it, or give another --port`);
+  }
+}
+
+/** Standard input can be read but once, and two programs read the input: it becomes a file. */
+async function toInputs({ cwd }: CliContext, files: readonly string[], run: RunDirectory): Promise<readonly string[]> {
+  const inputs: string[] = [];
+  for (const file of files) {
+    if (file === '-') {
+      const { text } = await import('node:stream/consumers');
+      const { stdin } = await import('node:process');
+      writeFileSync(run.file('stdin.yaml'), await text(stdin), { mode: 0o600 });
+      inputs.push(run.file('stdin.yaml'));
+    } else if (existsSync(resolve(cwd, file))) {
+      inputs.push(file);
+    } else {
+      throw new CliError(`${file}: there is no such file or directory`, 2);
+    }
+  }
+  return inputs;
+}
+
+interface ControllerInput {
+  readonly run: RunDirectory;
+  readonly inputs: readonly string[];
+  readonly flags: UpFlags;
+  readonly config: MeshConfig;
+  readonly port: number;
+  readonly isolation: Isolation;
+  readonly pageDir: string;
+}
+
+function toControllerConfig({ run, inputs, flags, config, port, isolation, pageDir }: ControllerInput): object {
+  return {
+    id: run.id,
+    runDir: run.path,
+    inputs,
+    defaultNamespace: flags.namespace,
+    config,
+    port,
+    isolation: isolation.kind,
+    pageDir,
+    ...(flags.otlp === undefined ? {} : { otlp: flags.otlp }),
+  };
+}

@@ -1,0 +1,86 @@
+import { createPlainDisplay, createJsonDisplay } from './plain-display.ts';
+import type { CliContext } from './context.ts';
+import { parseDuration } from './duration.ts';
+import { startLaptopMesh, type LaptopMesh } from './laptop-mesh.ts';
+import { createTerminalDisplay, type LiveDisplay } from './live-display.ts';
+import type { UpFlags } from './program.ts';
+import { watchMesh } from './watch-mesh.ts';
+
+export interface MeshSession {
+  readonly mesh: LaptopMesh;
+  /** Aborted by the user, or when its time is over. */
+  readonly ended: AbortSignal;
+  readonly interrupted: () => boolean;
+  say(line: string): void;
+}
+
+/**
+ * Runs a mesh with its display until the user ends it or its time is over, then ends all of it. `during` runs beside and
+ * may end it earlier; the exit code is what it says.
+ */
+export async function runSession(
+  context: CliContext,
+  flags: UpFlags,
+  during: (session: MeshSession) => Promise<number>,
+): Promise<number> {
+  const display = chooseDisplay(context, flags);
+  const end = new AbortController();
+  let interrupted = false;
+  let mesh: LaptopMesh | undefined;
+  const stopListening = context.onSignal(() => {
+    if (interrupted) {
+      mesh?.kill();
+      context.exit(130);
+    }
+    interrupted = true;
+    display.say('ending; once more to end at once');
+    end.abort();
+  });
+  const viewing = new AbortController();
+  let changed = (): void => undefined;
+  try {
+    mesh = await startLaptopMesh(context, flags, {
+      onStart: ({ run, isolation, api, inputs }) => {
+        const how = isolation.kind === 'isolated' ? 'isolated' : 'by proxy: a rehearsal, no boundary';
+        display.say(`mesh ${run.id} on ${inputs.join(' ')}`);
+        display.say(
+          `mode ${flags.mode}; workloads run ${how} (${isolation.why}); processes keep their output in ${run.path}/p`,
+        );
+        display.say(`page ${api}`);
+      },
+      onChange: () => changed(),
+      onNotice: (text) => display.say(text),
+      onLog: (source, stream, line) => {
+        if (flags.logs === true) display.say(`${source}${stream === 'err' ? ' !' : ' |'} ${line}`);
+      },
+    });
+    changed = watchMesh(mesh, flags.mode, display, viewing.signal);
+    if (flags.runFor !== undefined) {
+      const timer = setTimeout(() => end.abort(), parseDuration(flags.runFor));
+      end.signal.addEventListener('abort', () => clearTimeout(timer), { once: true });
+    }
+    return await during({ mesh, ended: end.signal, interrupted: () => interrupted, say: display.say });
+  } finally {
+    viewing.abort();
+    await mesh?.stop();
+    stopListening();
+    if ('end' in display) display.end();
+  }
+}
+
+function chooseDisplay(
+  context: CliContext,
+  { output, logs }: UpFlags,
+): LiveDisplay | ReturnType<typeof createTerminalDisplay> {
+  if (output === 'json') return createJsonDisplay(context, Date.now);
+  const live = context.stdout.isTTY === true && logs !== true;
+  return live ? createTerminalDisplay(context) : createPlainDisplay(context, Date.now);
+}
+
+/** Resolves when the signal is aborted. */
+export function untilAborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener('abort', () => resolve(), { once: true });
+  });
+}

@@ -1,0 +1,138 @@
+import type { MeshReport } from '../dashboard/dashboard.ts';
+import type { PodRunner } from '../local/pod-runner.ts';
+import type { Flow } from '../observability/flows.ts';
+import { formatProblem, type Problem } from '../problem/problem.ts';
+import { cut, toTable, type Paint } from './table.ts';
+
+/** All that the live table shows. */
+export interface MeshPicture {
+  readonly id: string;
+  readonly mode: string;
+  readonly isolation: string;
+  readonly page: string;
+  readonly inputs: readonly string[];
+  /** Absent: the controller does not answer (yet). */
+  readonly report?: Pick<MeshReport, 'splits'>;
+  readonly flows: readonly Flow[];
+  readonly pods: readonly Pick<PodRunner, 'plan' | 'status'>[];
+  readonly problems: readonly Problem[];
+}
+
+/** The live table: who calls whom and what becomes of it, the shares, the pods and their addresses, what is wrong. */
+export function renderPicture(picture: MeshPicture, paint: Paint, columns: number): readonly string[] {
+  const { id, mode, isolation, page, inputs } = picture;
+  const lines = [
+    `${paint.strong('tulle')} ${id}  ${mode}, ${isolation}  ${paint.strong(page)}  ${paint.dim(inputs.join(' '))}`,
+    '',
+    ...flowLines(picture, paint, columns),
+    ...splitLines(picture, paint),
+    '',
+    ...podLines(picture.pods, paint, columns),
+    ...problemLines(picture.problems, paint),
+  ];
+  return lines.map((line) => cut(line, columns));
+}
+
+function flowLines({ flows, report }: MeshPicture, paint: Paint, columns: number): readonly string[] {
+  if (!report) return [paint.dim('the controller does not answer yet')];
+  if (flows.length === 0) return [paint.dim('no calls yet')];
+  const rows = [...flows]
+    .sort((a, b) => (`${a.source} ${a.service} ${a.backend}` < `${b.source} ${b.service} ${b.backend}` ? -1 : 1))
+    .map((flow) => [
+      flow.source || '(not in the mesh)',
+      target(flow),
+      String(flow.requests),
+      verdict(flow, paint),
+      why(flow),
+      latency(flow),
+    ]);
+  return toTable([heading(['CALLER', 'SERVICE', 'CALLS', 'VERDICT', 'WHY', 'P50'], paint), ...rows], columns);
+}
+
+function target({ service, backend }: Flow): string {
+  const [, name = ''] = service.split(/[/:]/);
+  return backend === '' || backend === name ? service : `${service} > ${backend}`;
+}
+
+function verdict({ verdict: said, errors }: Flow, paint: Paint): string {
+  if (said === 'denied') return paint.bad('denied');
+  if (said === 'would-deny') return paint.bad('would deny');
+  return errors > 0 ? `${paint.good('allowed')} ${paint.bad(`${errors} failed`)}` : paint.good('allowed');
+}
+
+function why({ verdict: said, reason, rule }: Flow): string {
+  return said === 'allowed' ? rule : reason;
+}
+
+function latency({ p50, protocol }: Flow): string {
+  return protocol === 'tcp' ? '' : `${p50 < 10 ? p50.toFixed(1) : Math.round(p50)} ms`;
+}
+
+function splitLines({ report }: MeshPicture, paint: Paint): readonly string[] {
+  return (report?.splits ?? []).flatMap(({ split, wanted, observed, total }) => [
+    '',
+    `${paint.strong('split')} ${split}  ${total} calls`,
+    ...toTable(
+      wanted.map(({ backend, weight, share, excluded }) => {
+        const seen = observed.find((entry) => entry.backend === backend);
+        const text = `${percent(seen?.share ?? 0)} ± ${percent(seen?.margin ?? 0)}`;
+        const observedText =
+          total === 0 ? paint.dim('not seen yet') : seen?.within === false ? paint.bad(text) : paint.good(text);
+        return [
+          `  ${backend}`,
+          `weight ${weight}`,
+          `wanted ${percent(share)}`,
+          `observed ${observedText}`,
+          excluded ?? '',
+        ];
+      }),
+    ),
+  ]);
+}
+
+function percent(share: number): string {
+  return `${(share * 100).toFixed(1)} %`;
+}
+
+function podLines(pods: MeshPicture['pods'], paint: Paint, columns: number): readonly string[] {
+  if (pods.length === 0) return [paint.dim('no pods yet')];
+  const rows = pods.map(({ plan, status }) => [
+    `${plan.namespace}/${plan.name}`,
+    status.ready ? paint.good(stateOf(status)) : paint.bad(stateOf(status)),
+    status.addresses.map(({ url }) => url).join(' '),
+    messageOf(status),
+  ]);
+  return toTable([heading(['POD', 'STATE', 'ADDRESS', ''], paint), ...rows], columns);
+}
+
+/** One word, and how often it was restarted. */
+export function stateOf({ ready, phase, stopping, containers, sidecar }: PodRunner['status']): string {
+  const all = sidecar ? [...containers, sidecar] : containers;
+  const restarts = all.reduce((sum, container) => sum + container.restarts, 0);
+  const again = restarts === 0 ? '' : ` (${restarts} restart${restarts === 1 ? '' : 's'})`;
+  if (stopping && phase === 'Running') return 'Stopping';
+  if (ready) return `Ready${again}`;
+  const crashed = all.find(({ state, reason }) => state === 'terminated' && reason !== 'Completed');
+  if (crashed) return `${crashed.reason}${again}`;
+  return `${phase === 'Running' ? 'Not ready' : phase}${again}`;
+}
+
+export function messageOf({ ready, containers, sidecar }: PodRunner['status']): string {
+  if (ready) return '';
+  const speaking = [...containers, ...(sidecar ? [sidecar] : [])].find(({ message }) => message !== '');
+  return speaking ? `${speaking.name}: ${speaking.message}` : '';
+}
+
+function problemLines(problems: readonly Problem[], paint: Paint): readonly string[] {
+  const told = problems.filter(({ severity }) => severity !== 'info');
+  if (told.length === 0) return [];
+  return [
+    '',
+    paint.strong(`${told.length} problem${told.length === 1 ? '' : 's'}`),
+    ...told.slice(0, 20).map((problem) => paint.bad(formatProblem(problem))),
+  ];
+}
+
+function heading(names: readonly string[], paint: Paint): readonly string[] {
+  return names.map((name) => paint.dim(name));
+}

@@ -1,0 +1,166 @@
+import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
+import { CliError, type CliContext } from './context.ts';
+
+/** Runs one command; its exit code: 0 well, 1 not, 2 asked for wrongly. */
+export async function runCli(argv: readonly string[], context: CliContext): Promise<number> {
+  let exitCode = 0;
+  const program = createProgram(async (command) => {
+    exitCode = await command(context);
+  })
+    .version(context.version)
+    .configureOutput({
+      writeOut: (text) => context.stdout.write(text),
+      writeErr: (text) => context.stderr.write(text),
+    });
+  for (const command of everyCommand(program)) {
+    command.exitOverride().configureOutput(program.configureOutput());
+  }
+  try {
+    await program.parseAsync([...argv], { from: 'user' });
+    return exitCode;
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
+    if (error instanceof CliError) {
+      context.stderr.write(`tulle: ${error.message}\n`);
+      return error.exitCode;
+    }
+    context.stderr.write(`tulle: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
+    return 1;
+  }
+}
+
+function everyCommand(command: Command): Command[] {
+  return [command, ...command.commands.flatMap(everyCommand)];
+}
+
+/** Runs a command in its surroundings; the tests of the docs have none. */
+export type RunCommand = (command: (context: CliContext) => Promise<number>) => Promise<void>;
+
+/** The commands. Each loads its own code only when it runs: `tulle --help` stays fast. */
+export function createProgram(run: RunCommand = () => Promise.resolve()): Command {
+  const program = new Command('tulle')
+    .description('A service mesh from SMI YAML, on this machine and on Kubernetes.')
+    .showHelpAfterError('(see --help)')
+    .enablePositionalOptions();
+
+  addMeshOptions(program.command('up'))
+    .description('run the workloads of YAML files as a mesh of processes on this machine')
+    .requiredOption('-f, --file <path>', 'file, directory, or - for stdin; may be repeated', collect, [])
+    .action((options: UpFlags) => run(async (context) => (await import('./up.ts')).runUp(context, options)));
+
+  addMeshOptions(program.command('demo'))
+    .description('run the bookstore in a mesh on this machine')
+    .argument('[dir]', 'where its YAML is, or is put; a new directory by default')
+    .option('--summary <file>', 'write what held and what did not as JSON; exit with 1 unless all did')
+    .action(async (dir: string | undefined, options: UpFlags & { summary?: string }) =>
+      run(async (context) => (await import('./demo.ts')).runDemo(context, dir, options)),
+    );
+
+  program
+    .command('run')
+    .description('run a program as one more workload of a running mesh')
+    .requiredOption('--as <namespace/serviceaccount>', 'who it is')
+    .option('-f, --file <path>', 'the mesh that runs on these files, when there are several', collect, [])
+    .argument('<command...>', 'the program and its arguments, after --')
+    .passThroughOptions()
+    .action(async (command: string[], options: { as: string; file: string[] }) =>
+      run(async (context) => (await import('./run.ts')).runAs(context, command, options)),
+    );
+
+  program
+    .command('controller')
+    .description('run the control plane alone')
+    .requiredOption('-f, --file <path>', 'file or directory; may be repeated', collect, [])
+    .addOption(modeOption())
+    .option('--port <number>', 'port of the page and the API', toPort)
+    .option('--otlp <url>', 'send traces there as well')
+    .option('-n, --namespace <name>', 'for objects that name none', 'default')
+    .action(async (options: ControllerFlags) =>
+      run(async (context) => (await import('./controller.ts')).runControllerCommand(context, options)),
+    );
+
+  const proxy = program.command('proxy').description('what the sidecars of a running mesh have');
+  proxy
+    .command('status')
+    .description('whether each sidecar has the newest state, and what it refused')
+    .option('-f, --file <path>', 'the mesh that runs on these files', collect, [])
+    .addOption(outputOption())
+    .action(async (options: ProxyFlags) =>
+      run(async (context) => (await import('./proxy.ts')).proxyStatus(context, options)),
+    );
+  proxy
+    .command('config')
+    .description('the policy in force in a sidecar')
+    .argument('[pod]', 'namespace/name, or the start of it; all by default')
+    .option('-f, --file <path>', 'the mesh that runs on these files', collect, [])
+    .addOption(outputOption())
+    .action(async (pod: string | undefined, options: ProxyFlags) =>
+      run(async (context) => (await import('./proxy.ts')).proxyConfig(context, pod, options)),
+    );
+
+  return program;
+}
+
+export interface UpFlags {
+  readonly file: readonly string[];
+  readonly namespace: string;
+  readonly sidecar: 'node' | 'envoy';
+  readonly mode: 'enforce' | 'permissive' | 'shadow';
+  readonly isolation: 'auto' | 'isolated' | 'proxy';
+  readonly image: readonly string[];
+  readonly runFor?: string;
+  readonly logs?: boolean;
+  readonly otlp?: string;
+  readonly port?: number;
+  readonly output: 'text' | 'json';
+}
+
+export interface ControllerFlags {
+  readonly file: readonly string[];
+  readonly mode: UpFlags['mode'];
+  readonly port?: number;
+  readonly otlp?: string;
+  readonly namespace: string;
+}
+
+export interface ProxyFlags {
+  readonly file: readonly string[];
+  readonly output: 'text' | 'json';
+}
+
+function addMeshOptions(command: Command): Command {
+  return command
+    .option('-n, --namespace <name>', 'for objects that name none', 'default')
+    .addOption(new Option('--sidecar <kind>', 'the data plane').choices(['node', 'envoy']).default('node'))
+    .addOption(modeOption())
+    .addOption(
+      new Option('--isolation <kind>', 'how workloads are kept apart')
+        .choices(['auto', 'isolated', 'proxy'])
+        .default('auto'),
+    )
+    .option('--image <name=program>', 'local program for the containers of an image; may be repeated', collect, [])
+    .option('--run-for <duration>', 'end by itself after 20s, 2m, …')
+    .option('--logs', 'print what all processes print')
+    .option('--otlp <url>', 'send traces there as well: http://localhost:4318')
+    .option('--port <number>', 'port of the page', toPort)
+    .addOption(outputOption());
+}
+
+function modeOption(): Option {
+  return new Option('--mode <mode>', 'policy mode').choices(['enforce', 'permissive', 'shadow']).default('enforce');
+}
+
+function outputOption(): Option {
+  return new Option('-o, --output <format>', 'how to print').choices(['text', 'json']).default('text');
+}
+
+function collect(value: string, list: readonly string[]): readonly string[] {
+  return [...list, value];
+}
+
+function toPort(value: string): number {
+  const port = Number(value);
+  if (!Number.isInteger(port) || port < 1 || port > 65_535)
+    throw new InvalidArgumentError('a port is a number from 1 to 65535.');
+  return port;
+}

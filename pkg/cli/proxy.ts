@@ -1,0 +1,142 @@
+import { request } from 'node:http';
+import { join } from 'node:path';
+import type { MeshReport } from '../dashboard/dashboard.ts';
+import { askSupervisor } from '../local/control-client.ts';
+import type { PodStatus } from '../local/pod-status.ts';
+import { CliError, type CliContext } from './context.ts';
+import { findMesh, type RunningMesh } from './find-mesh.ts';
+import { getJson } from './mesh-client.ts';
+import type { ProxyFlags } from './program.ts';
+import { toTable } from './table.ts';
+
+interface PodListing {
+  readonly namespace: string;
+  readonly name: string;
+  readonly owner: string;
+  readonly dir: string;
+  readonly status: PodStatus;
+}
+
+/** `tulle proxy status`: 1 when a sidecar refused something or is not in sync. */
+export async function proxyStatus(context: CliContext, { file, output }: ProxyFlags): Promise<number> {
+  const { proxies } = await getJson<MeshReport>(findMesh(context, file).api, '/api/mesh');
+  const bad = proxies.some(({ types }) => types.some(({ synced, nack }) => !synced || nack !== undefined));
+  if (output === 'json') {
+    context.stdout.write(`${JSON.stringify(proxies, undefined, 2)}\n`);
+    return bad ? 1 : 0;
+  }
+  const rows = proxies.map(({ pod, kind, identity, types }) => {
+    const behind = types
+      .filter(({ synced, nack }) => !synced && nack === undefined)
+      .map(({ typeUrl }) => shortType(typeUrl));
+    const refused = types
+      .filter(({ nack }) => nack !== undefined)
+      .map(({ typeUrl, nack }) => `refused ${shortType(typeUrl)}: ${nack}`);
+    const state =
+      refused.length > 0 ? refused.join('; ') : behind.length > 0 ? `waits for ${behind.join(', ')}` : 'in sync';
+    return [pod === '' ? '(a program)' : pod, kind, identity, state];
+  });
+  for (const line of toTable([['POD', 'SIDECAR', 'IDENTITY', 'STATE'], ...rows])) context.stdout.write(`${line}\n`);
+  if (proxies.length === 0) context.stdout.write('no sidecar is connected\n');
+  return bad ? 1 : 0;
+}
+
+/** `tulle proxy config [POD]`: what the sidecar itself says that it enforces. */
+export async function proxyConfig(
+  context: CliContext,
+  pod: string | undefined,
+  { file, output }: ProxyFlags,
+): Promise<number> {
+  const pods = (await listPods(findMesh(context, file))).filter(({ namespace, name }) =>
+    matches(`${namespace}/${name}`, pod),
+  );
+  if (pods.length === 0) throw new CliError(`no pod "${pod}" is running; see "tulle proxy status"`);
+  const policies = await Promise.all(
+    pods.map(async ({ namespace, name, dir }) => ({
+      pod: `${namespace}/${name}`,
+      policy: await readPolicy(join(dir, 'admin.sock')),
+    })),
+  );
+  if (output === 'json') {
+    context.stdout.write(`${JSON.stringify(policies, undefined, 2)}\n`);
+    return 0;
+  }
+  for (const { pod: name, policy } of policies)
+    for (const line of describePolicy(name, policy)) context.stdout.write(`${line}\n`);
+  return 0;
+}
+
+async function listPods(mesh: RunningMesh): Promise<readonly PodListing[]> {
+  const connection = await askSupervisor<readonly PodListing[]>(join(mesh.path, 'supervisor.sock'), { type: 'pods' });
+  connection.close();
+  return connection.value;
+}
+
+function matches(name: string, wanted: string | undefined): boolean {
+  return wanted === undefined || name.startsWith(wanted) || name.slice(name.indexOf('/') + 1).startsWith(wanted);
+}
+
+interface PolicyDump {
+  readonly inbound?: {
+    readonly identity: string;
+    readonly mode: string;
+    readonly modeFrom: string;
+    readonly ports: readonly {
+      readonly port: number;
+      readonly protocol: string;
+      readonly services: readonly string[];
+    }[];
+    readonly rules: readonly {
+      readonly origin: { readonly namespace: string; readonly name: string };
+      readonly sources: readonly string[];
+      readonly ports?: readonly number[];
+      readonly http?: readonly { readonly methods?: readonly string[]; readonly path?: string }[];
+    }[];
+  };
+  readonly outbound: readonly {
+    readonly key: string;
+    readonly protocol: string;
+    readonly routes: readonly { readonly backends: readonly { readonly service: string; readonly weight: number }[] }[];
+  }[];
+}
+
+function describePolicy(pod: string, { inbound, outbound }: PolicyDump): readonly string[] {
+  const lines = [pod];
+  if (!inbound) lines.push('  no policy yet: it denies everything');
+  else {
+    lines.push(`  is ${inbound.identity}, mode ${inbound.mode} (${inbound.modeFrom})`);
+    for (const { port, protocol, services } of inbound.ports)
+      lines.push(`  port ${port} (${protocol}) serves ${services.join(', ')}`);
+    if (inbound.rules.length === 0) lines.push('  nobody may call it');
+    for (const { origin, sources, ports, http } of inbound.rules) {
+      const where = ports ? ` port ${ports.join(', ')}` : '';
+      const what = http
+        ? ` ${http.map(({ methods, path }) => `${methods?.join('|') ?? '*'} ${path ?? '*'}`).join(', ')}`
+        : '';
+      lines.push(`  ${origin.namespace}/${origin.name} lets in ${sources.join(', ')}:${where}${what}`);
+    }
+  }
+  for (const { key, protocol, routes } of outbound) {
+    const backends = routes.at(-1)?.backends.map(({ service, weight }) => `${service} ${weight}`) ?? [];
+    lines.push(`  may call ${key} (${protocol})${backends.length > 1 ? `, shared: ${backends.join(', ')}` : ''}`);
+  }
+  return lines;
+}
+
+function readPolicy(socketPath: string): Promise<PolicyDump> {
+  return new Promise((resolve, reject) => {
+    const call = request({ socketPath, path: '/policy', timeout: 5_000, agent: false }, (answer) => {
+      let body = '';
+      answer.setEncoding('utf8').on('data', (chunk: string) => (body += chunk));
+      answer.on('end', () => resolve(JSON.parse(body) as PolicyDump));
+      answer.on('error', reject);
+    });
+    call.once('timeout', () => call.destroy(new Error('the sidecar does not answer')));
+    call.once('error', reject);
+    call.end();
+  });
+}
+
+function shortType(typeUrl: string): string {
+  return typeUrl.slice(typeUrl.lastIndexOf('.') + 1);
+}
