@@ -1,0 +1,82 @@
+import type { AccessLogFilter, HeaderValueOption, SubstitutionFormat } from './envoy-types.ts';
+import type { LocalReplyConfig, ResponseMapper } from './envoy-http-types.ts';
+import { rbacKeys, rbacMetadata } from './rbac.ts';
+
+/** The caller by its certificate: older Envoys can't cut the account out of it. `-` for one without. */
+const peerName = '%DOWNSTREAM_PEER_URI_SAN%';
+
+/** Own name of a client: the launcher of Envoy sets it. */
+const ownName = '%ENVIRONMENT(TULLE_SOURCE)%';
+
+const reason = `%DYNAMIC_METADATA(${rbacMetadata}:${rbacKeys.reason})%`;
+const service = '%METADATA(ROUTE:tulle:service)%';
+const request = '%REQ(:METHOD)% %REQ(:PATH)%';
+
+function toDenialText(why: string, source: string): SubstitutionFormat {
+  const ask = `tulle explain --from ${source} --to ${service} --method %REQ(:METHOD)% --path '%REQ(:PATH)%'`;
+  return toText(`RBAC: access denied\ntulle: ${why}: ${source} -> ${service} ${request}; ask: ${ask}\n`);
+}
+
+function toText(text: string): SubstitutionFormat {
+  return { text_format_source: { inline_string: text }, content_type: 'text/plain' };
+}
+
+function toReasonHeader(value: string): readonly HeaderValueOption[] {
+  return [{ header: { key: 'x-tulle-reason', value }, append_action: 'OVERWRITE_IF_EXISTS_OR_ADD' }];
+}
+
+function toStatus(status: number): AccessLogFilter {
+  return {
+    status_code_filter: {
+      comparison: { op: 'EQ', value: { default_value: status, runtime_key: 'tulle.unused' } },
+    },
+  };
+}
+
+/** What the server's sidecar answers by itself (DECISIONS S11, E4). */
+export const inboundReplies: LocalReplyConfig = {
+  mappers: [
+    {
+      filter: toStatus(403),
+      body_format_override: toDenialText(reason, peerName),
+      headers_to_add: toReasonHeader(reason),
+    },
+    ...toCommonMappers(),
+  ],
+};
+
+/** What the client's sidecar answers by itself. */
+export const outboundReplies: LocalReplyConfig = { mappers: [...toCommonMappers()] };
+
+/** A Service that this client may not reach, known by the list that all share. */
+export const deniedReplies: LocalReplyConfig = {
+  mappers: [
+    {
+      filter: toStatus(403),
+      body_format_override: toDenialText('SourceNotAllowed', ownName),
+      headers_to_add: toReasonHeader('SourceNotAllowed'),
+    },
+    ...toCommonMappers(),
+  ],
+};
+
+function toCommonMappers(): ResponseMapper[] {
+  const why = '%RESPONSE_CODE_DETAILS%';
+  return [
+    {
+      filter: toStatus(503),
+      body_format_override: toText(`tulle: Unavailable: ${why}\n`),
+      headers_to_add: toReasonHeader('Unavailable'),
+    },
+    {
+      filter: toStatus(504),
+      body_format_override: toText(`tulle: Timeout: ${why}\n`),
+      headers_to_add: toReasonHeader('Timeout'),
+    },
+    {
+      filter: toStatus(400),
+      body_format_override: toText(`tulle: BadRequest: ${why}\n`),
+      headers_to_add: toReasonHeader('BadRequest'),
+    },
+  ];
+}

@@ -1,0 +1,101 @@
+import type { Endpoint, EndpointAddress, EndpointSet } from '../policy/endpoints.ts';
+import type { ServiceIdentity } from '../policy/identity.ts';
+import type { EndpointSetKey, OutboundService, WeightedBackend } from '../policy/outbound.ts';
+import type { ClusterLoadAssignment, LbEndpoint } from './envoy-cluster-types.ts';
+import type { Address, JsonObject } from './envoy-types.ts';
+import { endpointsCluster, tcpCluster, toAccountName } from './names.ts';
+
+/** The endpoints of one set that take traffic. */
+export function toLoadAssignment(set: EndpointSet): ClusterLoadAssignment {
+  const lbEndpoints = toLbEndpoints(set);
+  return {
+    '@type': 'type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment',
+    cluster_name: endpointsCluster(set.key),
+    endpoints: lbEndpoints.length > 0 ? [{ lb_endpoints: lbEndpoints }] : [],
+  };
+}
+
+/**
+ * The backends of a TCP Service port as weighted localities: new weights reach kept listeners, and no connection is
+ * closed for them (DECISIONS E5).
+ */
+export function toTcpLoadAssignment(
+  service: OutboundService,
+  sets: ReadonlyMap<EndpointSetKey, EndpointSet>,
+): ClusterLoadAssignment {
+  const localities = takingBackends(service).map((backend) => ({
+    locality: { zone: backend.endpoints },
+    load_balancing_weight: backend.weight,
+    lb_endpoints: toLbEndpoints(sets.get(backend.endpoints), backend.service),
+  }));
+  return {
+    '@type': 'type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment',
+    cluster_name: tcpCluster(service.key),
+    endpoints: localities.filter(({ lb_endpoints }) => lb_endpoints.length > 0),
+  };
+}
+
+/** TCP knows one route, the last (pkg/policy/outbound.ts). */
+export function tcpBackends(service: OutboundService): readonly WeightedBackend[] {
+  return service.routes.at(-1)?.backends ?? [];
+}
+
+function takingBackends(service: OutboundService): WeightedBackend[] {
+  return takeShares(tcpBackends(service));
+}
+
+/** Who takes a share, with weights that Envoy accepts: their sum must fit into 32 bits. */
+export function takeShares(backends: readonly WeightedBackend[]): WeightedBackend[] {
+  const taking = backends.filter(({ weight, excluded }) => weight > 0 && excluded === undefined);
+  const sum = taking.reduce((total, { weight }) => total + weight, 0);
+  if (sum <= maxWeightSum) return taking;
+  return taking.map((backend) => ({
+    ...backend,
+    weight: Math.max(1, Math.floor((backend.weight * (maxWeightSum - taking.length)) / sum)),
+  }));
+}
+
+const maxWeightSum = 2 ** 32 - 1;
+
+/** All whom this set may lead to, ready or not, so that a pod's turn changes no cluster. */
+export function identitiesOf(sets: Iterable<EndpointSet>): readonly ServiceIdentity[] {
+  const identities = new Set<ServiceIdentity>();
+  for (const { endpoints } of sets) {
+    for (const { identity, meshed } of endpoints) if (meshed && identity !== '') identities.add(identity);
+  }
+  return [...identities].sort();
+}
+
+export function hasPlaintext(sets: Iterable<EndpointSet>): boolean {
+  for (const { endpoints } of sets) if (endpoints.some(({ meshed }) => !meshed)) return true;
+  return false;
+}
+
+/** Endpoint metadata that a cluster's `transport_socket_matches` go by. */
+export function toPeerMatch(identity: ServiceIdentity): JsonObject {
+  return { peer: identity };
+}
+
+function toLbEndpoints(set: EndpointSet | undefined, backend?: string): LbEndpoint[] {
+  return (set?.endpoints ?? []).filter(({ ready }) => ready).map((endpoint) => toLbEndpoint(endpoint, backend));
+}
+
+function toLbEndpoint({ address, identity, meshed, pod, ip }: Endpoint, backend?: string): LbEndpoint {
+  const destination = toAccountName(identity);
+  return {
+    endpoint: { address: toAddress(address) },
+    metadata: {
+      filter_metadata: {
+        ...(meshed && identity !== '' ? { 'envoy.transport_socket_match': toPeerMatch(identity) } : {}),
+        ...(ip === undefined ? {} : { 'envoy.lb': { pod } }),
+        tulle: { pod, ...(destination === '' ? {} : { destination }), ...(backend === undefined ? {} : { backend }) },
+      },
+    },
+  };
+}
+
+export function toAddress(address: EndpointAddress): Address {
+  return address.kind === 'pipe'
+    ? { pipe: { path: address.path } }
+    : { socket_address: { address: address.ip, port_value: address.port } };
+}

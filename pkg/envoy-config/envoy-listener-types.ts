@@ -1,0 +1,90 @@
+import type {
+  AccessLog,
+  Address,
+  CidrRange,
+  Duration,
+  Metadata,
+  StringMatcher,
+  TransportSocket,
+  Typed,
+} from './envoy-types.ts';
+import type { HttpConnectionManager } from './envoy-http-types.ts';
+import type { RbacRules } from './envoy-rbac-types.ts';
+
+// Envoy's listener.proto and the network filters in use. See envoy-types.ts for the form.
+
+export type Listener = Typed<
+  'envoy.config.listener.v3.Listener',
+  {
+    readonly name: string;
+    readonly address?: Address;
+    readonly internal_listener?: Record<string, never>;
+    readonly stat_prefix?: string;
+    readonly bind_to_port?: boolean;
+    readonly use_original_dst?: boolean;
+    readonly traffic_direction: 'INBOUND' | 'OUTBOUND';
+    readonly listener_filters?: readonly ListenerFilter[];
+    readonly listener_filters_timeout?: Duration;
+    readonly continue_on_listener_filters_timeout?: boolean;
+    readonly filter_chains?: readonly FilterChain[];
+    readonly default_filter_chain?: FilterChain;
+    readonly access_log?: readonly AccessLog[];
+    readonly per_connection_buffer_limit_bytes?: number;
+  }
+>;
+
+export interface ListenerFilter {
+  readonly name: string;
+  readonly typed_config:
+    | Typed<'envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector'>
+    | Typed<'envoy.extensions.filters.listener.original_dst.v3.OriginalDst'>;
+  readonly filter_disabled?: PortPredicate;
+}
+
+export interface PortPredicate {
+  readonly destination_port_range?: { readonly start: number; readonly end: number };
+  readonly or_match?: { readonly rules: readonly PortPredicate[] };
+}
+
+export interface FilterChain {
+  readonly name: string;
+  readonly filter_chain_match?: FilterChainMatch;
+  readonly filters: readonly NetworkFilter[];
+  readonly transport_socket?: TransportSocket;
+  readonly transport_socket_connect_timeout?: Duration;
+}
+
+export interface FilterChainMatch {
+  readonly destination_port?: number;
+  readonly prefix_ranges?: readonly CidrRange[];
+  readonly transport_protocol?: 'tls' | 'raw_buffer';
+}
+
+export interface NetworkFilter {
+  readonly name: string;
+  readonly typed_config: HttpConnectionManager | TcpProxy | NetworkRbac;
+}
+
+export type TcpProxy = Typed<
+  'envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy',
+  {
+    readonly stat_prefix: string;
+    readonly cluster: string;
+    readonly metadata_match?: Metadata;
+    readonly idle_timeout?: Duration;
+    readonly max_connect_attempts?: number;
+    readonly access_log?: readonly AccessLog[];
+  }
+>;
+
+export type NetworkRbac = Typed<
+  'envoy.extensions.filters.network.rbac.v3.RBAC',
+  {
+    readonly stat_prefix: string;
+    readonly rules?: RbacRules;
+    readonly shadow_rules?: RbacRules;
+    readonly shadow_rules_stat_prefix?: string;
+  }
+>;
+
+export type { StringMatcher };

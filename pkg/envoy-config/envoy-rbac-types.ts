@@ -1,0 +1,37 @@
+import type { MetadataMatcher, StringMatcher } from './envoy-types.ts';
+
+// Envoy's rbac.proto, as far as it is in use. See envoy-types.ts for the form.
+
+export interface RbacRules {
+  readonly action: 'ALLOW' | 'DENY';
+  readonly policies?: Readonly<Record<string, RbacPolicy>>;
+}
+
+export interface RbacPolicy {
+  readonly permissions: readonly Permission[];
+  readonly principals: readonly Principal[];
+}
+
+export interface HeaderMatcher {
+  readonly name: string;
+  readonly string_match?: StringMatcher;
+  readonly present_match?: boolean;
+}
+
+export interface Permission {
+  readonly any?: true;
+  readonly and_rules?: { readonly rules: readonly Permission[] };
+  readonly or_rules?: { readonly rules: readonly Permission[] };
+  readonly not_rule?: Permission;
+  readonly header?: HeaderMatcher;
+  readonly url_path?: { readonly path: StringMatcher };
+  readonly sourced_metadata?: { readonly metadata_matcher: MetadataMatcher };
+}
+
+export interface Principal {
+  readonly any?: true;
+  readonly and_ids?: { readonly ids: readonly Principal[] };
+  readonly or_ids?: { readonly ids: readonly Principal[] };
+  readonly not_id?: Principal;
+  readonly authenticated?: { readonly principal_name?: StringMatcher };
+}

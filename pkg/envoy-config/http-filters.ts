@@ -1,0 +1,69 @@
+import { b3Extraction } from './b3.ts';
+import type { HeaderMutation, HttpConnectionManager, HttpFilter } from './envoy-http-types.ts';
+import { rbacFilters } from './rbac.ts';
+import { dialledHeader } from './route.ts';
+
+const router: HttpFilter = {
+  name: 'envoy.filters.http.router',
+  typed_config: {
+    '@type': 'type.googleapis.com/envoy.extensions.filters.http.router.v3.Router',
+    suppress_envoy_headers: true,
+  },
+};
+
+/** Does nothing of itself: the routes say what it does. */
+function toRbacStep(name: string): HttpFilter {
+  return { name, typed_config: { '@type': 'type.googleapis.com/envoy.extensions.filters.http.rbac.v3.RBAC' } };
+}
+
+/** Refuses all, unless the routes say otherwise: routes that lack their rules open nothing. */
+const enforce: HttpFilter = {
+  name: rbacFilters.enforce,
+  typed_config: {
+    '@type': 'type.googleapis.com/envoy.extensions.filters.http.rbac.v3.RBAC',
+    rules: { action: 'ALLOW', policies: {} },
+  },
+};
+
+/** In this order; the steps of access are explained in rbac.ts. */
+export const inboundFilters: readonly HttpFilter[] = [
+  toRbacStep(rbacFilters.rules),
+  toRbacStep(rbacFilters.rehearsal),
+  toRbacStep(rbacFilters.verdict),
+  enforce,
+  toRbacStep(rbacFilters.report),
+  router,
+];
+
+export const outboundFilters: readonly HttpFilter[] = [router];
+
+/** What only sidecars set; what an app or a peer says there is removed before anything reads it (DECISIONS E12). */
+const reserved: readonly HeaderMutation[] = [
+  { remove_on_match: { key_matcher: { prefix: 'x-envoy-' } } },
+  { remove_on_match: { key_matcher: { prefix: 'x-tulle-' } } },
+];
+
+const dialled: readonly HeaderMutation[] = [
+  {
+    append: {
+      header: { key: dialledHeader, value: '%DOWNSTREAM_LOCAL_ADDRESS%' },
+      append_action: 'OVERWRITE_IF_EXISTS_OR_ADD',
+    },
+  },
+];
+
+/** Runs before the span begins and before any filter. */
+export function toEarlyMutation(
+  sampling: number,
+  tellDialled: boolean,
+): NonNullable<HttpConnectionManager['early_header_mutation_extensions']> {
+  return [
+    {
+      name: 'envoy.http.early_header_mutation.header_mutation',
+      typed_config: {
+        '@type': 'type.googleapis.com/envoy.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation',
+        mutations: [...reserved, ...(tellDialled ? dialled : []), ...b3Extraction(sampling)],
+      },
+    },
+  ];
+}

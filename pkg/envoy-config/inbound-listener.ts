@@ -1,0 +1,202 @@
+import type { ServiceIdentity } from '../policy/identity.ts';
+import type { AppProtocol, InboundPolicy, InboundPort } from '../policy/inbound.ts';
+import type { MeshSettings } from '../policy/proxy-policy.ts';
+import { tcpAccessLog } from './access-log.ts';
+import type { FilterChain, FilterChainMatch, Listener, ListenerFilter, NetworkFilter } from './envoy-listener-types.ts';
+import { toInboundManager } from './http-connection-manager.ts';
+import type { InboundInterception } from './interception.ts';
+import {
+  appCluster,
+  inboundListener,
+  inboundPortListener,
+  inboundRoutes,
+  passthroughCluster,
+  peersSecret,
+  rootsSecret,
+} from './names.ts';
+import { tcpSources } from './rbac.ts';
+import { toServerTls } from './tls.ts';
+
+export function isHttp(protocol: AppProtocol): boolean {
+  return protocol === 'http' || protocol === 'grpc';
+}
+
+export interface InboundListeners {
+  readonly listeners: readonly Listener[];
+  /** Accounts that each secret `peers/<port>` must accept. */
+  readonly peers: ReadonlyMap<string, readonly ServiceIdentity[]>;
+  /** See `toFloor`. */
+  readonly floors: ReadonlyMap<number, readonly ServiceIdentity[]>;
+}
+
+/** Takes in what is meant for the workload: few chains, by port and by whether mutual TLS is spoken (DECISIONS E2). */
+export function toInboundListeners(
+  policy: InboundPolicy,
+  settings: MeshSettings,
+  interception: InboundInterception,
+  previousFloors?: InboundListeners['floors'],
+): InboundListeners {
+  const peers = new Map<string, readonly ServiceIdentity[]>();
+  const floors = new Map<number, readonly ServiceIdentity[]>();
+  // A unix socket has no port to match.
+  const match: ToMatch = interception.kind === 'redirect' ? toPortMatch : toProtocolMatch;
+  const chainsOf = (port: InboundPort): readonly FilterChain[] => {
+    if (isHttp(port.protocol)) return toHttpChains(port, settings, match);
+    if (policy.mode !== 'enforce') return toOpenTcpChains(port, match);
+    const sources = tcpSources(policy, port.port);
+    const floor = toFloor(sources, previousFloors?.get(port.port));
+    peers.set(peersSecret(port.port), sources);
+    floors.set(port.port, floor);
+    return toEnforcedTcpChains(port, floor, match);
+  };
+  const listeners =
+    interception.kind === 'redirect'
+      ? [toRedirectListener(policy, interception.port, policy.ports.flatMap(chainsOf))]
+      : policy.ports.map((port) => toSocketListener(port, interception.template, chainsOf(port)));
+  return { listeners, peers, floors };
+}
+
+function toRedirectListener(policy: InboundPolicy, port: number, chains: readonly FilterChain[]): Listener {
+  const open = policy.mode !== 'enforce';
+  const serverFirst = policy.ports.filter(({ protocol }) => protocol === 'tcp-server-first').length > 0;
+  return {
+    '@type': 'type.googleapis.com/envoy.config.listener.v3.Listener',
+    name: inboundListener,
+    stat_prefix: inboundListener,
+    address: { socket_address: { address: '0.0.0.0', port_value: port } },
+    traffic_direction: 'INBOUND',
+    listener_filters: [originalDst, tlsInspector],
+    ...toInspection(open && serverFirst),
+    filter_chains: chains,
+    // A port that no Service leads to: only rules without ports could open it, and nobody in the mesh dials it.
+    ...(open
+      ? { default_filter_chain: { name: 'other', filters: [toTcpProxy(passthroughCluster, 'inbound/other')] } }
+      : {}),
+  };
+}
+
+function toSocketListener(port: InboundPort, template: string, chains: readonly FilterChain[]): Listener {
+  const path = template.replace('{port}', String(port.port));
+  return {
+    '@type': 'type.googleapis.com/envoy.config.listener.v3.Listener',
+    name: inboundPortListener(port.port),
+    stat_prefix: inboundPortListener(port.port),
+    address: { pipe: { path, mode: 0o600 } },
+    traffic_direction: 'INBOUND',
+    listener_filters: [tlsInspector],
+    ...toInspection(port.protocol === 'tcp-server-first'),
+    filter_chains: chains,
+  };
+}
+
+/** A plaintext client of a server that speaks first sends nothing to look at: it is let through after a moment. */
+function toInspection(
+  serverFirst: boolean,
+): Pick<Listener, 'listener_filters_timeout' | 'continue_on_listener_filters_timeout'> {
+  return serverFirst
+    ? { listener_filters_timeout: '0.2s', continue_on_listener_filters_timeout: true }
+    : { listener_filters_timeout: '15s' };
+}
+
+const tlsInspector: ListenerFilter = {
+  name: 'envoy.filters.listener.tls_inspector',
+  typed_config: { '@type': 'type.googleapis.com/envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector' },
+};
+
+const originalDst: ListenerFilter = {
+  name: 'envoy.filters.listener.original_dst',
+  typed_config: { '@type': 'type.googleapis.com/envoy.extensions.filters.listener.original_dst.v3.OriginalDst' },
+};
+
+type ToMatch = (port: number, protocol: 'tls' | 'raw_buffer') => FilterChainMatch;
+
+const toPortMatch: ToMatch = (port, protocol) => ({ destination_port: port, transport_protocol: protocol });
+const toProtocolMatch: ToMatch = (_port, protocol) => ({ transport_protocol: protocol });
+
+/**
+ * One and the same for every mode and all rules: these come with the routes, so that a change of them holds on kept
+ * connections (DECISIONS E3). What comes in plaintext has no identity, which no rule names.
+ */
+function toHttpChains({ port }: InboundPort, settings: MeshSettings, match: ToMatch): readonly FilterChain[] {
+  const filters = [toInboundManager(settings, port, inboundRoutes(port))];
+  return [
+    {
+      name: `${port}/tls`,
+      filter_chain_match: match(port, 'tls'),
+      transport_socket: toServerTls(rootsSecret, ['h2', 'http/1.1']),
+      transport_socket_connect_timeout: '10s',
+      filters,
+    },
+    { name: `${port}/plaintext`, filter_chain_match: match(port, 'raw_buffer'), filters },
+  ];
+}
+
+/**
+ * The certificate is checked in the handshake, against the accounts that `peers/<port>` lists: RBAC would act on the
+ * first byte of the client only, and show it the banner of a server that speaks first (DECISIONS E3).
+ */
+function toEnforcedTcpChains(
+  { port }: InboundPort,
+  floor: readonly ServiceIdentity[],
+  match: ToMatch,
+): readonly FilterChain[] {
+  if (floor.length === 0) return [];
+  return [
+    {
+      name: `${port}/tls/${toFingerprint(floor)}`,
+      filter_chain_match: match(port, 'tls'),
+      transport_socket: toServerTls(peersSecret(port)),
+      transport_socket_connect_timeout: '10s',
+      filters: [toTcpProxy(appCluster(port), `inbound/${port}`)],
+    },
+  ];
+}
+
+function toOpenTcpChains({ port }: InboundPort, match: ToMatch): readonly FilterChain[] {
+  const filters = [toTcpProxy(appCluster(port), `inbound/${port}`)];
+  return [
+    {
+      name: `${port}/tls`,
+      filter_chain_match: match(port, 'tls'),
+      transport_socket: toServerTls(rootsSecret),
+      transport_socket_connect_timeout: '10s',
+      filters,
+    },
+    { name: `${port}/plaintext`, filter_chain_match: match(port, 'raw_buffer'), filters },
+  ];
+}
+
+/**
+ * The accounts that were allowed when the chain was last replaced. A replaced chain closes its connections, so it is
+ * replaced only when one of these loses its grant; a grant that is added reaches the secret alone.
+ */
+function toFloor(
+  sources: readonly ServiceIdentity[],
+  previous: readonly ServiceIdentity[] | undefined,
+): readonly ServiceIdentity[] {
+  const kept = previous !== undefined && previous.length > 0 && previous.every((source) => sources.includes(source));
+  return kept ? previous : sources;
+}
+
+export function toTcpProxy(cluster: string, statPrefix: string, pod?: string): NetworkFilter {
+  return {
+    name: 'envoy.filters.network.tcp_proxy',
+    typed_config: {
+      '@type': 'type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy',
+      stat_prefix: statPrefix,
+      cluster,
+      ...(pod === undefined ? {} : { metadata_match: { filter_metadata: { 'envoy.lb': { pod } } } }),
+      // Databases keep connections idle for long; keep-alive of TCP finds the dead ones.
+      idle_timeout: '0s',
+      max_connect_attempts: 3,
+      access_log: tcpAccessLog,
+    },
+  };
+}
+
+/** FNV-1a, 32 bits: tells lists apart in a name, protects nothing. */
+function toFingerprint(texts: readonly string[]): string {
+  let hash = 0x811c9dc5;
+  for (const char of texts.join('\n')) hash = Math.imul(hash ^ (char.codePointAt(0) ?? 0), 0x01000193);
+  return (hash >>> 0).toString(16).padStart(8, '0');
+}

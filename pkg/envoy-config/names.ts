@@ -1,0 +1,89 @@
+import { toServiceAccount } from '../policy/identity.ts';
+import type { ServiceIdentity } from '../policy/identity.ts';
+import type { EndpointSetKey, ServicePortKey } from '../policy/outbound.ts';
+
+/** Names of Envoy resources. They appear in stats, logs and the admin pages: people read them. */
+
+/** Secrets that the control plane issues to every proxy: its certificate, and the roots of the mesh. */
+export const identitySecret = 'identity';
+export const rootsSecret = 'roots';
+
+/** The validation context of a TCP port: the roots and exactly the accounts that may connect (DECISIONS E3). */
+export function peersSecret(port: number): string {
+  return `peers/${port}`;
+}
+
+/** Static clusters of the bootstrap. */
+export const xdsCluster = 'tulle-xds';
+export const otlpCluster = 'tulle-otlp';
+
+export const inboundListener = 'inbound';
+export const outboundListener = 'outbound';
+export const proxyListener = 'proxy';
+
+export function inboundPortListener(port: number): string {
+  return `inbound/${port}`;
+}
+
+export function virtualListener(key: ServicePortKey, address: string): string {
+  return `outbound/${key}/${address}`;
+}
+
+/** All headless services of one port share a listener. */
+export function headlessListener(port: number): string {
+  return `outbound/headless:${port}`;
+}
+
+/** The listener inside of Envoy that a CONNECT through the explicit proxy ends at. */
+export function internalListener(key: ServicePortKey): string {
+  return `outbound/${key}/internal`;
+}
+
+/** The RouteConfiguration of a Service port. */
+export function outboundRoutes(key: ServicePortKey): string {
+  return `outbound/${key}`;
+}
+
+export function inboundRoutes(port: number): string {
+  return `inbound/${port}`;
+}
+
+/** The routes of everything in the mesh that a client may not reach. */
+export const deniedRoutes = 'denied';
+
+export const proxyRoutes = 'proxy';
+
+export function endpointsCluster(key: EndpointSetKey): string {
+  return key;
+}
+
+/** TCP to a Service port: all backends of its split as localities of one cluster (DECISIONS E5). */
+export function tcpCluster(key: ServicePortKey): string {
+  return `tcp/${key}`;
+}
+
+export function appCluster(port: number): string {
+  return `app/${port}`;
+}
+
+export function internalCluster(key: ServicePortKey): string {
+  return `internal/${key}`;
+}
+
+/** What is not of the mesh, as it is. */
+export const passthroughCluster = 'passthrough';
+
+/** No endpoint: a connection that is sent here is closed. */
+export const nowhereCluster = 'nowhere';
+
+/** `namespace/serviceaccount` */
+export function toAccountName(identity: ServiceIdentity | ''): string {
+  const account = identity === '' ? undefined : toServiceAccount(identity);
+  return account ? `${account.namespace}/${account.name}` : '';
+}
+
+/** `bookstore.bookstore:14001` of `bookstore/bookstore:14001`: how spans name a Service port. */
+export function toSpanName(key: ServicePortKey): string {
+  const [, namespace, name, port] = /^([^/]+)\/(.+):(\d+)$/.exec(key) ?? [];
+  return namespace === undefined ? key : `${name}.${namespace}:${port}`;
+}

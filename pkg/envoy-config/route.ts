@@ -1,0 +1,214 @@
+import type { InboundPolicy, InboundPort } from '../policy/inbound.ts';
+import type { HttpMatch } from '../policy/match.ts';
+import type { OutboundRoute, OutboundService, WeightedBackend } from '../policy/outbound.ts';
+import type { DirectoryEntry } from '../policy/proxy-policy.ts';
+import { takeShares } from './endpoint.ts';
+import type { RetryPolicy, Route, RouteAction, RouteConfiguration, RouteMatch } from './envoy-route-types.ts';
+import type { CustomTag } from './envoy-trace-types.ts';
+import type { Typed } from './envoy-types.ts';
+import {
+  appCluster,
+  deniedRoutes,
+  endpointsCluster,
+  inboundRoutes,
+  outboundRoutes,
+  toAccountName,
+  toSpanName,
+} from './names.ts';
+import { toHeaderMatcher, toRbacConfig } from './rbac.ts';
+import { inboundVerdictTags, outboundPeerTags, toLiteral } from './tracing.ts';
+
+/** As long as the two apps want: Envoy's default would cut every answer at 15 s. */
+const noTimeout = '0s';
+
+/** Only what never reached the peer: everything else may have been done already. */
+const retries: RetryPolicy = {
+  retry_on: 'connect-failure,refused-stream,reset-before-request',
+  num_retries: 2,
+  retry_host_predicate: [
+    {
+      name: 'envoy.retry_host_predicates.previous_hosts',
+      typed_config: {
+        '@type': 'type.googleapis.com/envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate',
+      },
+    },
+  ],
+  host_selection_retry_max_attempts: '3',
+  retry_back_off: { base_interval: '0.025s', max_interval: '0.25s' },
+};
+
+/** The routes to a Service port: one for each alternative of each route, in order; the last takes the rest. */
+export function toOutboundRoutes(service: OutboundService): RouteConfiguration {
+  return {
+    '@type': 'type.googleapis.com/envoy.config.route.v3.RouteConfiguration',
+    name: outboundRoutes(service.key),
+    virtual_hosts: [{ name: service.key, domains: ['*'], routes: toServiceRoutes(service) }],
+  };
+}
+
+export function toServiceRoutes(service: OutboundService): readonly Route[] {
+  return service.routes.flatMap((route) => {
+    const matches = route.match === undefined ? [{ prefix: '/' }] : route.match.map(toRouteMatch);
+    const action = toBackends(route, service);
+    // `OPTIONS *` is no path; it goes where everything goes.
+    return matches.map((match) => ({ match, ...action }));
+  });
+}
+
+/** The routes to one pod of a headless Service; a split takes them over. */
+export function toPodRoutes(service: OutboundService, pod: string): Omit<RouteConfiguration, '@type'> {
+  const routes = toServiceRoutes(service).map((route) =>
+    route.route?.cluster === undefined
+      ? route
+      : { ...route, route: { ...route.route, metadata_match: { filter_metadata: { 'envoy.lb': { pod } } } } },
+  );
+  return {
+    name: outboundRoutes(service.key),
+    virtual_hosts: [{ name: service.key, domains: ['*'], routes }],
+  };
+}
+
+function toBackends(route: OutboundRoute, service: OutboundService): Omit<Route, 'match'> {
+  const { key, name, namespace, port } = service;
+  const split = route.origin?.kind === 'TrafficSplit' ? `${route.origin.namespace}/${route.origin.name}` : undefined;
+  const common = {
+    metadata: { filter_metadata: { tulle: { service: key } } },
+    ...toSpan(key, [
+      toLiteral('tulle.service', key),
+      toLiteral('server.address', `${name}.${namespace}`),
+      toLiteral('server.port', String(port)),
+      ...(split === undefined ? [] : [toLiteral('tulle.split', split)]),
+      ...outboundPeerTags,
+    ]),
+  };
+  const backends = takeShares(route.backends);
+  if (backends.length === 0) {
+    return {
+      ...common,
+      // Envoy refuses weights that add up to zero, and the whole configuration with them.
+      direct_response: {
+        status: 503,
+        body: { inline_string: 'tulle: Unavailable: no backend with a weight is left\n' },
+      },
+    };
+  }
+  return { ...common, route: { ...toClusterChoice(backends), timeout: noTimeout, retry_policy: retries } };
+}
+
+function toClusterChoice(backends: readonly WeightedBackend[]): Pick<RouteAction, 'cluster' | 'weighted_clusters'> {
+  const weights = new Map<string, number>();
+  for (const { endpoints, weight } of backends) weights.set(endpoints, (weights.get(endpoints) ?? 0) + weight);
+  const [only] = weights.keys();
+  if (weights.size === 1 && only !== undefined) return { cluster: endpointsCluster(only) };
+  const clusters = [...weights].map(([key, weight]) => ({ name: endpointsCluster(key), weight }));
+  return { weighted_clusters: { clusters } };
+}
+
+function toRouteMatch(match: HttpMatch): RouteMatch {
+  const headers = (match.headers ?? []).map(toHeaderMatcher);
+  if (match.methods !== undefined) {
+    headers.push({ name: ':method', string_match: { safe_regex: { regex: match.methods.map(quote).join('|') } } });
+  }
+  return {
+    ...(match.path === undefined ? { prefix: '/' } : { safe_regex: { regex: match.path } }),
+    ...(headers.length > 0 ? { headers } : {}),
+  };
+}
+
+/** A method as a pattern that matches it alone. */
+function quote(method: string): string {
+  return method.replace(/[^A-Za-z0-9_]/g, '\\$&');
+}
+
+function toSpan(key: string, tags: readonly CustomTag[]): Pick<Route, 'tracing' | 'decorator'> {
+  return {
+    // The caller would else rename the span of the called (`x-envoy-decorator-operation`).
+    decorator: { operation: toSpanName(key), propagate: false },
+    tracing: { operation: `%REQ(:METHOD)% ${toSpanName(key)}`, custom_tags: tags },
+  };
+}
+
+/** The routes into one port of a workload: everything goes to the app, for whom the rules allow. */
+export function toInboundRoutes(policy: InboundPolicy, { port, services }: InboundPort): RouteConfiguration {
+  const service = `${services[0] ?? 'unknown/unknown'}:${port}`;
+  return {
+    '@type': 'type.googleapis.com/envoy.config.route.v3.RouteConfiguration',
+    name: inboundRoutes(port),
+    virtual_hosts: [
+      {
+        name: 'app',
+        domains: ['*'],
+        routes: [
+          {
+            match: { prefix: '/' },
+            metadata: { filter_metadata: { tulle: { service } } },
+            ...toSpan(service, [
+              toLiteral('tulle.service', service),
+              toLiteral('tulle.destination', toAccountName(policy.identity)),
+              toLiteral('tulle.mode', policy.mode),
+              ...inboundVerdictTags(policy.mode === 'enforce'),
+            ]),
+            route: { cluster: appCluster(port), timeout: noTimeout },
+          },
+        ],
+      },
+    ],
+    // Set by sidecars only: an app can't speak for its own (DECISIONS E12).
+    response_headers_to_remove: ['x-tulle-reason'],
+    typed_per_filter_config: toRbacConfig(policy, port),
+  };
+}
+
+/** Where the filter chain for refused Services writes the address that was dialled: routes can't ask the connection. */
+export const dialledHeader = 'x-tulle-dialled';
+
+/** 403 for every Service port of the mesh, each named by the address at which it is dialled. */
+export function toDeniedRoutes(directory: Iterable<DirectoryEntry>): RouteConfiguration {
+  const actions: Record<string, { action: { name: string; typed_config: TypedRoute } }> = {};
+  for (const entry of directory) {
+    const action = { name: entry.key, typed_config: toDeniedRoute(entry.key) };
+    for (const address of addressesOf(entry)) actions[toDialled(address, entry.port)] = { action };
+  }
+  return {
+    '@type': 'type.googleapis.com/envoy.config.route.v3.RouteConfiguration',
+    name: deniedRoutes,
+    virtual_hosts: [
+      {
+        name: 'denied',
+        domains: ['*'],
+        matcher: {
+          matcher_tree: {
+            input: {
+              name: 'dialled',
+              typed_config: {
+                '@type': 'type.googleapis.com/envoy.type.matcher.v3.HttpRequestHeaderMatchInput',
+                header_name: dialledHeader,
+              },
+            },
+            exact_match_map: { map: actions },
+          },
+        },
+      },
+    ],
+  };
+}
+
+function toDialled(address: string, port: number): string {
+  return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
+}
+
+type TypedRoute = Typed<'envoy.config.route.v3.Route', Route>;
+
+function toDeniedRoute(key: string): TypedRoute {
+  return {
+    '@type': 'type.googleapis.com/envoy.config.route.v3.Route',
+    match: { prefix: '/' },
+    metadata: { filter_metadata: { tulle: { service: key, span: toSpanName(key) } } },
+    direct_response: { status: 403 },
+  };
+}
+
+/** Every address at which a Service port is dialled. */
+export function addressesOf(entry: DirectoryEntry): readonly string[] {
+  return [...entry.addresses, ...(entry.pods ?? []).map(({ ip }) => ip)];
+}

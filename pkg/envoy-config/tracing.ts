@@ -1,0 +1,108 @@
+import type { CustomTag, HttpTracing, MetadataKind } from './envoy-trace-types.ts';
+import { otlpCluster } from './names.ts';
+import { rbacKeys, rbacMetadata } from './rbac.ts';
+
+const million = 1_000_000;
+
+/** Share of traces, in millionths: what Envoy's sampler counts in. */
+export function toMillionths(sampling: number): number {
+  return Math.min(million, Math.max(0, Math.round(sampling * million)));
+}
+
+/**
+ * One span per hop (DECISIONS E8). Who the process is comes from its environment (`OTEL_RESOURCE_ATTRIBUTES`), so that
+ * proxies of different workloads can share a listener's configuration.
+ */
+export function toTracing(sampling: number, direction: 'inbound' | 'outbound' | 'denied'): HttpTracing {
+  return {
+    provider: {
+      name: 'envoy.tracers.opentelemetry',
+      typed_config: {
+        '@type': 'type.googleapis.com/envoy.config.trace.v3.OpenTelemetryConfig',
+        http_service: { http_uri: { uri: 'http://tulle-otlp/v1/traces', cluster: otlpCluster, timeout: '5s' } },
+        resource_detectors: [
+          {
+            name: 'envoy.tracers.opentelemetry.resource_detectors.environment',
+            typed_config: {
+              '@type':
+                'type.googleapis.com/envoy.extensions.tracers.opentelemetry.resource_detectors.v3.EnvironmentResourceDetectorConfig',
+            },
+          },
+        ],
+        sampler: {
+          name: 'envoy.tracers.opentelemetry.samplers.parent_based',
+          typed_config: {
+            '@type': 'type.googleapis.com/envoy.extensions.tracers.opentelemetry.samplers.v3.ParentBasedSamplerConfig',
+            wrapped_sampler: {
+              name: 'envoy.tracers.opentelemetry.samplers.trace_id_ratio_based',
+              typed_config: {
+                '@type':
+                  'type.googleapis.com/envoy.extensions.tracers.opentelemetry.samplers.v3.TraceIdRatioBasedSamplerConfig',
+                sampling_percentage: { numerator: toMillionths(sampling), denominator: 'MILLION' },
+              },
+            },
+          },
+        },
+      },
+    },
+    spawn_upstream_span: false,
+    max_path_tag_length: 2048,
+    ...(direction === 'denied' ? { operation: '%REQ(:METHOD)% %METADATA(ROUTE:tulle:span)%' } : {}),
+    custom_tags: [
+      toLiteral('tulle.direction', direction === 'inbound' ? 'inbound' : 'outbound'),
+      ...requestTags,
+      ...(direction === 'denied' ? deniedTags : []),
+    ],
+  };
+}
+
+/** HTTP semantic conventions of OpenTelemetry, beside the older names that Envoy writes. */
+const requestTags: readonly CustomTag[] = [
+  { tag: 'http.request.method', value: '%REQ(:METHOD)%' },
+  { tag: 'url.path', value: '%PATH(NQ)%' },
+  { tag: 'http.response.status_code', value: '%RESPONSE_CODE%', value_type: 'INT' },
+  { tag: 'network.protocol.version', value: '%PROTOCOL%' },
+  { tag: 'user_agent.original', request_header: { name: 'user-agent' } },
+];
+
+export function toLiteral(tag: string, value: string): CustomTag {
+  return { tag, literal: { value } };
+}
+
+function toRbacTag(tag: string, key: string): CustomTag {
+  return {
+    tag,
+    metadata: { kind: { request: {} }, metadata_key: { key: rbacMetadata, path: [{ key }] } },
+  };
+}
+
+export function inboundVerdictTags(enforced: boolean): readonly CustomTag[] {
+  return [
+    { tag: 'tulle.source', value: '%DOWNSTREAM_PEER_URI_SAN%' },
+    toRbacTag('tulle.rule', rbacKeys.rule),
+    toRbacTag('tulle.reason', rbacKeys.reason),
+    toRbacTag('tulle.rehearsed', rbacKeys.rehearsed),
+    enforced ? toRbacTag('tulle.verdict', rbacKeys.verdict) : toRbacTag('tulle.verdict', rbacKeys.report),
+  ];
+}
+
+const sourceTag: CustomTag = { tag: 'tulle.source', environment: { name: 'TULLE_SOURCE', default_value: 'unknown' } };
+
+/** Whom the request really went to, from the metadata of cluster and endpoint. */
+export const outboundPeerTags: readonly CustomTag[] = [
+  sourceTag,
+  toTulleTag('tulle.backend', { cluster: {} }, 'backend'),
+  toTulleTag('tulle.pod', { host: {} }, 'pod'),
+  toTulleTag('tulle.destination', { host: {} }, 'destination'),
+];
+
+const deniedTags: readonly CustomTag[] = [
+  sourceTag,
+  toTulleTag('tulle.service', { route: {} }, 'service'),
+  toLiteral('tulle.verdict', 'denied'),
+  toLiteral('tulle.reason', 'SourceNotAllowed'),
+];
+
+function toTulleTag(tag: string, kind: MetadataKind, key: string): CustomTag {
+  return { tag, metadata: { kind, metadata_key: { key: 'tulle', path: [{ key }] } } };
+}
