@@ -2,6 +2,7 @@ import { existsSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import type { MeshConfig } from '../catalog/snapshot.ts';
 import { createTokenKey, issueToken } from '../certs/tokens.ts';
+import type { ControllerConfig } from '../control-plane/config.ts';
 import { baseEnvironment } from '../local/container-process.ts';
 import { probeIsolation, type Isolation } from '../local/isolation.ts';
 import { nodeController } from '../local/node-controller.ts';
@@ -65,7 +66,7 @@ export async function startLaptopMesh(
       node,
       launcher: join(dist, 'launcher.js'),
     };
-    const base = baseEnvironment(machine.env);
+    const base = { ...baseEnvironment(machine.env), ...logLevel(env) };
     const controller = nodeController({
       run,
       node,
@@ -73,7 +74,7 @@ export async function startLaptopMesh(
       port,
       env: base,
       cwd,
-      config: toControllerConfig({ run, inputs, flags, config, port, isolation, pageDir: join(dist, 'page') }),
+      config: toControllerConfig({ run, inputs, flags, mesh: config, port, isolation, dist }),
     });
     events.onStart({ run, isolation, api: controller.api, inputs });
     const supervisor = await startSupervisor({
@@ -110,6 +111,11 @@ export async function startLaptopMesh(
 function withSystemFolders(path: string): string {
   const folders = path.split(':');
   return [...folders, ...['/usr/sbin', '/sbin'].filter((folder) => !folders.includes(folder))].join(':');
+}
+
+function logLevel(env: CliContext['env']): Record<string, string> {
+  const level = env['TULLE_LOG_LEVEL'];
+  return level === undefined ? {} : { TULLE_LOG_LEVEL: level };
 }
 
 function toImage(flag: string): [string, string] {
@@ -150,22 +156,31 @@ interface ControllerInput {
   readonly run: RunDirectory;
   readonly inputs: readonly string[];
   readonly flags: UpFlags;
-  readonly config: MeshConfig;
+  readonly mesh: MeshConfig;
   readonly port: number;
   readonly isolation: Isolation;
-  readonly pageDir: string;
+  readonly dist: string;
 }
 
-function toControllerConfig({ run, inputs, flags, config, port, isolation, pageDir }: ControllerInput): object {
+/** Inputs stay as the user wrote them: the controller runs in the same folder, and problems name files by them. */
+function toControllerConfig({ run, inputs, flags, mesh, port, isolation, dist }: ControllerInput): ControllerConfig {
   return {
     id: run.id,
-    runDir: run.path,
     inputs,
+    podDirs: [run.file('pods')],
     defaultNamespace: flags.namespace,
-    config,
-    port,
+    mesh,
     isolation: isolation.kind,
-    pageDir,
-    ...(flags.otlp === undefined ? {} : { otlp: flags.otlp }),
+    xds: {
+      socket: run.file('xds.sock'),
+      caFile: run.file('controller-ca.pem'),
+      tokenKeysFile: run.file('control', 'token.pub.json'),
+    },
+    caDirectory: run.file('control', 'ca'),
+    apiPort: port,
+    pageDir: join(dist, 'page'),
+    otlpSocket: run.file('otlp.sock'),
+    ...(flags.otlp === undefined ? {} : { otlpForward: flags.otlp }),
+    protosFile: join(dist, 'protos.json'),
   };
 }

@@ -6,7 +6,7 @@ import { createPaint } from './table.ts';
 export interface LiveDisplay {
   show(picture: MeshPicture): void;
   /** A line that stays, above the table. */
-  say(line: string): void;
+  readonly say: (line: string) => void;
 }
 
 const showCursor = '\u001b[?25h';

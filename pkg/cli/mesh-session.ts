@@ -11,7 +11,7 @@ export interface MeshSession {
   /** Aborted by the user, or when its time is over. */
   readonly ended: AbortSignal;
   readonly interrupted: () => boolean;
-  say(line: string): void;
+  readonly say: (line: string) => void;
 }
 
 /**

@@ -1,4 +1,5 @@
-import type { MeshSnapshot, Service } from '../catalog/snapshot.ts';
+import { isHttp, protocolOf } from '../catalog/protocol.ts';
+import type { MeshSnapshot } from '../catalog/snapshot.ts';
 import type { ProxyEntrance } from './sidecar-program.ts';
 
 /** A port of a Service that HTTP proxies don't carry. */
@@ -8,17 +9,13 @@ export interface TcpService {
   readonly port: number;
 }
 
-/** TCP ports of the mesh's Services, by the rule that all of Kubernetes has: appProtocol, else the port's name. */
+/** Ports of the mesh's Services that HTTP proxies don't carry. */
 export function tcpServices({ services }: MeshSnapshot): readonly TcpService[] {
   return services.flatMap(({ namespace, name, ports }) =>
-    ports.filter(isTcp).map(({ port }) => ({ namespace, name, port })),
+    ports
+      .filter((port) => port.protocol === 'TCP' && !isHttp(protocolOf(port).protocol))
+      .map(({ port }) => ({ namespace, name, port })),
   );
-}
-
-function isTcp({ name, protocol, appProtocol }: Service['ports'][number]): boolean {
-  if (protocol !== 'TCP') return false;
-  const said = appProtocol?.toLowerCase() ?? name.split('-')[0]?.toLowerCase() ?? '';
-  return said.startsWith('tcp') || ['mysql', 'mongo', 'redis', 'postgres', 'postgresql', 'client'].includes(said);
 }
 
 /**

@@ -27,5 +27,5 @@ export interface SidecarProgram {
   /** Writes what it needs into the pod's directory; the process to run. */
   prepare(pod: SidecarPod): ProcessSpec;
   /** Whether it has its policy and takes traffic. */
-  isReady(pod: SidecarPod): Promise<boolean>;
+  readonly isReady: (pod: SidecarPod) => Promise<boolean>;
 }

@@ -26,8 +26,11 @@ export function confinedCommand({ program, args }: ProcessSpec, { hide, uid, gid
 }
 
 const coverScript = 'mount -n -t tmpfs -o mode=755,size=64k tmpfs "$1" || exit 125; shift; exec "$@"';
-/** The first process of a namespace reaps orphans and is deaf to signals without handler: so the app is its child. */
-const initScript = '"$@"; exit $?';
+/**
+ * The first process of a namespace reaps orphans and is deaf to signals without handler: so the app is its child. What this
+ * shell itself would say, "Terminated" and the like, goes nowhere.
+ */
+const initScript = 'exec 3>&2 2> /dev/null; "$@" 2>&3 3>&-; exit $?';
 
 /** The program that a confined command runs: the child of the child, `unshare` and the first process lie between. */
 export function confinedProgram(pid: number): number | undefined {
