@@ -89,6 +89,10 @@ export interface Pod {
   readonly inboundAddress?: string;
   /** `ns/kind/name` of what made it, for people: `bookstore/Deployment/bookstore-v1`. */
   readonly owner?: string;
+  /** Which data plane runs beside it, for people; absent: not told. */
+  readonly sidecar?: 'node' | 'envoy';
+  /** What a browser can open, for people: `http://127.0.0.1:40123`. */
+  readonly address?: string;
 }
 
 export interface EndpointSlice {

@@ -45,5 +45,5 @@ export interface WeightedBackend {
   readonly port: number;
   readonly endpoints: EndpointSetKey;
   /** Set when it takes no share; the share goes to the others. `why` is for `explain`. */
-  readonly excluded?: 'BackendNotFound' | 'BackendPortMissing';
+  readonly excluded?: 'BackendNotFound' | 'BackendPortMissing' | 'ServiceUnsupported';
 }

@@ -16,6 +16,7 @@ export const problemReasons = [
   // references
   'RouteNotFound',
   'MatchNotFound',
+  'IdentityBindingNotFound',
   'KindUnsupported',
   'NamespaceMismatch',
   'SourcesEmpty',
@@ -30,6 +31,7 @@ export const problemReasons = [
   'ServiceAccountUnused',
   'PortUnresolved',
   'ProtocolUnsupported',
+  'ProtocolConflict',
   'ServiceUnsupported',
   // splits
   'RootInvalid',

@@ -1,0 +1,224 @@
+import type { Endpoint, EndpointAddress, EndpointSet } from '../policy/endpoints.ts';
+import type { ServiceIdentity } from '../policy/identity.ts';
+import type { AppProtocol } from '../policy/inbound.ts';
+import type { ServicePortKey } from '../policy/outbound.ts';
+import type { Problem } from '../problem/problem.ts';
+import { createMemo, keepList, sameContent } from './memo.ts';
+import type { Namespaces } from './namespaces.ts';
+import { compareName, compareText } from './order.ts';
+import { protocolOf } from './protocol.ts';
+import type { EndpointSlice, Service, ServicePort } from './snapshot.ts';
+import { groupBy, type Workload, type Workloads } from './workloads.ts';
+
+/** A TCP port of a Service and what stands behind it. */
+export interface Backing {
+  readonly key: ServicePortKey;
+  readonly service: Service;
+  readonly port: number;
+  readonly protocol: AppProtocol;
+  /** Sorted by pod. */
+  readonly members: readonly Member[];
+  /** All members: nobody's view is limited. */
+  readonly endpoints: EndpointSet;
+  readonly problems: readonly Problem[];
+}
+
+export interface Member {
+  readonly endpoint: Endpoint;
+  /** Absent: an address that is no pod of ours. */
+  readonly workload?: Workload;
+}
+
+/** Lists, for every Service port, who stands behind it: by EndpointSlices where there are some, else by selector. */
+export function createBackings(): (
+  services: readonly Service[],
+  slices: readonly EndpointSlice[],
+  workloads: Workloads,
+  namespaces: Namespaces,
+) => readonly Backing[] {
+  const memo = createMemo<ServicePortKey, Backing>();
+  let selected = new Map<string, readonly Workload[]>();
+  let sliced = new Map<string, readonly EndpointSlice[]>();
+
+  return (services, slices, workloads, namespaces) => {
+    const slicesByService = groupBy(slices, ({ namespace, service }) => [`${namespace}/${service}`]);
+    const nextSelected = new Map<string, readonly Workload[]>();
+    const nextSliced = new Map<string, readonly EndpointSlice[]>();
+    const backings: Backing[] = [];
+    for (const service of [...services].sort(compareName)) {
+      if (service.externalName !== undefined) continue;
+      const id = `${service.namespace}/${service.name}`;
+      const own = keepList(sliced.get(id), (slicesByService.get(id) ?? []).sort(compareName));
+      const pods =
+        own.length > 0 ? podsOf(own, workloads) : workloads.select(service.namespace, service.selector ?? {});
+      const kept = keepList(selected.get(id), pods);
+      nextSliced.set(id, own);
+      nextSelected.set(id, kept);
+      const meshed = namespaces.isMeshed(service.namespace);
+      for (const [i, port] of service.ports.entries()) {
+        if (port.protocol !== 'TCP') continue;
+        const key = `${id}:${port.port}`;
+        backings.push(
+          memo.get(key, [service, i, own, kept, meshed], (previous) =>
+            keepEndpoints(previous, buildBacking(key, service, i, port, own, kept, meshed)),
+          ),
+        );
+      }
+    }
+    memo.sweep();
+    selected = nextSelected;
+    sliced = nextSliced;
+    return backings;
+  };
+}
+
+function keepEndpoints(previous: Backing | undefined, next: Backing): Backing {
+  const same = previous !== undefined && sameContent(previous.endpoints, next.endpoints);
+  return same ? { ...next, endpoints: previous.endpoints } : next;
+}
+
+/** The pods that slices name, by name or by address, in the Service's own namespace: nothing else may lend its identity. */
+function podsOf(slices: readonly EndpointSlice[], workloads: Workloads): readonly Workload[] {
+  const found = new Map<string, Workload>();
+  for (const { namespace, endpoints } of slices) {
+    for (const { pod, addresses } of endpoints) {
+      const workload =
+        pod === undefined
+          ? workloads.inNamespace(namespace).find(({ pod: { ip } }) => addresses.includes(ip))
+          : workloads.byKey.get(`${namespace}/${pod}`);
+      if (workload) found.set(workload.key, workload);
+    }
+  }
+  return [...found.values()].sort((a, b) => compareText(a.key, b.key));
+}
+
+function buildBacking(
+  key: ServicePortKey,
+  service: Service,
+  index: number,
+  port: ServicePort,
+  slices: readonly EndpointSlice[],
+  pods: readonly Workload[],
+  meshed: boolean,
+): Backing {
+  const problems: Problem[] = [];
+  const report = (field: string, problem: Pick<Problem, 'severity' | 'reason' | 'message' | 'fix'>): void => {
+    const resource = { apiVersion: 'v1', kind: 'Service', namespace: service.namespace, name: service.name };
+    problems.push({ resource, field: `/spec/ports/${index}/${field}`, ...problem });
+  };
+  const { protocol, unknown } = protocolOf(port);
+  if (unknown) {
+    report('appProtocol', {
+      severity: 'warning',
+      reason: 'ProtocolUnsupported',
+      message: `appProtocol "${port.appProtocol}" is not known, so its bytes pass as they are and HTTP rules match nothing`,
+      fix: 'write http, grpc, tcp or tcp-server-first',
+    });
+  }
+  const members =
+    slices.length > 0
+      ? sliceMembers(service, port, slices, pods, meshed)
+      : pods.flatMap((workload) => selectedMember(service, port, workload) ?? []);
+  const unresolved = slices.length === 0 && pods.find((workload) => targetPortOf(port, workload) === undefined);
+  if (unresolved) {
+    report('targetPort', {
+      severity: 'error',
+      reason: 'PortUnresolved',
+      message: `pod "${unresolved.pod.name}" has no container port named "${port.targetPort}"`,
+      fix: 'name a port of the container so, or write its number',
+    });
+  }
+  members.sort((a, b) => compareText(a.endpoint.pod, b.endpoint.pod) || compareText(addressText(a), addressText(b)));
+  return {
+    key,
+    service,
+    port: port.port,
+    protocol,
+    members,
+    endpoints: { key, endpoints: members.map(({ endpoint }) => endpoint) },
+    problems,
+  };
+}
+
+function selectedMember(service: Service, port: ServicePort, workload: Workload): Member | undefined {
+  const target = targetPortOf(port, workload);
+  const { pod } = workload;
+  if (target === undefined) return undefined;
+  const hostname = pod.subdomain === service.name ? pod.hostname : undefined;
+  const ready = pod.ready || service.publishNotReadyAddresses;
+  return { workload, endpoint: podEndpoint(workload, target, ready, hostname) };
+}
+
+function sliceMembers(
+  service: Service,
+  port: ServicePort,
+  slices: readonly EndpointSlice[],
+  pods: readonly Workload[],
+  meshed: boolean,
+): Member[] {
+  const members = new Map<string, Member>();
+  for (const slice of slices) {
+    const target = slice.ports.find(({ name }) => name === port.name)?.port ?? onlyPort(service, slice);
+    if (target === undefined) continue;
+    for (const { addresses, pod: name, ready, hostname } of slice.endpoints) {
+      const workload = pods.find(({ pod }) => (name === undefined ? addresses.includes(pod.ip) : pod.name === name));
+      if (workload) {
+        const usable = ready || service.publishNotReadyAddresses;
+        members.set(workload.key, { workload, endpoint: podEndpoint(workload, target, usable, hostname) });
+        continue;
+      }
+      // A pod that was not seen yet must not be taken for a peer without sidecar, and be sent plaintext.
+      if (name !== undefined && meshed) continue;
+      for (const ip of addresses) {
+        const address: EndpointAddress = { kind: 'ip', ip, port: target };
+        const named = hostname !== undefined && { hostname };
+        const endpoint = { address, pod: '', identity: '' as const, meshed: false, ready, ip, ...named, port: target };
+        members.set(ip, { endpoint });
+      }
+    }
+  }
+  return [...members.values()];
+}
+
+/** Endpoints written by hand often leave out the name of an only port. */
+function onlyPort(service: Service, slice: EndpointSlice): number | undefined {
+  return service.ports.length === 1 && slice.ports.length === 1 ? slice.ports[0]?.port : undefined;
+}
+
+function podEndpoint(workload: Workload, port: number, ready: boolean, hostname: string | undefined): Endpoint {
+  const { key, pod, identity, meshed } = workload;
+  return {
+    address: addressOf(workload, port),
+    pod: key,
+    identity: meshed ? identity : '',
+    meshed,
+    ready,
+    ip: pod.ip,
+    ...(hostname !== undefined && { hostname }),
+    port,
+  };
+}
+
+function addressOf({ pod, meshed }: Workload, port: number): EndpointAddress {
+  const template = meshed ? pod.inboundAddress : undefined;
+  if (template === undefined) return { kind: 'ip', ip: pod.ip, port };
+  const text = template.replaceAll('{port}', String(port));
+  if (text.startsWith('unix:')) return { kind: 'pipe', path: text.slice('unix:'.length) };
+  const [, ip = pod.ip, at] = /^\[?([^\]]*)\]?:(\d+)$/.exec(text) ?? [];
+  return { kind: 'ip', ip, port: at === undefined ? port : Number(at) };
+}
+
+/** A number stands for itself; a name for the container port of that name. */
+function targetPortOf({ targetPort }: ServicePort, { pod }: Workload): number | undefined {
+  return typeof targetPort === 'number' ? targetPort : pod.ports.find(({ name }) => name === targetPort)?.port;
+}
+
+function addressText({ endpoint: { address } }: Member): string {
+  return address.kind === 'pipe' ? address.path : `${address.ip}:${address.port}`;
+}
+
+/** The accounts of the meshed members, sorted. */
+export function accountsOf({ members }: Backing): readonly ServiceIdentity[] {
+  const accounts = members.flatMap(({ endpoint: { identity } }) => (identity === '' ? [] : [identity]));
+  return [...new Set(accounts)].sort(compareText);
+}

@@ -1,0 +1,94 @@
+import type { ServiceIdentity } from '../policy/identity.ts';
+import type { AccessRule } from '../policy/inbound.ts';
+import { buildGrant, type GrantContext, grantInputs, type TargetGrant } from './access-rule.ts';
+import { createIntern, createMemo, createNumbering, keepList } from './memo.ts';
+import { compareText } from './order.ts';
+import { groupBy, type Workload } from './workloads.ts';
+
+/** All permissions of a mesh, found by whom they open. */
+export interface Grants {
+  readonly all: readonly TargetGrant[];
+  /** The rules that open a pod, sorted by name; the same list for all pods that the same rules open. */
+  rulesFor(workload: Workload): readonly AccessRule[];
+  /** Sources of targets whose destination has no pod at all: who waits for workloads of this namespace. Sorted. */
+  waitingFor(namespace: string): readonly ServiceIdentity[];
+}
+
+/** Builds what every TrafficTarget grants; a target whose references did not change is not built again. */
+export function createGrants(): (context: GrantContext) => Grants {
+  const memo = createMemo<string, TargetGrant>();
+  const ruleLists = createIntern<readonly AccessRule[]>();
+  const numberOf = createNumbering();
+  let waiting = new Map<string, readonly ServiceIdentity[]>();
+
+  return (context) => {
+    const { smi, workloads } = context;
+    const all = smi.targets.map((target) =>
+      memo.get(`${target.namespace}/${target.name}`, grantInputs(target, context), (previous) => {
+        const grant = buildGrant(target, context);
+        return keepRule(previous, grant);
+      }),
+    );
+    memo.sweep();
+
+    const giving = all.filter(({ rule }) => rule !== undefined);
+    const byIdentity = groupBy(giving, ({ target, identities }) => identities.map((id) => `${target.namespace} ${id}`));
+    const bySelector = groupBy(
+      giving.filter(({ selectors }) => selectors.length > 0),
+      ({ target }) => [target.namespace],
+    );
+    const now = waitingSources(giving, workloads, waiting);
+    waiting = now;
+    const lists = new Map<string, readonly AccessRule[]>();
+
+    return {
+      all,
+      rulesFor({ pod, identity }) {
+        const named = byIdentity.get(`${pod.namespace} ${identity}`) ?? [];
+        const selected = (bySelector.get(pod.namespace) ?? []).filter(
+          (grant) => !named.includes(grant) && grant.selectors.some((labels) => hasLabels(pod.labels, labels)),
+        );
+        const key = [`${pod.namespace} ${identity}`, ...selected.map(({ target }) => target.name)].join(' ');
+        let list = lists.get(key);
+        if (list === undefined) {
+          const rules = [...named, ...selected].flatMap(({ rule }) => rule ?? []);
+          rules.sort((a, b) => compareText(a.origin.name, b.origin.name));
+          list = ruleLists.get(rules.map(numberOf).join(' '), () => rules);
+          lists.set(key, list);
+        }
+        return list;
+      },
+      waitingFor: (namespace) => now.get(namespace) ?? nobody,
+    };
+  };
+}
+
+const nobody: readonly ServiceIdentity[] = [];
+
+/** The rule stays the same object when only what surrounds it changed: annotations, problems. */
+function keepRule(previous: TargetGrant | undefined, next: TargetGrant): TargetGrant {
+  const { rule } = next;
+  return previous?.rule && rule && equalRule(previous.rule, rule) ? { ...next, rule: previous.rule } : next;
+}
+
+function equalRule(a: AccessRule, b: AccessRule): boolean {
+  return JSON.stringify(a) === JSON.stringify(b);
+}
+
+function hasLabels(labels: Readonly<Record<string, string>>, wanted: Readonly<Record<string, string>>): boolean {
+  return Object.entries(wanted).every(([key, value]) => labels[key] === value);
+}
+
+function waitingSources(
+  grants: readonly TargetGrant[],
+  { byIdentity }: GrantContext['workloads'],
+  before: ReadonlyMap<string, readonly ServiceIdentity[]>,
+): Map<string, readonly ServiceIdentity[]> {
+  const idle = grants.filter(({ identities }) => identities.some((identity) => !byIdentity.has(identity)));
+  return new Map(
+    [...groupBy(idle, ({ target }) => [target.namespace])].map(([namespace, list]) => {
+      const sources = [...new Set(list.flatMap(({ rule }) => rule?.sources ?? []))].sort(compareText);
+      return [namespace, keepList(before.get(namespace), sources)];
+    }),
+  );
+}

@@ -1,0 +1,133 @@
+import type { AppProtocol, InboundPolicy, InboundPort } from '../policy/inbound.ts';
+import type { Problem } from '../problem/problem.ts';
+import type { Backing } from './endpoints.ts';
+import type { Grants } from './grants.ts';
+import { createIntern, createNumbering, keepList, keepMap } from './memo.ts';
+import type { Namespaces } from './namespaces.ts';
+import { compareText } from './order.ts';
+import { isHttp } from './protocol.ts';
+import type { Workload, Workloads } from './workloads.ts';
+
+/** One Service port that leads to a port of a workload. */
+export interface PortUse {
+  readonly port: number;
+  readonly backing: Backing;
+}
+
+export type PortUses = ReadonlyMap<Workload, readonly PortUse[]>;
+
+/** Which Service ports lead to which workloads: the endpoints, seen from the other end. Lists that did not change stay. */
+export function createUses(): (previous: PortUses | undefined, backings: readonly Backing[]) => PortUses {
+  const known = new WeakMap<Backing, Map<number, PortUse>>();
+
+  function useOf(backing: Backing, port: number): PortUse {
+    const byPort = known.get(backing) ?? new Map<number, PortUse>();
+    known.set(backing, byPort);
+    const use = byPort.get(port) ?? { port, backing };
+    byPort.set(port, use);
+    return use;
+  }
+
+  return (previous, backings) => {
+    const uses = new Map<Workload, PortUse[]>();
+    for (const backing of backings) {
+      for (const { workload, endpoint } of backing.members) {
+        if (workload === undefined) continue;
+        const use = useOf(backing, endpoint.port);
+        const list = uses.get(workload);
+        if (list) list.push(use);
+        else uses.set(workload, [use]);
+      }
+    }
+    return new Map([...uses].map(([workload, list]) => [workload, keepList(previous?.get(workload), list)]));
+  };
+}
+
+export type InboundPolicies = ReadonlyMap<Workload, InboundPolicy>;
+
+/** Builds what every meshed pod accepts. Pods with the same identity, ports, mode and rules share one policy. */
+export function createInbound(): (
+  workloads: Workloads,
+  uses: PortUses,
+  grants: Grants,
+  namespaces: Namespaces,
+) => InboundPolicies {
+  const portLists = createIntern<readonly InboundPort[]>();
+  const policies = createIntern<InboundPolicy>();
+  const numberOf = createNumbering();
+  const portsOfUses = new WeakMap<readonly PortUse[], readonly InboundPort[]>();
+  let previous: InboundPolicies | undefined;
+
+  function portsOf(uses: readonly PortUse[]): readonly InboundPort[] {
+    const ports = portsOfUses.get(uses) ?? toPorts(uses);
+    portsOfUses.set(uses, ports);
+    return portLists.get(JSON.stringify(ports), () => ports);
+  }
+
+  return (workloads, uses, grants, namespaces) => {
+    const next = new Map<Workload, InboundPolicy>();
+    for (const workload of workloads.all) {
+      if (!workload.meshed) continue;
+      const { identity, pod } = workload;
+      const { mode, modeFrom } = namespaces.modeOf(pod.namespace);
+      const ports = portsOf(uses.get(workload) ?? none);
+      const rules = grants.rulesFor(workload);
+      const key = [identity, mode, modeFrom, numberOf(ports), numberOf(rules)].join(' ');
+      next.set(
+        workload,
+        policies.get(key, () => ({ identity, mode, modeFrom, ports, rules })),
+      );
+    }
+    previous = keepMap(previous, next);
+    return previous;
+  };
+}
+
+const none: readonly PortUse[] = [];
+
+function toPorts(uses: readonly PortUse[]): readonly InboundPort[] {
+  const byPort = new Map<number, { protocol: AppProtocol; services: Set<string> }>();
+  for (const { port, backing } of uses) {
+    const { protocol, service } = backing;
+    const name = `${service.namespace}/${service.name}`;
+    const known = byPort.get(port);
+    if (known) {
+      known.services.add(name);
+      known.protocol = stricter(known.protocol, protocol);
+    } else {
+      byPort.set(port, { protocol, services: new Set([name]) });
+    }
+  }
+  return [...byPort]
+    .map(([port, { protocol, services }]) => ({ port, protocol, services: [...services].sort(compareText) }))
+    .sort((a, b) => a.port - b.port);
+}
+
+/** Where Services disagree on one port: what can be looked into deepest, so that no condition is passed by. */
+function stricter(a: AppProtocol, b: AppProtocol): AppProtocol {
+  const order: readonly AppProtocol[] = ['grpc', 'http', 'tcp', 'tcp-server-first'];
+  return order.find((protocol) => protocol === a || protocol === b) ?? a;
+}
+
+/** Service ports that lead to one workload port and say different things of what it speaks. */
+export function protocolConflicts(uses: PortUses): readonly Problem[] {
+  const problems = new Map<string, Problem>();
+  for (const list of uses.values()) {
+    for (const { port, backing } of list) {
+      const other = list.find((use) => use.port === port && isHttp(use.backing.protocol) !== isHttp(backing.protocol));
+      if (other === undefined || isHttp(backing.protocol)) continue;
+      const { namespace, name, ports } = backing.service;
+      const index = ports.findIndex((candidate) => candidate.port === backing.port);
+      const { service, protocol } = other.backing;
+      problems.set(backing.key, {
+        resource: { apiVersion: 'v1', kind: 'Service', namespace, name },
+        field: `/spec/ports/${index}`,
+        severity: 'warning',
+        reason: 'ProtocolConflict',
+        message: `Service "${service.name}" says that port ${port} of the workload speaks ${protocol}, this one ${backing.protocol}`,
+        fix: 'give both the same appProtocol',
+      });
+    }
+  }
+  return [...problems.values()];
+}
