@@ -156,7 +156,8 @@ export function openConnection(options: ConnectionOptions): AdsConnection {
       end(grpcStatus.UNAUTHENTICATED, answer.reason);
       return;
     }
-    client = { ...answer.client, nodeId: clip(node.id), userAgent: clip(node.userAgent) };
+    const { metadata } = node;
+    client = { ...answer.client, nodeId: clip(node.id), userAgent: clip(node.userAgent), metadata };
     if (answer.expiresAt !== undefined) {
       const left = answer.expiresAt + tokenGrace - now();
       expiry = setTimeout(() => end(grpcStatus.UNAUTHENTICATED, 'the token expired'), Math.min(left, maxDelay));

@@ -78,6 +78,7 @@ export interface AdsServer {
   /** `unix:/run/x/xds.sock` or `127.0.0.1:0`; gives the port, 1 for a socket. */
   listen(address: string, credentials: ServerCredentials): Promise<number>;
   status(): readonly AdsClientStatus[];
+  clients(): readonly XdsClient[];
   /** Calls back when a client comes, goes, or answers, until the returned function is called. */
   onStatus(listener: () => void): () => void;
   /** Ends the streams of clients that are no longer to be served. */
@@ -193,6 +194,7 @@ export function createAdsServer(options: AdsServerOptions): AdsServer {
       }
       return all;
     },
+    clients: () => [...connections].map(({ client }) => client).filter((client) => client !== undefined),
     onStatus(listener) {
       listeners.add(listener);
       return () => listeners.delete(listener);

@@ -22,6 +22,8 @@ export interface XdsClient {
   /** `node.id` and user agent, for people. */
   readonly nodeId: string;
   readonly userAgent: string;
+  /** `node.metadata`: how this proxy wants its own configuration, never who it is. */
+  readonly metadata?: Readonly<Record<string, string>>;
 }
 
 /** Where the server takes resources from. */

@@ -9,6 +9,8 @@ export const inboundAddressAnnotation = 'tulle.dev/inbound-address';
 export const ownerAnnotation = 'tulle.dev/owner';
 /** `node`, `envoy`, or `none` for a pod without a sidecar. */
 export const sidecarAnnotation = 'tulle.dev/sidecar';
+/** Says where a browser finds the app of a pod: `http://127.0.0.1:40123`. */
+export const appAddressAnnotation = 'tulle.dev/app-address';
 
 /** Decodes a core/v1 Pod that runs somewhere. Fields that are absent or of a wrong shape take the defaults of Kubernetes. */
 export function decodePod(raw: RawObject, namespaceIsMeshed: boolean): Pod {
@@ -19,6 +21,7 @@ export function decodePod(raw: RawObject, namespaceIsMeshed: boolean): Pod {
   const { hostname, subdomain } = spec;
   const inboundAddress = annotations[inboundAddressAnnotation];
   const sidecar = annotations[sidecarAnnotation];
+  const address = annotations[appAddressAnnotation];
   const owner = annotations[ownerAnnotation] ?? ownerOf(raw);
   const meshed = sidecar === undefined ? namespaceIsMeshed && !isSwitchedOff(annotations) : sidecar !== 'none';
   return {
@@ -34,6 +37,8 @@ export function decodePod(raw: RawObject, namespaceIsMeshed: boolean): Pod {
     ports: portsOf(spec),
     ...(inboundAddress !== undefined && { inboundAddress }),
     ...(owner !== undefined && { owner }),
+    ...((sidecar === 'node' || sidecar === 'envoy') && { sidecar }),
+    ...(address !== undefined && { address }),
   };
 }
 

@@ -1,0 +1,204 @@
+import { ServerCredentials } from '@grpc/grpc-js';
+import type { MeshModel } from '../catalog/mesh-model.ts';
+import type { Locate, MeshConfig, MeshSnapshot } from '../catalog/snapshot.ts';
+import type { CertificateAuthority } from '../certs/authority.ts';
+import type { LeafCertificates } from '../certs/leaf-certificates.ts';
+import { controllerName } from '../certs/workload-names.ts';
+import type { MeshState, MeshView } from '../dashboard/mesh-view.ts';
+import type { Logger } from '../observability/logger.ts';
+import type { Metrics } from '../observability/metrics.ts';
+import { formatProblem, type Outcome, type Problem } from '../problem/problem.ts';
+import { type AdsServer, type Authenticate, createAdsServer } from '../xds/ads-server.ts';
+import type { MessageEncoder } from '../xds/message-encoder.ts';
+import { createEnvoyResources } from './envoy-resources.ts';
+import { createMeshSource, type MeshSource } from './mesh-source.ts';
+import { toPodStates, toProxyStates, toServiceStates, toSplitStates } from './mesh-state.ts';
+import { createSecretViews } from './secret-views.ts';
+import { RenewableServerCredentials } from './server-credentials.ts';
+
+/** What was read at one moment, wherever it came from. */
+export interface MeshInput {
+  readonly snapshot: MeshSnapshot;
+  /** Of reading it. */
+  readonly problems: readonly Problem[];
+  readonly locate?: Locate;
+}
+
+export interface ControlPlaneOptions {
+  readonly id: string;
+  readonly mesh: MeshConfig;
+  readonly isolation: MeshState['isolation'];
+  readonly inputs: readonly string[];
+  readonly authority: CertificateAuthority;
+  readonly leaves: LeafCertificates;
+  readonly build: (snapshot: MeshSnapshot) => Outcome<MeshModel>;
+  readonly loadEncoder: () => MessageEncoder;
+  readonly log: Logger;
+  readonly metrics: Metrics;
+  readonly now?: () => number;
+}
+
+/** From what was read to what proxies are told: builds, publishes, serves. Nothing here reads files or knows paths. */
+export interface ControlPlane {
+  readonly source: MeshSource;
+  readonly view: MeshView;
+  snapshot(): MeshSnapshot | undefined;
+  /** Builds the mesh and publishes it. What can't be built is told, and the last good mesh stays in force. */
+  apply(input: MeshInput): void;
+  /** Serves ADS over TLS with the control plane's own certificate, or in plaintext; gives the port. */
+  listen(address: string, authenticate: Authenticate, security: 'tls' | 'plaintext'): Promise<number>;
+  /** All that serve. */
+  servers(): readonly AdsServer[];
+  close(): Promise<void>;
+}
+
+export function createControlPlane(options: ControlPlaneOptions): ControlPlane {
+  const { mesh, authority, leaves, build, loadEncoder, log, metrics, now } = options;
+  const inboundAddresses = new Map<string, string>();
+  const envoy = createEnvoyResources({ loadEncoder, inboundAddress: (pod) => inboundAddresses.get(pod) });
+  const secrets = createSecretViews({ authority, leaves, loadEncoder });
+  const source = createMeshSource({ secrets, envoy, log });
+  const servers: AdsServer[] = [];
+  const listeners = new Set<() => void>();
+  const credentials: RenewableServerCredentials[] = [];
+  const told = new Set<string>();
+  const buildSeconds = metrics.histogram('tulle_build_seconds', 'Building the mesh from what was read');
+  const buildFailures = metrics.counter('tulle_build_failures_total', 'Builds that failed: the last good mesh stayed');
+  let snapshot: MeshSnapshot | undefined;
+  let problems: readonly Problem[] = [];
+  let parts: Pick<MeshState, 'services' | 'pods' | 'splits'> = { services: [], pods: [], splits: [] };
+  let state: MeshState | undefined;
+
+  function changed(): void {
+    state = undefined;
+    for (const listener of listeners) listener();
+  }
+
+  function apply(input: MeshInput): void {
+    const start = performance.now();
+    let outcome: Outcome<MeshModel>;
+    try {
+      outcome = build(input.snapshot);
+    } catch (error) {
+      buildFailures.inc();
+      log.error('the mesh could not be built; the last good one stays in force', { error });
+      return;
+    }
+    buildSeconds.observe((performance.now() - start) / 1000);
+    const before = source.model();
+    snapshot = input.snapshot;
+    for (const { namespace, name, inboundAddress } of snapshot.pods) {
+      const pod = `${namespace}/${name}`;
+      if (inboundAddress === undefined) inboundAddresses.delete(pod);
+      else inboundAddresses.set(pod, inboundAddress);
+    }
+    source.publish(outcome.value);
+    problems = [...input.problems, ...outcome.problems.map((problem) => withPosition(problem, input.locate))];
+    tell(problems);
+    parts = {
+      services: toServiceStates(snapshot, outcome.value),
+      pods: toPodStates(snapshot),
+      splits: toSplitStates(outcome.value),
+    };
+    if (before) dismiss(before, outcome.value);
+    changed();
+  }
+
+  /** Ends the streams of pods that are gone: their tokens may still be valid. */
+  function dismiss(before: MeshModel, after: MeshModel): void {
+    envoy.retain(after.pods);
+    const isGone = (pod: string | undefined): boolean =>
+      pod !== undefined && before.pods.has(pod) && !after.pods.has(pod);
+    for (const pod of before.pods.keys()) if (!after.pods.has(pod)) inboundAddresses.delete(pod);
+    for (const server of servers) server.disconnect(({ pod }) => isGone(pod), 'the pod is gone');
+  }
+
+  /** Each problem once, and again when it has been gone in between. */
+  function tell(current: readonly Problem[]): void {
+    const texts = new Set(current.map(formatProblem));
+    for (const problem of current) {
+      const text = formatProblem(problem);
+      if (told.has(text)) continue;
+      told.add(text);
+      const level = problem.severity === 'warning' ? 'warn' : problem.severity;
+      log[level]('problem', { problem: text });
+    }
+    for (const text of told) if (!texts.has(text)) told.delete(text);
+  }
+
+  const stopRenewals = [
+    authority.subscribe(() => source.refresh()),
+    leaves.subscribe((owner) => {
+      if (owner === controllerName) for (const each of credentials) each.renew(leaves.of(controllerName));
+      else if (isConnected(owner)) source.refresh();
+      // Whoever is not connected is issued a new one when it comes back.
+      else queueMicrotask(() => leaves.retain((other) => other !== owner));
+    }),
+  ];
+
+  function isConnected(identity: string): boolean {
+    return servers.some((server) => server.clients().some((client) => client.identity === identity));
+  }
+
+  const gauge = metrics.gauge('tulle_xds_proxies', 'Connected proxies by how far they are', ['state']);
+  const problemGauge = metrics.gauge('tulle_problems', 'Problems of the mesh in force', ['severity']);
+  metrics.onCollect(() => {
+    const proxies = toProxyStates(servers.flatMap((server) => server.status()));
+    const count = (wanted: string): number => proxies.filter((proxy) => stateOf(proxy.types) === wanted).length;
+    for (const each of ['synced', 'pending', 'refused']) gauge.set(count(each), { state: each });
+    for (const severity of ['error', 'warning', 'info']) {
+      problemGauge.set(problems.filter((problem) => problem.severity === severity).length, { severity });
+    }
+  });
+
+  return {
+    source,
+    snapshot: () => snapshot,
+    apply,
+    servers: () => servers,
+    view: {
+      state() {
+        state ??= {
+          id: options.id,
+          mode: mesh.mode,
+          modeFrom: mesh.modeFrom,
+          trustDomain: mesh.trustDomain,
+          isolation: options.isolation,
+          inputs: options.inputs,
+          ...parts,
+          problems,
+          proxies: toProxyStates(servers.flatMap((server) => server.status())),
+        };
+        return state;
+      },
+      subscribe(listener) {
+        listeners.add(listener);
+        return () => listeners.delete(listener);
+      },
+    },
+    async listen(address, authenticate, security) {
+      const server = createAdsServer({ source, authenticate, log, metrics, ...(now ? { now } : {}) });
+      server.onStatus(changed);
+      servers.push(server);
+      if (security === 'plaintext') return server.listen(address, ServerCredentials.createInsecure());
+      const own = new RenewableServerCredentials(leaves.of(controllerName));
+      credentials.push(own);
+      return server.listen(address, own);
+    },
+    async close() {
+      for (const stop of stopRenewals) stop();
+      leaves.close();
+      await Promise.all(servers.map((server) => server.close()));
+    },
+  };
+}
+
+function withPosition(problem: Problem, locate: Locate | undefined): Problem {
+  const position = problem.position ?? locate?.(problem.resource, problem.field);
+  return position ? { ...problem, position } : problem;
+}
+
+function stateOf(types: readonly { readonly synced: boolean; readonly nack?: string }[]): string {
+  if (types.some(({ nack }) => nack !== undefined)) return 'refused';
+  return types.every(({ synced }) => synced) ? 'synced' : 'pending';
+}

@@ -1,0 +1,121 @@
+import { type InterceptionMode, transparent } from '../envoy-config/interception.ts';
+import { toXdsResources, type XdsResources } from '../envoy-config/to-xds-resources.ts';
+import type { ServiceIdentity } from '../policy/identity.ts';
+import type { ProxyPolicy } from '../policy/proxy-policy.ts';
+import { toEncodedResource, toResourceView } from '../xds/encode.ts';
+import type { MessageEncoder } from '../xds/message-encoder.ts';
+import type { EncodedResource, ResourceView, XdsClient } from '../xds/resources.ts';
+import { envoyTypes } from '../xds/type-traits.ts';
+
+/** Turns policies into the resources that Envoys are sent: each object of the translation is encoded once. */
+export interface EnvoyResources {
+  /** Undefined for a type that is not Envoy's. */
+  view(client: XdsClient, policy: ProxyPolicy, typeUrl: string): ResourceView | undefined;
+  /** Secrets with the roots of the mesh and exactly these peers, by name. */
+  peers(client: XdsClient, policy: ProxyPolicy): ReadonlyMap<string, readonly ServiceIdentity[]>;
+  /** Forgets the pods that are gone. */
+  retain(pods: { has(pod: string): boolean }): void;
+}
+
+export interface EnvoyResourcesOptions {
+  /** Asked for when the first Envoy connects: a mesh of Node sidecars does without. */
+  readonly loadEncoder: () => MessageEncoder;
+  /** `tulle.dev/inbound-address` of a pod, if it has one. */
+  readonly inboundAddress: (pod: string) => string | undefined;
+}
+
+const prefix = 'type.googleapis.com/';
+
+export function createEnvoyResources({ loadEncoder, inboundAddress }: EnvoyResourcesOptions): EnvoyResources {
+  let encoder: MessageEncoder | undefined;
+  const modes = new Map<string, InterceptionMode>();
+  const translated = new WeakMap<ProxyPolicy, Map<InterceptionMode, XdsResources>>();
+  /** What each pod was given last, for the translation to go on from. */
+  const last = new Map<string, XdsResources>();
+  const views = new WeakMap<object, ResourceView>();
+  const resources = new WeakMap<object, EncodedResource>();
+
+  /** The same object for the same mode: the translation is remembered by it. */
+  function modeOf(client: XdsClient): InterceptionMode {
+    const inbound = client.pod === undefined ? undefined : inboundAddress(client.pod);
+    const outbound = client.metadata?.['TULLE_OUTBOUND'];
+    const key = `${inbound}\n${outbound}`;
+    const known = modes.get(key) ?? toMode(inbound, outbound);
+    modes.set(key, known);
+    return known;
+  }
+
+  function translate(client: XdsClient, policy: ProxyPolicy): XdsResources {
+    const mode = modeOf(client);
+    const byMode = translated.get(policy) ?? new Map<InterceptionMode, XdsResources>();
+    translated.set(policy, byMode);
+    const key = client.pod ?? client.identity;
+    const result = byMode.get(mode) ?? toXdsResources(policy, mode, last.get(key));
+    byMode.set(mode, result);
+    last.set(key, result);
+    return result;
+  }
+
+  function encodeAll(messages: ReadonlyMap<string, object>, typeUrl: string): ResourceView {
+    const view = views.get(messages) ?? toResourceView([...messages].map((entry) => encode(...entry, typeUrl)));
+    views.set(messages, view);
+    return view;
+  }
+
+  function encode(name: string, message: object, typeUrl: string): EncodedResource {
+    const known = resources.get(message);
+    if (known) return known;
+    encoder ??= loadEncoder();
+    const resource = toEncodedResource(name, typeUrl, encoder.encode(typeUrl.slice(prefix.length), message));
+    resources.set(message, resource);
+    return resource;
+  }
+
+  return {
+    view(client, policy, typeUrl) {
+      switch (typeUrl) {
+        case envoyTypes.cluster:
+          return encodeAll(translate(client, policy).clusters, typeUrl);
+        case envoyTypes.endpoints:
+          return encodeAll(translate(client, policy).endpoints, typeUrl);
+        case envoyTypes.listener:
+          return encodeAll(translate(client, policy).listeners, typeUrl);
+        case envoyTypes.route:
+          return encodeAll(translate(client, policy).routes, typeUrl);
+        default:
+          return undefined;
+      }
+    },
+    peers: (client, policy) => translate(client, policy).peers,
+    retain(pods) {
+      for (const key of last.keys()) if (!pods.has(key)) last.delete(key);
+    },
+  };
+}
+
+/**
+ * How traffic gets into and out of an Envoy. In: by the address that its pod has in the mesh. Out: as its bootstrap says
+ * in `node.metadata`, JSON of `{port, authorization?, tcp?: {key: port}}` for the explicit proxy; else by redirection.
+ */
+function toMode(inbound: string | undefined, outbound: string | undefined): InterceptionMode {
+  return {
+    inbound: inbound?.startsWith('unix:')
+      ? { kind: 'sockets', template: inbound.slice('unix:'.length) }
+      : transparent.inbound,
+    outbound: outbound === undefined ? transparent.outbound : toProxy(outbound),
+  };
+}
+
+function toProxy(text: string): InterceptionMode['outbound'] {
+  const {
+    port,
+    authorization,
+    tcp = {},
+  } = JSON.parse(text) as {
+    port: number;
+    authorization?: string;
+    tcp?: Record<string, number>;
+  };
+  const tcpPorts = new Map(Object.entries(tcp));
+  return { kind: 'proxy', port, tcpPorts, ...(authorization === undefined ? {} : { authorization }) };
+}

@@ -1,0 +1,82 @@
+import type { MeshModel } from '../catalog/mesh-model.ts';
+import type { Logger } from '../observability/logger.ts';
+import type { ProxyPolicy } from '../policy/proxy-policy.ts';
+import { type ResourceSource, type ResourceView, secretType, type XdsClient } from '../xds/resources.ts';
+import type { EnvoyResources } from './envoy-resources.ts';
+import { toOwnView } from './own-resources.ts';
+import type { SecretViews } from './secret-views.ts';
+
+/** The resources of the mesh as it was published last. */
+export interface MeshSource extends ResourceSource {
+  publish(model: MeshModel): void;
+  /** Something else than the model changed: a certificate. */
+  refresh(): void;
+  model(): MeshModel | undefined;
+  /** Undefined as long as nothing is known of the client's pod, or when the pod is another's. */
+  policyOf(client: XdsClient): ProxyPolicy | undefined;
+}
+
+export interface MeshSourceOptions {
+  readonly secrets: SecretViews;
+  readonly envoy: EnvoyResources;
+  readonly log: Logger;
+}
+
+/** Sidecars of our own say so; everybody else speaks the types of Envoy. */
+export function isEnvoy({ userAgent }: Pick<XdsClient, 'userAgent'>): boolean {
+  return !userAgent.startsWith('tulle');
+}
+
+export function createMeshSource({ secrets, envoy, log }: MeshSourceOptions): MeshSource {
+  const listeners = new Set<() => void>();
+  /** The last view that could be made, by client and type: what is good is not taken down by what can't be made. */
+  const good = new WeakMap<XdsClient, Map<string, ResourceView>>();
+  const told = new Set<string>();
+  let current: MeshModel | undefined;
+
+  function policyOf({ identity, pod }: XdsClient): ProxyPolicy | undefined {
+    if (pod === undefined) return current?.policyOf(identity);
+    const policy = current?.pods.get(pod);
+    return policy?.identity === identity ? policy : undefined;
+  }
+
+  function make(client: XdsClient, typeUrl: string): ResourceView | undefined {
+    const policy = policyOf(client);
+    if (typeUrl === secretType) {
+      return secrets.view(client.identity, policy && isEnvoy(client) ? envoy.peers(client, policy) : undefined);
+    }
+    return policy && (toOwnView(policy, typeUrl) ?? envoy.view(client, policy, typeUrl));
+  }
+
+  const notify = (): void => {
+    for (const listener of listeners) listener();
+  };
+
+  return {
+    policyOf,
+    model: () => current,
+    publish(model) {
+      current = model;
+      notify();
+    },
+    refresh: notify,
+    subscribe(listener) {
+      listeners.add(listener);
+      return () => listeners.delete(listener);
+    },
+    view(client, typeUrl) {
+      const kept = good.get(client) ?? new Map<string, ResourceView>();
+      good.set(client, kept);
+      try {
+        const view = make(client, typeUrl);
+        if (view) kept.set(typeUrl, view);
+        return view ?? kept.get(typeUrl);
+      } catch (error) {
+        const key = `${client.identity} ${typeUrl} ${String(error)}`;
+        if (!told.has(key)) log.error('resources could not be made; the last good ones stay', { typeUrl, error });
+        if (told.size < 1000) told.add(key);
+        return kept.get(typeUrl);
+      }
+    },
+  };
+}

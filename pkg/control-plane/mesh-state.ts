@@ -1,0 +1,107 @@
+import type { MeshModel } from '../catalog/mesh-model.ts';
+import type { MeshSnapshot, Pod, Service } from '../catalog/snapshot.ts';
+import type { PodState, ProxyState, ServiceState, SplitState } from '../dashboard/mesh-view.ts';
+import type { OutboundRoute } from '../policy/outbound.ts';
+import type { DirectoryEntry, Reach } from '../policy/proxy-policy.ts';
+import type { AdsClientStatus } from '../xds/ads-server.ts';
+import { isEnvoy } from './mesh-source.ts';
+
+/** What the page shows of each part of the mesh. */
+
+export function toServiceStates(snapshot: MeshSnapshot, model: MeshModel): ServiceState[] {
+  const directory = directoryOf(model);
+  const byNamespace = groupBy(snapshot.pods, ({ namespace }) => namespace);
+  const slices = groupBy(snapshot.endpointSlices, ({ namespace, service }) => `${namespace}/${service}`);
+  return snapshot.services.map((service) => {
+    const { namespace, name, ports } = service;
+    const pods = byNamespace.get(namespace) ?? [];
+    const given = slices.get(`${namespace}/${name}`);
+    const behind = given
+      ? given.flatMap(({ endpoints }) => endpoints.map(({ pod, ready }) => ({ pod: findPod(pods, pod), ready })))
+      : pods.filter((pod) => isSelected(service, pod)).map((pod) => ({ pod, ready: pod.ready }));
+    const accounts = behind.flatMap(({ pod }) => (pod ? [`${namespace}/${pod.serviceAccount}`] : []));
+    return {
+      namespace,
+      name,
+      ports: ports.map(({ port }) => ({
+        port,
+        protocol: directory?.get(`${namespace}/${name}:${port}`)?.protocol ?? 'tcp',
+      })),
+      accounts: [...new Set(accounts)].sort(),
+      ready: behind.filter(({ ready }) => ready).length,
+      endpoints: behind.length,
+    };
+  });
+}
+
+function findPod(pods: readonly Pod[], name: string | undefined): Pod | undefined {
+  return name === undefined ? undefined : pods.find((pod) => pod.name === name);
+}
+
+function isSelected({ selector }: Service, { labels }: Pod): boolean {
+  const wanted = Object.entries(selector ?? {});
+  return wanted.length > 0 && wanted.every(([key, value]) => labels[key] === value);
+}
+
+function directoryOf(model: MeshModel): ReadonlyMap<string, DirectoryEntry> | undefined {
+  for (const { directory } of model.pods.values()) return directory;
+  return undefined;
+}
+
+export function toPodStates(snapshot: MeshSnapshot): PodState[] {
+  return snapshot.pods.map(({ namespace, name, serviceAccount, owner, ready, meshed, sidecar = 'node', address }) => ({
+    pod: `${namespace}/${name}`,
+    account: `${namespace}/${serviceAccount}`,
+    ready,
+    sidecar: meshed ? sidecar : 'none',
+    ...(owner === undefined ? {} : { owner }),
+    ...(address === undefined ? {} : { address }),
+  }));
+}
+
+/** The splits in force, as their roots' clients see them. */
+export function toSplitStates(model: MeshModel): SplitState[] {
+  const splits = new Map<string, SplitState>();
+  const seen = new Set<Reach>();
+  for (const { reach } of model.pods.values()) {
+    if (seen.has(reach)) continue;
+    seen.add(reach);
+    for (const { namespace, name, routes } of reach.outbound.values()) {
+      for (const route of routes) {
+        if (route.origin?.kind !== 'TrafficSplit') continue;
+        const split = `${route.origin.namespace}/${route.origin.name}`;
+        if (!splits.has(split)) splits.set(split, { split, root: `${namespace}/${name}`, wanted: toWanted(route) });
+      }
+    }
+  }
+  return [...splits.values()].sort((a, b) => (a.split < b.split ? -1 : 1));
+}
+
+function toWanted({ backends }: OutboundRoute): SplitState['wanted'] {
+  return backends.map(({ service, weight, excluded }) => ({
+    backend: service,
+    weight,
+    // The page knows two ways to be out: a Service that can't be a backend (ExternalName) is not found as one.
+    ...(excluded === undefined ? {} : { excluded: excluded === 'BackendPortMissing' ? excluded : 'BackendNotFound' }),
+  }));
+}
+
+export function toProxyStates(clients: readonly AdsClientStatus[]): ProxyState[] {
+  return clients.map(({ client, types }) => ({
+    pod: client.pod ?? '',
+    identity: client.identity,
+    nodeId: client.nodeId,
+    kind: isEnvoy(client) ? 'envoy' : 'node',
+    types: types.map(({ typeUrl, synced, nack }) => ({ typeUrl, synced, ...(nack === undefined ? {} : { nack }) })),
+  }));
+}
+
+function groupBy<T>(items: readonly T[], keyOf: (item: T) => string): ReadonlyMap<string, readonly T[]> {
+  const groups = new Map<string, T[]>();
+  for (const item of items) {
+    const group = groups.get(keyOf(item));
+    if (group) group.push(item);
+    else groups.set(keyOf(item), [item]);
+  }
+  return groups;
+}

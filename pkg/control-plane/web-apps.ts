@@ -1,0 +1,64 @@
+import type { RequestListener } from 'node:http';
+import { createDashboard } from '../dashboard/dashboard.ts';
+import type { MeshView } from '../dashboard/mesh-view.ts';
+import { createCallLog } from '../observability/call-log.ts';
+import type { Logger } from '../observability/logger.ts';
+import type { Metrics } from '../observability/metrics.ts';
+import { createOtlpForwarder } from '../observability/otlp-forwarder.ts';
+import { createOtlpApp } from '../observability/otlp-app.ts';
+import { createOtlpReceiver } from '../observability/otlp-receiver.ts';
+import { createTraceStore } from '../observability/trace-store.ts';
+import type { ControllerConfig } from './config.ts';
+
+export interface WebAppsOptions {
+  readonly config: Pick<ControllerConfig, 'pageDir' | 'otlpForward'>;
+  readonly view: MeshView;
+  readonly metrics: Metrics;
+  readonly log: Logger;
+  readonly signal: AbortSignal;
+}
+
+/** What the control plane serves over HTTP: the page with its API, and the receiver of spans for the sidecars' socket. */
+export interface WebApps {
+  readonly dashboard: RequestListener;
+  readonly otlp: RequestListener;
+}
+
+export function createWebApps({ config, view, metrics, log, signal }: WebAppsOptions): WebApps {
+  const now = Date.now;
+  const traces = createTraceStore({ now });
+  const calls = createCallLog({ now });
+  traces.subscribe((spans) => calls.add(spans));
+  const rejected = metrics.counter('tulle_otlp_rejected_spans_total', 'Spans that could not be used');
+  const lost = metrics.counter('tulle_otlp_forward_lost_total', 'Exports that the collector of the user did not take');
+  const forwarder =
+    config.otlpForward === undefined
+      ? undefined
+      : createOtlpForwarder({
+          url: config.otlpForward,
+          signal,
+          onLost: (reason) => {
+            lost.inc();
+            log.warn('spans could not be sent on', { reason });
+          },
+        });
+  const receiver = createOtlpReceiver({
+    onSpans: (spans) => traces.add(spans),
+    onRejected: (spans, reason) => {
+      rejected.inc({}, spans);
+      log.debug('spans refused', { spans, reason });
+    },
+    ...(forwarder ? { onExport: (body, contentType) => forwarder.send(body, contentType) } : {}),
+  });
+  const dashboard = createDashboard({
+    view,
+    traces,
+    calls,
+    signal,
+    now,
+    receiver,
+    metrics: () => metrics.render(),
+    ...(config.pageDir === undefined ? {} : { pageDir: config.pageDir }),
+  });
+  return { dashboard, otlp: createOtlpApp(receiver) };
+}
