@@ -26,14 +26,15 @@ const endToEnd: ReadonlySet<string> = new Set([
   'cache-control',
 ]);
 
-/** Reads them; undefined when an element is not a token. */
+/** Reads them; undefined when an element is not a token, or a tab stands between them. */
 export function decodeConnection(lines: FieldLines): ConnectionOptions | undefined {
   if (!lines.has(field.connection) && !lines.has(field.proxyConnection)) return nothing;
   let result = nothing;
   for (let i = 0; i < lines.count; i++) {
     const id = lines.id(i);
     if (id !== field.connection && id !== field.proxyConnection) continue;
-    const options = decodeLine(lines.value(i));
+    // Node misses options that stand beside a tab: two readers, two meanings.
+    const options = lines.line(i).includes('\t') ? undefined : decodeLine(lines.value(i));
     if (options === undefined) return undefined;
     result = merge(result, id === field.connection ? options : options.close ? close : nothing);
   }

@@ -11,7 +11,7 @@ import type { OracleCall, Reading } from './http1-oracle.ts';
 import { readWithOurs } from './http1-reading.ts';
 import type { OurCall, OurReading } from './http1-reading.ts';
 
-const inputs = Number(process.env['FUZZ_INPUTS'] ?? 20_000);
+const inputs = Number(process.env['FUZZ_INPUTS'] ?? 25_000);
 const seed = Number(process.env['FUZZ_SEED'] ?? 1);
 
 /** Reasons for which we refuse what Node accepts: the rules of pkg/http1/README.md. All others must agree. */

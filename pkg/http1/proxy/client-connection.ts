@@ -31,6 +31,7 @@ export class ClientConnection implements Timed, ExchangeClient {
   readonly #parser: RequestParser;
   #exchange: Exchange | undefined;
   #requestDone = true;
+  #hasBody = false;
   #method = '';
   #minor: 0 | 1 = 1;
   #held = false;
@@ -162,7 +163,7 @@ export class ClientConnection implements Timed, ExchangeClient {
         return;
       }
       const exchange = this.#exchange;
-      if (exchange !== undefined && (this.#requestDone ? !exchange.maySwitch || parser.buffered : !exchange.ready)) {
+      if (exchange !== undefined && this.#mustWait(exchange)) {
         // Pipelined requests, and bodies that nobody takes yet, wait where they are.
         if (parser.buffered) this.#hold();
         return;
@@ -193,7 +194,13 @@ export class ClientConnection implements Timed, ExchangeClient {
     }
   }
 
+  #mustWait(exchange: Exchange): boolean {
+    if (!this.#requestDone) return this.#hasBody && !exchange.ready;
+    return !exchange.maySwitch || this.#parser.buffered;
+  }
+
   #begin(head: RequestHead): void {
+    this.#hasBody = head.framing !== 'none';
     this.#requestDone = false;
     this.#method = head.method;
     this.#minor = head.minor;
