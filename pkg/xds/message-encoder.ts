@@ -17,7 +17,7 @@ interface FieldNode {
 export interface MessageEncoder {
   /**
    * The bytes of a message given in the JSON form of proto3, with the field names of the .proto files, as Envoy's own
-   * YAML has it. Throws on a field that does not exist or a value that does not fit, and names it: protobuf libraries
+   * YAML has it; an `@type` at the top must be the type's own. Throws on a field that does not exist or a value that does not fit, and names it: protobuf libraries
    * drop a misspelt field without a word, and with it what it was to protect.
    */
   encode(typeName: string, message: object): Buffer;
@@ -152,7 +152,13 @@ export function createMessageEncoder(descriptor: DescriptorNode): MessageEncoder
     return bytes;
   }
 
-  return { encode: (typeName, message) => writerOf(typeName)(message, typeName) };
+  return {
+    encode(typeName, message) {
+      const { '@type': url, ...fields } = message as { readonly '@type'?: unknown };
+      if (url !== undefined && url !== `type.googleapis.com/${typeName}`) throw misfit(typeName, typeName, url);
+      return writerOf(typeName)(fields, typeName);
+    },
+  };
 }
 
 function writeField(writer: FieldWriter, content: unknown, path: string): Buffer {
