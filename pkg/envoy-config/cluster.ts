@@ -128,7 +128,7 @@ function toPeerTransport(
 }
 
 /** The app behind one port of the workload. */
-export function toAppCluster(port: number, protocolIsHttp: boolean): Cluster {
+export function toAppCluster(port: number, protocolIsHttp: boolean, appPort = port): Cluster {
   return {
     '@type': 'type.googleapis.com/envoy.config.cluster.v3.Cluster',
     name: appCluster(port),
@@ -139,7 +139,9 @@ export function toAppCluster(port: number, protocolIsHttp: boolean): Cluster {
     load_assignment: {
       cluster_name: appCluster(port),
       endpoints: [
-        { lb_endpoints: [{ endpoint: { address: { socket_address: { address: '127.0.0.1', port_value: port } } } }] },
+        {
+          lb_endpoints: [{ endpoint: { address: { socket_address: { address: '127.0.0.1', port_value: appPort } } } }],
+        },
       ],
     },
   };

@@ -60,6 +60,33 @@ export const deniedReplies: LocalReplyConfig = {
   ],
 };
 
+/** The explicit proxy answers for itself, and for Services that its client may not reach. */
+export const proxyReplies: LocalReplyConfig = {
+  mappers: [
+    {
+      filter: {
+        metadata_filter: {
+          matcher: {
+            filter: rbacMetadata,
+            path: [{ key: rbacKeys.reason }],
+            value: { string_match: { exact: 'ProxyAuthRequired' } },
+          },
+          match_if_key_not_found: false,
+        },
+      },
+      status_code: 407,
+      body_format_override: toText(
+        'tulle: ProxyAuthRequired: this proxy is for one workload, and asks for its secret\n',
+      ),
+      headers_to_add: [
+        ...toReasonHeader('ProxyAuthRequired'),
+        { header: { key: 'proxy-authenticate', value: 'Basic realm="tulle"' } },
+      ],
+    },
+    ...deniedReplies.mappers,
+  ],
+};
+
 function toCommonMappers(): ResponseMapper[] {
   const why = '%RESPONSE_CODE_DETAILS%';
   return [

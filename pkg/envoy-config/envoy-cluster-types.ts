@@ -16,7 +16,14 @@ export type Cluster = Typed<
   'envoy.config.cluster.v3.Cluster',
   {
     readonly name: string;
-    readonly type: 'EDS' | 'STATIC' | 'ORIGINAL_DST' | 'STRICT_DNS';
+    readonly type?: 'EDS' | 'STATIC' | 'ORIGINAL_DST' | 'STRICT_DNS';
+    readonly cluster_type?: {
+      readonly name: string;
+      readonly typed_config: Typed<
+        'envoy.extensions.clusters.dynamic_forward_proxy.v3.ClusterConfig',
+        { readonly dns_cache_config: JsonObject }
+      >;
+    };
     readonly eds_cluster_config?: { readonly eds_config: ConfigSource; readonly service_name?: string };
     readonly load_assignment?: Omit<ClusterLoadAssignment, '@type'>;
     readonly connect_timeout: Duration;

@@ -4,6 +4,7 @@ import type {
   ConfigSource,
   Duration,
   HeaderValueOption,
+  JsonObject,
   StringMatcher,
   SubstitutionFormat,
   Typed,
@@ -83,8 +84,13 @@ export interface ResponseMapper {
 
 export interface HttpFilter {
   readonly name: string;
-  readonly typed_config: HttpRbac | Router | HeaderMutationFilter;
+  readonly typed_config: HttpRbac | Router | HeaderMutationFilter | EgressFilter;
 }
+
+export type EgressFilter = Typed<
+  'envoy.extensions.filters.http.dynamic_forward_proxy.v3.FilterConfig',
+  { readonly dns_cache_config: JsonObject }
+>;
 
 export type Router = Typed<
   'envoy.extensions.filters.http.router.v3.Router',

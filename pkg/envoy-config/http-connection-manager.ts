@@ -12,8 +12,8 @@ import { toTracing } from './tracing.ts';
 export type InlineRoutes = Omit<RouteConfiguration, '@type'>;
 
 export interface HttpChain {
-  /** `denied`: out, to what may not be reached. */
-  readonly direction: 'inbound' | 'outbound' | 'denied';
+  /** `denied`: out, to what may not be reached. `proxy`: out, through the explicit proxy. */
+  readonly direction: 'inbound' | 'outbound' | 'denied' | 'proxy';
   readonly settings: MeshSettings;
   /** In stats: `http.<statPrefix>.…`. */
   readonly statPrefix: string;
@@ -67,7 +67,7 @@ function toConfig({ direction, settings, statPrefix, routes, filters, replies }:
     ...(direction === 'inbound'
       ? { forward_client_cert_details: 'SANITIZE_SET', set_current_client_cert_details: { uri: true } }
       : { forward_client_cert_details: 'SANITIZE' }),
-    upgrade_configs: [{ upgrade_type: 'websocket' }],
+    upgrade_configs: [{ upgrade_type: 'websocket' }, ...(direction === 'proxy' ? [{ upgrade_type: 'CONNECT' }] : [])],
     http_protocol_options: { accept_http_10: true },
     http2_protocol_options: { ...http2Options, allow_connect: true, max_concurrent_streams: 1000 },
     common_http_protocol_options: { idle_timeout: '3600s', max_headers_count: 100 },

@@ -73,6 +73,14 @@ export function internalCluster(key: ServicePortKey): string {
 /** What is not of the mesh, as it is. */
 export const passthroughCluster = 'passthrough';
 
+/** What is not of the mesh, by its name: for the explicit proxy. */
+export const egressName = 'egress';
+
+/** The loopback port of a TCP service. */
+export function tcpPortListener(key: ServicePortKey): string {
+  return `tcp/${key}`;
+}
+
 /** No endpoint: a connection that is sent here is closed. */
 export const nowhereCluster = 'nowhere';
 

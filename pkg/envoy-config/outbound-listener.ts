@@ -9,6 +9,7 @@ import { outboundFilters } from './http-filters.ts';
 import { toHttpConnectionManager } from './http-connection-manager.ts';
 import type { InlineRoutes } from './http-connection-manager.ts';
 import { isHttp, toTcpProxy } from './inbound-listener.ts';
+import type { OutboundInterception } from './interception.ts';
 import {
   deniedRoutes,
   nowhereCluster,
@@ -20,6 +21,7 @@ import {
 } from './names.ts';
 import { addressesOf, toDeniedRoutes, toPodRoutes } from './route.ts';
 
+type Redirect = Extract<OutboundInterception, { kind: 'redirect' }>;
 type Directory = ReadonlyMap<string, DirectoryEntry>;
 
 /** One listener per address of a Service port: adding a Service adds one small thing (DECISIONS E1). */
@@ -82,7 +84,11 @@ export interface OutboundDefault {
  * Where everything goes that no virtual listener takes: Services of the mesh that the client may not reach are refused
  * with the reason, the same for every proxy (DECISIONS E1); the rest leaves, if egress is allowed.
  */
-export function toOutboundDefault(directory: Directory, settings: MeshSettings, port: number): OutboundDefault {
+export function toOutboundDefault(
+  directory: Directory,
+  settings: MeshSettings,
+  { port, meshOnly }: Redirect,
+): OutboundDefault {
   const http = new Map<number, DirectoryEntry[]>();
   const tcp = new Map<number, DirectoryEntry[]>();
   for (const entry of directory.values()) {
@@ -106,10 +112,11 @@ export function toOutboundDefault(directory: Directory, settings: MeshSettings, 
     if (ranges.length === 0) continue;
     chains.push(toDeniedChain(`denied/tcp/${number}`, number, ranges, toTcpProxy(nowhereCluster, 'denied')));
   }
-  return { listener: toDefaultListener(chains, settings, port), routes: toDeniedRoutes(directory.values()) };
+  const leaves = settings.egress === 'allow' && meshOnly !== true;
+  return { listener: toDefaultListener(chains, leaves, port), routes: toDeniedRoutes(directory.values()) };
 }
 
-function toDefaultListener(chains: readonly FilterChain[], settings: MeshSettings, port: number): Listener {
+function toDefaultListener(chains: readonly FilterChain[], leaves: boolean, port: number): Listener {
   return {
     '@type': 'type.googleapis.com/envoy.config.listener.v3.Listener',
     name: outboundListener,
@@ -120,7 +127,7 @@ function toDefaultListener(chains: readonly FilterChain[], settings: MeshSetting
     filter_chains: chains,
     default_filter_chain: {
       name: 'egress',
-      filters: [toTcpProxy(settings.egress === 'allow' ? passthroughCluster : nowhereCluster, 'egress')],
+      filters: [toTcpProxy(leaves ? passthroughCluster : nowhereCluster, 'egress')],
     },
   };
 }

@@ -19,7 +19,7 @@ import { toHeaderMatcher, toRbacConfig } from './rbac.ts';
 import { inboundVerdictTags, outboundPeerTags, toLiteral } from './tracing.ts';
 
 /** As long as the two apps want: Envoy's default would cut every answer at 15 s. */
-const noTimeout = '0s';
+export const noTimeout = '0s';
 
 /** Only what never reached the peer: everything else may have been done already. */
 const retries: RetryPolicy = {
@@ -166,7 +166,7 @@ export const dialledHeader = 'x-tulle-dialled';
 export function toDeniedRoutes(directory: Iterable<DirectoryEntry>): RouteConfiguration {
   const actions: Record<string, { action: { name: string; typed_config: TypedRoute } }> = {};
   for (const entry of directory) {
-    const action = { name: entry.key, typed_config: toDeniedRoute(entry.key) };
+    const action = { name: entry.key, typed_config: { '@type': routeType, ...toDeniedRoute(entry.key) } };
     for (const address of addressesOf(entry)) actions[toDialled(address, entry.port)] = { action };
   }
   return {
@@ -197,11 +197,11 @@ function toDialled(address: string, port: number): string {
   return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
 }
 
+const routeType = 'type.googleapis.com/envoy.config.route.v3.Route' as const;
 type TypedRoute = Typed<'envoy.config.route.v3.Route', Route>;
 
-function toDeniedRoute(key: string): TypedRoute {
+export function toDeniedRoute(key: string): Route {
   return {
-    '@type': 'type.googleapis.com/envoy.config.route.v3.Route',
     match: { prefix: '/' },
     metadata: { filter_metadata: { tulle: { service: key, span: toSpanName(key) } } },
     direct_response: { status: 403 },

@@ -12,6 +12,8 @@ import { isHttp, toInboundListeners } from './inbound-listener.ts';
 import type { InboundListeners } from './inbound-listener.ts';
 import type { InterceptionMode } from './interception.ts';
 import { memoize } from './memo.ts';
+import { toProxyResources } from './proxy-listener.ts';
+import type { ProxyResources } from './proxy-listener.ts';
 import { toOutboundDefault, toPodListeners, toVirtualListeners } from './outbound-listener.ts';
 import { toInboundRoutes, toOutboundRoutes } from './route.ts';
 
@@ -40,12 +42,17 @@ export interface XdsResources {
  */
 export function toXdsResources(policy: ProxyPolicy, mode: InterceptionMode, previous?: XdsResources): XdsResources {
   const { inbound, reach, settings, directory } = policy;
+  const appPorts = mode.inbound.kind === 'sockets' ? mode.inbound.appPorts : undefined;
   const into = toInboundListeners(inbound, settings, mode.inbound, previous?.floors);
-  const out = toOutboundResources(reach, settings, directory, mode.outbound);
+  const out = toReachResources(reach, settings, mode.outbound);
+  const door =
+    mode.outbound.kind === 'proxy'
+      ? toProxyResources(policy, mode.outbound)
+      : toRedirectResources(directory, settings, mode.outbound);
   return {
-    listeners: toMap([...into.listeners, ...out.listeners]),
-    routes: toMap([...toInboundRouteList(inbound), ...out.routes]),
-    clusters: toMap([...toAppClusters(inbound), ...out.clusters]),
+    listeners: toMap([...into.listeners, ...out.listeners, ...door.listeners]),
+    routes: toMap([...toInboundRouteList(inbound), ...out.routes, ...door.routes]),
+    clusters: toMap([...toAppClusters(inbound, appPorts), ...out.clusters, ...door.clusters]),
     endpoints: out.endpoints,
     peers: into.peers,
     floors: into.floors,
@@ -67,27 +74,22 @@ const toInboundRouteList = memoize((inbound: InboundPolicy): readonly RouteConfi
   inbound.ports.filter(({ protocol }) => isHttp(protocol)).map((port) => toInboundRoutes(inbound, port)),
 );
 
-const toAppClusters = memoize((inbound: InboundPolicy): readonly Cluster[] =>
-  inbound.ports.map(({ port, protocol }) => appClusterOf(port, isHttp(protocol))),
-);
-
 const appClusters = new Map<string, Cluster>();
 
 /** There are few: one for each port number in use. */
-function appClusterOf(port: number, http: boolean): Cluster {
-  const key = `${port}/${http}`;
-  const known = appClusters.get(key) ?? toAppCluster(port, http);
-  appClusters.set(key, known);
-  return known;
+function toAppClusters(inbound: InboundPolicy, appPorts: ReadonlyMap<number, number> | undefined): readonly Cluster[] {
+  return inbound.ports.map(({ port, protocol }) => {
+    const appPort = appPorts?.get(port) ?? port;
+    const key = `${port}/${appPort}/${isHttp(protocol)}`;
+    const cluster = appClusters.get(key) ?? toAppCluster(port, isHttp(protocol), appPort);
+    appClusters.set(key, cluster);
+    return cluster;
+  });
 }
 
-const toOutboundResources = memoize(
-  (
-    reach: Reach,
-    settings: MeshSettings,
-    directory: ReadonlyMap<string, DirectoryEntry>,
-    interception: InterceptionMode['outbound'],
-  ): OutboundResources => {
+/** What leads to each Service that may be reached; the same for all proxies with the same reach. */
+const toReachResources = memoize(
+  (reach: Reach, settings: MeshSettings, interception: InterceptionMode['outbound']): OutboundResources => {
     const listeners: Listener[] = [];
     const routes: RouteConfiguration[] = [];
     const clusters: Cluster[] = [passthrough, nowhere];
@@ -117,11 +119,6 @@ const toOutboundResources = memoize(
       const assignment = loadAssignmentOf(set);
       endpoints.set(assignment.cluster_name, assignment);
     }
-    if (interception.kind === 'redirect') {
-      const rest = outboundDefaultOf(directory, settings, interception);
-      listeners.push(rest.listener);
-      routes.push(rest.routes);
-    }
     return { listeners, routes, clusters, endpoints };
   },
 );
@@ -138,12 +135,15 @@ const tcpResourcesOf = memoize((service: OutboundService, ...sets: EndpointSet[]
   return { cluster: toTcpCluster(service, byKey), endpoints: toTcpLoadAssignment(service, byKey) };
 });
 
-const outboundDefaultOf = memoize(
+const toRedirectResources = memoize(
   (
     directory: ReadonlyMap<string, DirectoryEntry>,
     settings: MeshSettings,
     interception: Extract<InterceptionMode['outbound'], { kind: 'redirect' }>,
-  ) => toOutboundDefault(directory, settings, interception.port),
+  ): ProxyResources => {
+    const { listener, routes } = toOutboundDefault(directory, settings, interception);
+    return { listeners: [listener], routes: [routes], clusters: [] };
+  },
 );
 
 function listenersOf(service: OutboundService, reach: Reach, settings: MeshSettings): readonly Listener[] {

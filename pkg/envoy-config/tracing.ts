@@ -13,7 +13,7 @@ export function toMillionths(sampling: number): number {
  * One span per hop (DECISIONS E8). Who the process is comes from its environment (`OTEL_RESOURCE_ATTRIBUTES`), so that
  * proxies of different workloads can share a listener's configuration.
  */
-export function toTracing(sampling: number, direction: 'inbound' | 'outbound' | 'denied'): HttpTracing {
+export function toTracing(sampling: number, direction: 'inbound' | 'outbound' | 'denied' | 'proxy'): HttpTracing {
   return {
     provider: {
       name: 'envoy.tracers.opentelemetry',
