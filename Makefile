@@ -39,7 +39,7 @@ golden: build ## rewrite the golden files of test/scenarios
 	UPDATE_GOLDEN=1 $(MOCHA) 'test/scenarios/*.test.ts' 'pkg/**/*.golden.test.ts'
 
 format: node_modules/.setup ## format all code
-	npx biome format --write
+	npx prettier --write --log-level warn .
 
 bench: build ## measure, print ratios, write docs/performance.md
 	npx tsx test/bench/run.ts
