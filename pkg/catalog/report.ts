@@ -5,7 +5,7 @@ import type { HubObject } from '../smi/hub.ts';
 /** Collects what is wrong with one SMI object; fields are those of the hub form, and are turned to what the user wrote. */
 export interface Reporter {
   readonly problems: Problem[];
-  report(field: string, problem: Omit<Problem, 'resource' | 'field' | 'position'>): void;
+  readonly report: (field: string, problem: Omit<Problem, 'resource' | 'field' | 'position'>) => void;
 }
 
 export function createReporter(object: HubObject & { readonly kind: string }): Reporter {

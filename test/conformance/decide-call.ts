@@ -1,0 +1,194 @@
+import assert from 'node:assert/strict';
+import type { MeshModel } from '../../pkg/catalog/mesh-model.ts';
+import { isHttp } from '../../pkg/catalog/protocol.ts';
+import {
+  decideInbound,
+  type DenyReason,
+  decideOutbound,
+  type InboundVerdict,
+  outOfReach,
+} from '../../pkg/policy/decide.ts';
+import type { Endpoint } from '../../pkg/policy/endpoints.ts';
+import { type ServiceIdentity, toServiceIdentity, type TrustDomain } from '../../pkg/policy/identity.ts';
+import type { HttpRequest } from '../../pkg/policy/match.ts';
+import { normalizePath } from '../../pkg/policy/normalize-path.ts';
+import type { DirectoryEntry, ProxyPolicy } from '../../pkg/policy/proxy-policy.ts';
+import type { Call, Expectation } from './calls.ts';
+
+/** What happens to a call, all chances taken together: shares of 1. */
+export interface CallOutcome {
+  /** By backend. */
+  readonly shares: Readonly<Record<string, number>>;
+  readonly denied: number;
+  readonly unavailable: number;
+  /** Refused before policy: a request target that can't be normalised, or bytes that aren't HTTP on an HTTP port. */
+  readonly malformed: number;
+  /** Of denials, and of what would be denied where policy isn't enforced. */
+  readonly reasons: readonly DenyReason[];
+  readonly shadow: readonly string[];
+}
+
+/**
+ * The oracle of conformance: walks a call through the client's outbound policy and the inbound policies of all that it may
+ * come to, as the two sidecars do, by `decide` alone.
+ */
+export function decideCall(model: MeshModel, call: Call): CallOutcome {
+  const tally = createTally();
+  const client = clientOf(model, call);
+  const { entry, hostname } = serviceOf(client, call);
+  const request = isHttp(entry.protocol) ? requestOf(call) : undefined;
+  if (request === 'malformed') {
+    tally.malformed(1);
+  } else if (call.from === undefined) {
+    const servers = serversOf(model, entry);
+    for (const { policy, port } of servers) {
+      tally.verdict(
+        1 / servers.length,
+        entry.name,
+        decideInbound(policy.inbound, { port, ...(request && { request }) }),
+      );
+    }
+  } else {
+    outbound(model, client, entry, hostname, request, tally);
+  }
+  return tally.outcome();
+}
+
+function outbound(
+  model: MeshModel,
+  { identity, reach }: ProxyPolicy,
+  { key }: DirectoryEntry,
+  hostname: string | undefined,
+  request: HttpRequest | undefined,
+  tally: Tally,
+): void {
+  const service = reach.outbound.get(key);
+  if (service === undefined) return tally.denied(1, outOfReach);
+  const decision = decideOutbound(service, request);
+  if (decision.kind === 'unavailable') return tally.unavailable(1);
+  for (const { backend, share } of decision.backends) {
+    const all = reach.endpoints.get(backend.endpoints)?.endpoints ?? [];
+    const ready = all.filter(
+      (endpoint) => endpoint.ready && (hostname === undefined || endpoint.hostname === hostname),
+    );
+    if (ready.length === 0) tally.unavailable(share);
+    for (const endpoint of ready) {
+      const verdict = inboundAt(model, endpoint, identity, request);
+      tally.verdict(share / ready.length, backend.service, verdict);
+    }
+  }
+}
+
+function inboundAt(
+  model: MeshModel,
+  { pod, meshed, port }: Endpoint,
+  source: ServiceIdentity,
+  request: HttpRequest | undefined,
+): InboundVerdict {
+  if (!meshed) return { allowed: true };
+  const server = model.pods.get(pod);
+  assert.ok(server, `${pod} has no policy`);
+  // A port that is opaque on the server's side has no requests there.
+  const protocol = server.inbound.ports.find((known) => known.port === port)?.protocol ?? 'http';
+  return decideInbound(server.inbound, { source, port, ...(request && isHttp(protocol) && { request }) });
+}
+
+function clientOf(model: MeshModel, { from }: Call): ProxyPolicy {
+  const trustDomain = ([...model.pods.values()][0]?.settings.trustDomain ?? 'cluster.local') as TrustDomain;
+  const [namespace = '', name = ''] = (from ?? 'outside/nobody').split('/');
+  return model.policyOf(toServiceIdentity(trustDomain, { namespace, name }));
+}
+
+/** The Service port that a name and port mean to a client, and the pod's hostname when it is a pod's own name. */
+function serviceOf({ directory }: ProxyPolicy, { to, from }: Call): { entry: DirectoryEntry; hostname?: string } {
+  const [host = '', port] = to.split(':');
+  const own = from?.split('/')[0];
+  for (const entry of directory.values()) {
+    if (entry.port !== Number(port)) continue;
+    const known = entry.hostnames.includes(host) && (host.includes('.') || entry.namespace === own);
+    if (known) return { entry };
+    if (entry.pods?.some(({ hostnames }) => hostnames.includes(host)))
+      return { entry, hostname: host.split('.')[0] ?? '' };
+  }
+  throw new Error(`the mesh has no ${to}`);
+}
+
+function requestOf({ protocol, method, path, headers, authority, to }: Call): HttpRequest | 'malformed' {
+  const normalized = normalizePath(path);
+  if (protocol === 'tcp' || !normalized.ok) return 'malformed';
+  return {
+    method,
+    path: normalized.path + normalized.query,
+    authority: authority ?? to,
+    header: (name) => headers.filter(([known]) => known.toLowerCase() === name).map(([, value]) => value),
+  };
+}
+
+/** Where a peer without sidecar comes to: the workloads of the Service, past any split. */
+function serversOf(
+  model: MeshModel,
+  { namespace, name, port }: DirectoryEntry,
+): { policy: ProxyPolicy; port: number }[] {
+  const id = `${namespace}/${name}`;
+  return [...model.pods.values()].flatMap((policy) => {
+    const ports = policy.inbound.ports.filter(({ services }) => services.includes(id));
+    const best = ports.find((candidate) => candidate.port === port) ?? ports[0];
+    return best ? [{ policy, port: best.port }] : [];
+  });
+}
+
+interface Tally {
+  denied(share: number, reason: DenyReason): void;
+  unavailable(share: number): void;
+  malformed(share: number): void;
+  verdict(share: number, backend: string, verdict: InboundVerdict): void;
+  outcome(): CallOutcome;
+}
+
+function createTally(): Tally {
+  const shares: Record<string, number> = {};
+  const reasons = new Set<DenyReason>();
+  const shadow = new Set<string>();
+  const sums = { denied: 0, unavailable: 0, malformed: 0 };
+  return {
+    denied(share, reason) {
+      sums.denied += share;
+      reasons.add(reason);
+    },
+    unavailable(share) {
+      sums.unavailable += share;
+    },
+    malformed(share) {
+      sums.malformed += share;
+    },
+    verdict(share, backend, { allowed, reason, shadowRules = [] }) {
+      if (reason) reasons.add(reason);
+      for (const { name } of shadowRules) shadow.add(name);
+      if (allowed) shares[backend] = (shares[backend] ?? 0) + share;
+      else sums.denied += share;
+    },
+    outcome: () => ({ shares, ...sums, reasons: [...reasons].sort(), shadow: [...shadow].sort() }),
+  };
+}
+
+/** Holds an outcome against what is expected. `tolerance` is for those who count instead of compute. */
+export function assertOutcome(outcome: CallOutcome, expect: Expectation, tolerance = 1e-9): void {
+  const { shares, denied, unavailable, malformed, reasons } = outcome;
+  const seen = JSON.stringify(outcome);
+  const near = (actual: number, wanted: number, what: string): void =>
+    assert.ok(Math.abs(actual - wanted) <= tolerance, `${what} is ${actual}, not ${wanted}: ${seen}`);
+  const served = Object.values(shares).reduce((sum, share) => sum + share, 0);
+  if (expect.allow) {
+    near(denied, expect.denied ?? 0, 'denied');
+    near(unavailable, expect.unavailable ?? 0, 'unavailable');
+    near(malformed, 0, 'malformed');
+  } else {
+    near(served, 0, 'served');
+    const part = expect.reason === 'Unavailable' ? unavailable : expect.status === 400 ? malformed : denied;
+    near(part, expect.denied ?? 1, 'the refused part');
+  }
+  for (const [backend, share] of Object.entries(expect.shares ?? {})) near(shares[backend] ?? 0, share, backend);
+  if (expect.reason !== undefined && expect.reason !== 'Unavailable') assert.deepEqual(reasons, [expect.reason], seen);
+  if (expect.allow && expect.reason === undefined) assert.deepEqual(reasons, [], seen);
+  assert.deepEqual(outcome.shadow, expect.shadow ?? [], seen);
+}

@@ -1,0 +1,22 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { parse } from 'yaml';
+
+export type Runner = 'decide' | 'node' | 'envoy';
+
+interface Skip {
+  readonly runner: Runner;
+  readonly scenario: string;
+  /** As `titleOf` has it; absent: every call of the scenario. */
+  readonly call?: string;
+  readonly reason: string;
+}
+
+const skips = (parse(readFileSync(join(import.meta.dirname, 'skips.yaml'), 'utf8')) ?? []) as readonly Skip[];
+
+/** Why a runner leaves a call out; undefined: it must hold. */
+export function skipReason(runner: Runner, scenario: string, call: string): string | undefined {
+  return skips.find(
+    (skip) => skip.runner === runner && skip.scenario === scenario && (skip.call === undefined || skip.call === call),
+  )?.reason;
+}
