@@ -4,6 +4,7 @@ import type { MeshConfig } from '../catalog/snapshot.ts';
 import { createTokenKey, issueToken } from '../certs/tokens.ts';
 import type { ControllerConfig } from '../control-plane/config.ts';
 import { baseEnvironment } from '../local/container-process.ts';
+import { findEnvoy as findEnvoyProgram } from '../local/envoy/find-envoy.ts';
 import { probeIsolation, type Isolation } from '../local/isolation.ts';
 import { nodeController } from '../local/node-controller.ts';
 import { freePort, listenOnce, whoListens } from '../local/ports.ts';
@@ -44,6 +45,8 @@ export async function startLaptopMesh(
     throw new CliError(`workloads can't be isolated here: ${isolation.why}; leave --isolation out to run by proxy`);
   }
   const port = await choosePort(flags.port);
+  const findEnvoy = createEnvoyFinder(env, path, events.onNotice);
+  if (flags.sidecar === 'envoy') findEnvoy();
   const run = createRunDirectory(runBase(env, uid), uid);
   try {
     const inputs = await toInputs(context, flags.file, run);
@@ -83,7 +86,7 @@ export async function startLaptopMesh(
       isolation,
       images,
       sidecar: flags.sidecar,
-      sidecars: createSidecars({ run, node, dist, redirect: isolation.redirect, env: base }),
+      sidecars: createSidecars({ run, node, dist, redirect: isolation.redirect, env: base, findEnvoy }),
       controller,
       forwardLogs: flags.logs === true,
       readFiles: (onRead, signal) =>
@@ -105,6 +108,16 @@ export async function startLaptopMesh(
     run.remove();
     throw error;
   }
+}
+
+/** Looks once, when it is asked first: a mesh of Node sidecars does without. */
+function createEnvoyFinder(env: CliContext['env'], path: string, onNotice: (text: string) => void): () => string {
+  const cache = join(env['XDG_CACHE_HOME'] ?? join(env['HOME'] ?? '/tmp', '.cache'), 'tulle');
+  let found: string | undefined;
+  return () => {
+    found ??= findEnvoyProgram({ path, cache, fetch: true, onNotice }).program;
+    return found;
+  };
 }
 
 /** `ip` and `nft` are where an ordinary user's PATH often does not look. */

@@ -27,7 +27,9 @@ export async function runAs(context: CliContext, command: readonly string[], { a
   });
   const ticket = place.value;
   const run = { file: (...parts: string[]) => join(mesh.path, ...parts) };
-  const isReady = createSidecars({ run, node, dist, redirect: 'none', env: {} }).get(ticket.sidecar)?.isReady;
+  const isReady = createSidecars({ run, node, dist, redirect: 'none', env: {}, findEnvoy: () => '' }).get(
+    ticket.sidecar,
+  )?.isReady;
   if (!isReady) throw new CliError(`the mesh has sidecars "${ticket.sidecar}", which this tulle does not know`);
   const end = new AbortController();
   // A terminal's Ctrl-C reaches the program itself; we end when it does.

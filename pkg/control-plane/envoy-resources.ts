@@ -1,4 +1,9 @@
-import { type InterceptionMode, transparent } from '../envoy-config/interception.ts';
+import {
+  appPortsMetadata,
+  type InterceptionMode,
+  outboundMetadata,
+  toInterceptionMode,
+} from '../envoy-config/interception.ts';
 import { toXdsResources, type XdsResources } from '../envoy-config/to-xds-resources.ts';
 import type { ServiceIdentity } from '../policy/identity.ts';
 import type { ProxyPolicy } from '../policy/proxy-policy.ts';
@@ -38,9 +43,9 @@ export function createEnvoyResources({ loadEncoder, inboundAddress }: EnvoyResou
   /** The same object for the same mode: the translation is remembered by it. */
   function modeOf(client: XdsClient): InterceptionMode {
     const inbound = client.pod === undefined ? undefined : inboundAddress(client.pod);
-    const outbound = client.metadata?.['TULLE_OUTBOUND'];
-    const key = `${inbound}\n${outbound}`;
-    const known = modes.get(key) ?? toMode(inbound, outbound);
+    const { metadata = {} } = client;
+    const key = JSON.stringify([inbound, metadata[outboundMetadata], metadata[appPortsMetadata]]);
+    const known = modes.get(key) ?? toInterceptionMode(inbound, metadata);
     modes.set(key, known);
     return known;
   }
@@ -91,31 +96,4 @@ export function createEnvoyResources({ loadEncoder, inboundAddress }: EnvoyResou
       for (const key of last.keys()) if (!pods.has(key)) last.delete(key);
     },
   };
-}
-
-/**
- * How traffic gets into and out of an Envoy. In: by the address that its pod has in the mesh. Out: as its bootstrap says
- * in `node.metadata`, JSON of `{port, authorization?, tcp?: {key: port}}` for the explicit proxy; else by redirection.
- */
-function toMode(inbound: string | undefined, outbound: string | undefined): InterceptionMode {
-  return {
-    inbound: inbound?.startsWith('unix:')
-      ? { kind: 'sockets', template: inbound.slice('unix:'.length) }
-      : transparent.inbound,
-    outbound: outbound === undefined ? transparent.outbound : toProxy(outbound),
-  };
-}
-
-function toProxy(text: string): InterceptionMode['outbound'] {
-  const {
-    port,
-    authorization,
-    tcp = {},
-  } = JSON.parse(text) as {
-    port: number;
-    authorization?: string;
-    tcp?: Record<string, number>;
-  };
-  const tcpPorts = new Map(Object.entries(tcp));
-  return { kind: 'proxy', port, tcpPorts, ...(authorization === undefined ? {} : { authorization }) };
 }

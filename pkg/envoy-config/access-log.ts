@@ -60,11 +60,19 @@ function toStatusFilter(
   status: number,
 ): {
   status_code_filter: {
-    comparison: { op: 'GE' | 'EQ'; value: { default_value: number; runtime_key: string } };
+    comparison: {
+      op: 'GE' | 'EQ';
+      value: { default_value: number; runtime_key: string };
+    };
   };
 } {
   return {
-    status_code_filter: { comparison: { op, value: { default_value: status, runtime_key: 'tulle.unused' } } },
+    status_code_filter: {
+      comparison: {
+        op,
+        value: { default_value: status, runtime_key: 'tulle.unused' },
+      },
+    },
   };
 }
 

@@ -13,6 +13,8 @@ export function b3Extraction(_sampling: number): readonly HeaderMutation[] {
 export const b3Injection: readonly (HttpFilter | UpstreamFilter)[] = [
   {
     name: 'envoy.filters.http.upstream_codec',
-    typed_config: { '@type': 'type.googleapis.com/envoy.extensions.filters.http.upstream_codec.v3.UpstreamCodec' },
+    typed_config: {
+      '@type': 'type.googleapis.com/envoy.extensions.filters.http.upstream_codec.v3.UpstreamCodec',
+    },
   },
 ];

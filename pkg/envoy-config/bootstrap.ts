@@ -34,25 +34,37 @@ export interface BootstrapOptions {
 type StaticCluster = Omit<Cluster, '@type'>;
 
 export interface Bootstrap {
-  readonly node: { readonly id: string; readonly cluster: string; readonly metadata?: JsonObject };
+  readonly node: {
+    readonly id: string;
+    readonly cluster: string;
+    readonly metadata?: JsonObject;
+  };
   readonly admin: { readonly address: Address };
   readonly dynamic_resources: {
     readonly ads_config: {
       readonly api_type: 'DELTA_GRPC';
       readonly transport_api_version: 'V3';
       readonly set_node_on_first_message_only: true;
-      readonly grpc_services: readonly { readonly envoy_grpc: { readonly cluster_name: string } }[];
+      readonly grpc_services: readonly {
+        readonly envoy_grpc: { readonly cluster_name: string };
+      }[];
     };
     readonly lds_config: ConfigSource;
     readonly cds_config: ConfigSource;
   };
   readonly static_resources: { readonly clusters: readonly StaticCluster[] };
   readonly layered_runtime: {
-    readonly layers: readonly { readonly name: string; readonly static_layer: JsonObject }[];
+    readonly layers: readonly {
+      readonly name: string;
+      readonly static_layer: JsonObject;
+    }[];
   };
   readonly overload_manager: JsonObject;
   readonly stats_config: JsonObject;
-  readonly bootstrap_extensions: readonly { readonly name: string; readonly typed_config: Typed<string> }[];
+  readonly bootstrap_extensions: readonly {
+    readonly name: string;
+    readonly typed_config: Typed<string>;
+  }[];
 }
 
 const tokenSecret = 'tulle-token';
@@ -69,7 +81,12 @@ export function toSecretFiles(
   return {
     'sds-token.json': toSecretFile({
       name: tokenSecret,
-      generic_secret: { secret: { filename: tokenFile, watched_directory: { path: toDirectory(tokenFile) } } },
+      generic_secret: {
+        secret: {
+          filename: tokenFile,
+          watched_directory: { path: toDirectory(tokenFile) },
+        },
+      },
     }),
     'sds-roots.json': toSecretFile({
       name: controllerRoots,
@@ -88,13 +105,23 @@ function toSecretFile(secret: JsonObject): JsonObject {
 }
 
 function fromFile(name: string, directory: string, file: keyof ReturnType<typeof toSecretFiles>): SdsSecretConfig {
-  return { name, sds_config: { path_config_source: { path: `${directory}/${file}` }, resource_api_version: 'V3' } };
+  return {
+    name,
+    sds_config: {
+      path_config_source: { path: `${directory}/${file}` },
+      resource_api_version: 'V3',
+    },
+  };
 }
 
 export function toBootstrap(options: BootstrapOptions): Bootstrap {
   const { nodeId, nodeCluster, nodeMetadata, maxConnections = 50_000 } = options;
   return {
-    node: { id: nodeId, cluster: nodeCluster, ...(nodeMetadata ? { metadata: nodeMetadata } : {}) },
+    node: {
+      id: nodeId,
+      cluster: nodeCluster,
+      ...(nodeMetadata ? { metadata: nodeMetadata } : {}),
+    },
     admin: { address: options.admin },
     dynamic_resources: {
       ads_config: {
@@ -155,10 +182,26 @@ const stats: JsonObject = {
         { prefix: 'overload.' },
         { prefix: 'tracing.' },
         { safe_regex: { regex: '.*\\.update_(success|rejected|failure)' } },
-        { safe_regex: { regex: '.*\\.(upstream_rq_[2345]xx|downstream_rq_[2345]xx|upstream_rq_total)' } },
-        { safe_regex: { regex: '.*\\.(upstream_cx_active|downstream_cx_active|upstream_cx_connect_fail)' } },
-        { safe_regex: { regex: '.*\\.ssl\\.(handshake|fail_verify_san|fail_verify_error|connection_error)' } },
-        { safe_regex: { regex: '.*\\.(no_filter_chain_match|downstream_cx_overflow)' } },
+        {
+          safe_regex: {
+            regex: '.*\\.(upstream_rq_[2345]xx|downstream_rq_[2345]xx|upstream_rq_total|downstream_rq_active)',
+          },
+        },
+        {
+          safe_regex: {
+            regex: '.*\\.(upstream_cx_active|downstream_cx_active|upstream_cx_connect_fail)',
+          },
+        },
+        {
+          safe_regex: {
+            regex: '.*\\.ssl\\.(handshake|fail_verify_san|fail_verify_error|connection_error)',
+          },
+        },
+        {
+          safe_regex: {
+            regex: '.*\\.(no_filter_chain_match|downstream_cx_overflow)',
+          },
+        },
       ],
     },
   },
@@ -175,7 +218,9 @@ function toXdsCluster({ xds, xdsTrust }: BootstrapOptions): StaticCluster {
         '@type': 'type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions',
         explicit_http_config: {
           // A dead control plane is noticed, and the stream opened again elsewhere.
-          http2_protocol_options: { connection_keepalive: { interval: '30s', timeout: '10s' } },
+          http2_protocol_options: {
+            connection_keepalive: { interval: '30s', timeout: '10s' },
+          },
         },
         ...(xdsTrust
           ? {
@@ -237,7 +282,10 @@ function toOtlpCluster(otlp: Address): StaticCluster {
 }
 
 function toAssignment(name: string, address: Address): NonNullable<Cluster['load_assignment']> {
-  return { cluster_name: name, endpoints: [{ lb_endpoints: [{ endpoint: { address } }] }] };
+  return {
+    cluster_name: name,
+    endpoints: [{ lb_endpoints: [{ endpoint: { address } }] }],
+  };
 }
 
 function toDirectory(file: string): string {

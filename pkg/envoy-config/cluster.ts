@@ -26,7 +26,10 @@ const sameProtocol: HttpProtocolOptions = {
   },
 };
 
-const sameProtocolWithB3: HttpProtocolOptions = { ...sameProtocol, http_filters: b3Injection };
+const sameProtocolWithB3: HttpProtocolOptions = {
+  ...sameProtocol,
+  http_filters: b3Injection,
+};
 
 /** A peer that answers 502, 503 or 504, or doesn't answer, five times in a row is left out for a while. */
 const ejection: OutlierDetection = {
@@ -48,7 +51,12 @@ const ejection: OutlierDetection = {
 const unbounded = 1_000_000;
 const circuitBreakers = {
   thresholds: [
-    { max_connections: unbounded, max_pending_requests: unbounded, max_requests: unbounded, max_retries: 1024 },
+    {
+      max_connections: unbounded,
+      max_pending_requests: unbounded,
+      max_requests: unbounded,
+      max_retries: 1024,
+    },
   ],
 };
 
@@ -68,7 +76,9 @@ export function toEndpointsCluster(set: EndpointSet, headless: boolean): Cluster
         }
       : {}),
     typed_extension_protocol_options: { [httpOptions]: sameProtocol },
-    metadata: { filter_metadata: { tulle: { backend: toServiceName(set.key) } } },
+    metadata: {
+      filter_metadata: { tulle: { backend: toServiceName(set.key) } },
+    },
   };
 }
 
@@ -80,7 +90,10 @@ export function toTcpCluster(service: OutboundService, sets: ReadonlyMap<Endpoin
   return {
     ...toEdsCluster(tcpCluster(service.key), reached, service.key),
     lb_policy: 'ROUND_ROBIN',
-    common_lb_config: { healthy_panic_threshold: { value: 1 }, locality_weighted_lb_config: {} },
+    common_lb_config: {
+      healthy_panic_threshold: { value: 1 },
+      locality_weighted_lb_config: {},
+    },
     ...(service.headless
       ? {
           lb_subset_config: {
@@ -135,12 +148,26 @@ export function toAppCluster(port: number, protocolIsHttp: boolean, appPort = po
     type: 'STATIC',
     connect_timeout: '1s',
     circuit_breakers: circuitBreakers,
-    ...(protocolIsHttp ? { typed_extension_protocol_options: { [httpOptions]: sameProtocolWithB3 } } : {}),
+    ...(protocolIsHttp
+      ? {
+          typed_extension_protocol_options: {
+            [httpOptions]: sameProtocolWithB3,
+          },
+        }
+      : {}),
     load_assignment: {
       cluster_name: appCluster(port),
       endpoints: [
         {
-          lb_endpoints: [{ endpoint: { address: { socket_address: { address: '127.0.0.1', port_value: appPort } } } }],
+          lb_endpoints: [
+            {
+              endpoint: {
+                address: {
+                  socket_address: { address: '127.0.0.1', port_value: appPort },
+                },
+              },
+            },
+          ],
         },
       ],
     },

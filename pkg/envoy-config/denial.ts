@@ -18,17 +18,28 @@ function toDenialText(why: string, source: string): SubstitutionFormat {
 }
 
 function toText(text: string): SubstitutionFormat {
-  return { text_format_source: { inline_string: text }, content_type: 'text/plain' };
+  return {
+    text_format_source: { inline_string: text },
+    content_type: 'text/plain',
+  };
 }
 
 function toReasonHeader(value: string): readonly HeaderValueOption[] {
-  return [{ header: { key: 'x-tulle-reason', value }, append_action: 'OVERWRITE_IF_EXISTS_OR_ADD' }];
+  return [
+    {
+      header: { key: 'x-tulle-reason', value },
+      append_action: 'OVERWRITE_IF_EXISTS_OR_ADD',
+    },
+  ];
 }
 
 function toStatus(status: number): AccessLogFilter {
   return {
     status_code_filter: {
-      comparison: { op: 'EQ', value: { default_value: status, runtime_key: 'tulle.unused' } },
+      comparison: {
+        op: 'EQ',
+        value: { default_value: status, runtime_key: 'tulle.unused' },
+      },
     },
   };
 }
@@ -46,7 +57,9 @@ export const inboundReplies: LocalReplyConfig = {
 };
 
 /** What the client's sidecar answers by itself. */
-export const outboundReplies: LocalReplyConfig = { mappers: [...toCommonMappers()] };
+export const outboundReplies: LocalReplyConfig = {
+  mappers: [...toCommonMappers()],
+};
 
 /** A Service that this client may not reach, known by the list that all share. */
 export const deniedReplies: LocalReplyConfig = {

@@ -4,7 +4,10 @@ import type { JsonObject } from './envoy-types.ts';
 import { egressName } from './names.ts';
 
 /** Names outside of the mesh are resolved by Envoy: an explicit proxy is given names, not addresses. */
-const dnsCache: JsonObject = { name: 'egress', dns_lookup_family: 'V4_PREFERRED' };
+const dnsCache: JsonObject = {
+  name: 'egress',
+  dns_lookup_family: 'V4_PREFERRED',
+};
 
 export function toEgressFilter(): HttpFilter {
   return {

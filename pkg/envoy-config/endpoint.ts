@@ -88,7 +88,11 @@ function toLbEndpoint({ address, identity, meshed, pod, ip }: Endpoint, backend?
       filter_metadata: {
         ...(meshed && identity !== '' ? { 'envoy.transport_socket_match': toPeerMatch(identity) } : {}),
         ...(ip === undefined ? {} : { 'envoy.lb': { pod } }),
-        tulle: { pod, ...(destination === '' ? {} : { destination }), ...(backend === undefined ? {} : { backend }) },
+        tulle: {
+          pod,
+          ...(destination === '' ? {} : { destination }),
+          ...(backend === undefined ? {} : { backend }),
+        },
       },
     },
   };

@@ -24,7 +24,10 @@ export type Cluster = Typed<
         { readonly dns_cache_config: JsonObject }
       >;
     };
-    readonly eds_cluster_config?: { readonly eds_config: ConfigSource; readonly service_name?: string };
+    readonly eds_cluster_config?: {
+      readonly eds_config: ConfigSource;
+      readonly service_name?: string;
+    };
     readonly load_assignment?: Omit<ClusterLoadAssignment, '@type'>;
     readonly connect_timeout: Duration;
     readonly lb_policy?: 'ROUND_ROBIN' | 'LEAST_REQUEST' | 'CLUSTER_PROVIDED';
@@ -41,7 +44,9 @@ export type Cluster = Typed<
       readonly locality_weighted_lb_config?: Record<string, never>;
     };
     readonly outlier_detection?: OutlierDetection;
-    readonly circuit_breakers?: { readonly thresholds: readonly CircuitBreakerThresholds[] };
+    readonly circuit_breakers?: {
+      readonly thresholds: readonly CircuitBreakerThresholds[];
+    };
     readonly transport_socket?: TransportSocket;
     readonly transport_socket_matches?: readonly {
       readonly name: string;
@@ -52,7 +57,9 @@ export type Cluster = Typed<
       readonly 'envoy.extensions.upstreams.http.v3.HttpProtocolOptions': HttpProtocolOptions;
     };
     readonly metadata?: Metadata;
-    readonly upstream_connection_options?: { readonly tcp_keepalive: { readonly keepalive_time: number } };
+    readonly upstream_connection_options?: {
+      readonly tcp_keepalive: { readonly keepalive_time: number };
+    };
   }
 >;
 
@@ -86,8 +93,12 @@ export type HttpProtocolOptions = Typed<
       readonly http_protocol_options?: Record<string, never>;
       readonly http2_protocol_options?: Http2Options;
     };
-    readonly explicit_http_config?: { readonly http2_protocol_options: Http2Options };
-    readonly common_http_protocol_options?: { readonly idle_timeout?: Duration };
+    readonly explicit_http_config?: {
+      readonly http2_protocol_options: Http2Options;
+    };
+    readonly common_http_protocol_options?: {
+      readonly idle_timeout?: Duration;
+    };
     readonly http_filters?: readonly (HttpFilter | UpstreamFilter)[];
   }
 >;
@@ -117,7 +128,10 @@ export interface UpstreamFilter {
 
 export type ClusterLoadAssignment = Typed<
   'envoy.config.endpoint.v3.ClusterLoadAssignment',
-  { readonly cluster_name: string; readonly endpoints: readonly LocalityLbEndpoints[] }
+  {
+    readonly cluster_name: string;
+    readonly endpoints: readonly LocalityLbEndpoints[];
+  }
 >;
 
 export interface LocalityLbEndpoints {

@@ -20,7 +20,10 @@ export type HttpConnectionManager = Typed<
   {
     readonly stat_prefix: string;
     readonly codec_type?: 'AUTO' | 'HTTP1' | 'HTTP2';
-    readonly rds?: { readonly route_config_name: string; readonly config_source: ConfigSource };
+    readonly rds?: {
+      readonly route_config_name: string;
+      readonly config_source: ConfigSource;
+    };
     readonly route_config?: Omit<RouteConfiguration, '@type'>;
     readonly http_filters: readonly HttpFilter[];
     readonly tracing?: HttpTracing;
@@ -32,7 +35,10 @@ export type HttpConnectionManager = Typed<
     readonly request_id_extension?: {
       readonly typed_config: Typed<
         'envoy.extensions.request_id.uuid.v3.UuidRequestIdConfig',
-        { readonly pack_trace_reason?: boolean; readonly use_request_id_for_trace_sampling?: boolean }
+        {
+          readonly pack_trace_reason?: boolean;
+          readonly use_request_id_for_trace_sampling?: boolean;
+        }
       >;
     };
     readonly forward_client_cert_details?: 'SANITIZE' | 'SANITIZE_SET' | 'FORWARD_ONLY';
@@ -51,7 +57,10 @@ export type HttpConnectionManager = Typed<
       readonly headers_with_underscores_action?: 'ALLOW' | 'REJECT_REQUEST' | 'DROP_HEADER';
       readonly max_headers_count?: number;
     };
-    readonly http_protocol_options?: { readonly accept_http_10?: boolean; readonly allow_absolute_url?: boolean };
+    readonly http_protocol_options?: {
+      readonly accept_http_10?: boolean;
+      readonly allow_absolute_url?: boolean;
+    };
     readonly http2_protocol_options?: Http2Options;
     readonly max_request_headers_kb?: number;
     readonly stream_idle_timeout?: Duration;
@@ -68,7 +77,10 @@ export interface Http2Options {
   readonly max_concurrent_streams?: number;
   readonly initial_stream_window_size?: number;
   readonly initial_connection_window_size?: number;
-  readonly connection_keepalive?: { readonly interval: Duration; readonly timeout: Duration };
+  readonly connection_keepalive?: {
+    readonly interval: Duration;
+    readonly timeout: Duration;
+  };
 }
 
 export interface LocalReplyConfig {
@@ -94,7 +106,10 @@ export type EgressFilter = Typed<
 
 export type Router = Typed<
   'envoy.extensions.filters.http.router.v3.Router',
-  { readonly suppress_envoy_headers?: boolean; readonly respect_expected_rq_timeout?: boolean }
+  {
+    readonly suppress_envoy_headers?: boolean;
+    readonly respect_expected_rq_timeout?: boolean;
+  }
 >;
 
 export type HttpRbac = Typed<'envoy.extensions.filters.http.rbac.v3.RBAC', HttpRbacFields>;

@@ -42,7 +42,10 @@ export interface ListenerFilter {
 }
 
 export interface PortPredicate {
-  readonly destination_port_range?: { readonly start: number; readonly end: number };
+  readonly destination_port_range?: {
+    readonly start: number;
+    readonly end: number;
+  };
   readonly or_match?: { readonly rules: readonly PortPredicate[] };
 }
 

@@ -28,10 +28,19 @@ export interface Route {
   readonly name?: string;
   readonly match: RouteMatch;
   readonly route?: RouteAction;
-  readonly direct_response?: { readonly status: number; readonly body?: { readonly inline_string: string } };
+  readonly direct_response?: {
+    readonly status: number;
+    readonly body?: { readonly inline_string: string };
+  };
   readonly metadata?: Metadata;
-  readonly decorator?: { readonly operation: string; readonly propagate: boolean };
-  readonly tracing?: { readonly custom_tags?: readonly CustomTag[]; readonly operation?: string };
+  readonly decorator?: {
+    readonly operation: string;
+    readonly propagate: boolean;
+  };
+  readonly tracing?: {
+    readonly custom_tags?: readonly CustomTag[];
+    readonly operation?: string;
+  };
   readonly typed_per_filter_config?: Readonly<Record<string, HttpRbacPerRoute>>;
 }
 
@@ -44,7 +53,12 @@ export interface RouteMatch {
 
 export interface RouteAction {
   readonly cluster?: string;
-  readonly weighted_clusters?: { readonly clusters: readonly { readonly name: string; readonly weight: number }[] };
+  readonly weighted_clusters?: {
+    readonly clusters: readonly {
+      readonly name: string;
+      readonly weight: number;
+    }[];
+  };
   readonly metadata_match?: Metadata;
   readonly timeout: Duration;
   readonly retry_policy?: RetryPolicy;
@@ -58,9 +72,15 @@ export interface RouteAction {
 export interface RetryPolicy {
   readonly retry_on: string;
   readonly num_retries: number;
-  readonly retry_host_predicate?: readonly { readonly name: string; readonly typed_config: Typed<string> }[];
+  readonly retry_host_predicate?: readonly {
+    readonly name: string;
+    readonly typed_config: Typed<string>;
+  }[];
   readonly host_selection_retry_max_attempts?: string;
-  readonly retry_back_off?: { readonly base_interval: Duration; readonly max_interval: Duration };
+  readonly retry_back_off?: {
+    readonly base_interval: Duration;
+    readonly max_interval: Duration;
+  };
 }
 
 /** xds.type.matcher: one Route per value of a header. */

@@ -7,7 +7,9 @@ export type Json = null | boolean | number | string | readonly Json[] | { readon
 export type JsonObject = { readonly [key: string]: Json };
 
 /** A message inside a `google.protobuf.Any`. */
-export type Typed<Name extends string, Fields = unknown> = { readonly '@type': `type.googleapis.com/${Name}` } & Fields;
+export type Typed<Name extends string, Fields = unknown> = {
+  readonly '@type': `type.googleapis.com/${Name}`;
+} & Fields;
 
 /** `'0.25s'` */
 export type Duration = `${number}s`;
@@ -19,14 +21,23 @@ export interface Metadata {
 }
 
 export interface Address {
-  readonly socket_address?: { readonly address: string; readonly port_value: number };
+  readonly socket_address?: {
+    readonly address: string;
+    readonly port_value: number;
+  };
   readonly pipe?: { readonly path: string; readonly mode?: number };
-  readonly envoy_internal_address?: { readonly server_listener_name: string; readonly endpoint_id?: string };
+  readonly envoy_internal_address?: {
+    readonly server_listener_name: string;
+    readonly endpoint_id?: string;
+  };
 }
 
 export interface ConfigSource {
   readonly ads?: Record<string, never>;
-  readonly path_config_source?: { readonly path: string; readonly watched_directory?: { readonly path: string } };
+  readonly path_config_source?: {
+    readonly path: string;
+    readonly watched_directory?: { readonly path: string };
+  };
   readonly resource_api_version: 'V3';
   readonly initial_fetch_timeout?: Duration;
 }
@@ -45,10 +56,7 @@ export interface StringMatcher {
 export interface HeaderValueOption {
   readonly header: { readonly key: string; readonly value: string };
   readonly append_action?:
-    | 'ADD_IF_ABSENT'
-    | 'OVERWRITE_IF_EXISTS_OR_ADD'
-    | 'OVERWRITE_IF_EXISTS'
-    | 'APPEND_IF_EXISTS_OR_ADD';
+    'ADD_IF_ABSENT' | 'OVERWRITE_IF_EXISTS_OR_ADD' | 'OVERWRITE_IF_EXISTS' | 'APPEND_IF_EXISTS_OR_ADD';
 }
 
 export interface SubstitutionFormat {
@@ -62,7 +70,10 @@ export interface SubstitutionFormat {
 export interface MetadataMatcher {
   readonly filter: string;
   readonly path: readonly { readonly key: string }[];
-  readonly value: { readonly string_match?: StringMatcher; readonly present_match?: boolean };
+  readonly value: {
+    readonly string_match?: StringMatcher;
+    readonly present_match?: boolean;
+  };
 }
 
 // ---- access log
@@ -71,10 +82,16 @@ export interface AccessLogFilter {
   readonly status_code_filter?: {
     readonly comparison: {
       readonly op: 'EQ' | 'GE' | 'LE' | 'NE';
-      readonly value: { readonly default_value: number; readonly runtime_key: string };
+      readonly value: {
+        readonly default_value: number;
+        readonly runtime_key: string;
+      };
     };
   };
-  readonly metadata_filter?: { readonly matcher: MetadataMatcher; readonly match_if_key_not_found: boolean };
+  readonly metadata_filter?: {
+    readonly matcher: MetadataMatcher;
+    readonly match_if_key_not_found: boolean;
+  };
   readonly response_flag_filter?: { readonly flags?: readonly string[] };
   readonly and_filter?: { readonly filters: readonly AccessLogFilter[] };
   readonly or_filter?: { readonly filters: readonly AccessLogFilter[] };
@@ -104,7 +121,10 @@ export interface SanMatcher {
 }
 
 export interface CertificateValidationContext {
-  readonly trusted_ca?: { readonly filename?: string; readonly inline_string?: string };
+  readonly trusted_ca?: {
+    readonly filename?: string;
+    readonly inline_string?: string;
+  };
   readonly watched_directory?: { readonly path: string };
   readonly match_typed_subject_alt_names?: readonly SanMatcher[];
 }

@@ -24,7 +24,10 @@ export interface HttpChain {
 }
 
 export function toHttpConnectionManager(chain: HttpChain): NetworkFilter {
-  return { name: 'envoy.filters.network.http_connection_manager', typed_config: toConfig(chain) };
+  return {
+    name: 'envoy.filters.network.http_connection_manager',
+    typed_config: toConfig(chain),
+  };
 }
 
 export function toInboundManager(settings: MeshSettings, port: number, routes: string): NetworkFilter {
@@ -65,12 +68,22 @@ function toConfig({ direction, settings, statPrefix, routes, filters, replies }:
       },
     },
     ...(direction === 'inbound'
-      ? { forward_client_cert_details: 'SANITIZE_SET', set_current_client_cert_details: { uri: true } }
+      ? {
+          forward_client_cert_details: 'SANITIZE_SET',
+          set_current_client_cert_details: { uri: true },
+        }
       : { forward_client_cert_details: 'SANITIZE' }),
     upgrade_configs: [{ upgrade_type: 'websocket' }, ...(direction === 'proxy' ? [{ upgrade_type: 'CONNECT' }] : [])],
     http_protocol_options: { accept_http_10: true },
-    http2_protocol_options: { ...http2Options, allow_connect: true, max_concurrent_streams: 1000 },
-    common_http_protocol_options: { idle_timeout: '3600s', max_headers_count: 100 },
+    http2_protocol_options: {
+      ...http2Options,
+      allow_connect: true,
+      max_concurrent_streams: 1000,
+    },
+    common_http_protocol_options: {
+      idle_timeout: '3600s',
+      max_headers_count: 100,
+    },
     stream_idle_timeout: '3600s',
     request_headers_timeout: '10s',
     local_reply_config: replies,

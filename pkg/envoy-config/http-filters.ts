@@ -13,7 +13,12 @@ const router: HttpFilter = {
 
 /** Does nothing of itself: the routes say what it does. */
 function toRbacStep(name: string): HttpFilter {
-  return { name, typed_config: { '@type': 'type.googleapis.com/envoy.extensions.filters.http.rbac.v3.RBAC' } };
+  return {
+    name,
+    typed_config: {
+      '@type': 'type.googleapis.com/envoy.extensions.filters.http.rbac.v3.RBAC',
+    },
+  };
 }
 
 /** Refuses all, unless the routes say otherwise: routes that lack their rules open nothing. */

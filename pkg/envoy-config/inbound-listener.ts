@@ -70,7 +70,12 @@ function toRedirectListener(policy: InboundPolicy, port: number, chains: readonl
     filter_chains: chains,
     // A port that no Service leads to: only rules without ports could open it, and nobody in the mesh dials it.
     ...(open
-      ? { default_filter_chain: { name: 'other', filters: [toTcpProxy(passthroughCluster, 'inbound/other')] } }
+      ? {
+          default_filter_chain: {
+            name: 'other',
+            filters: [toTcpProxy(passthroughCluster, 'inbound/other')],
+          },
+        }
       : {}),
   };
 }
@@ -94,24 +99,36 @@ function toInspection(
   serverFirst: boolean,
 ): Pick<Listener, 'listener_filters_timeout' | 'continue_on_listener_filters_timeout'> {
   return serverFirst
-    ? { listener_filters_timeout: '0.2s', continue_on_listener_filters_timeout: true }
+    ? {
+        listener_filters_timeout: '0.2s',
+        continue_on_listener_filters_timeout: true,
+      }
     : { listener_filters_timeout: '15s' };
 }
 
 const tlsInspector: ListenerFilter = {
   name: 'envoy.filters.listener.tls_inspector',
-  typed_config: { '@type': 'type.googleapis.com/envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector' },
+  typed_config: {
+    '@type': 'type.googleapis.com/envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector',
+  },
 };
 
 const originalDst: ListenerFilter = {
   name: 'envoy.filters.listener.original_dst',
-  typed_config: { '@type': 'type.googleapis.com/envoy.extensions.filters.listener.original_dst.v3.OriginalDst' },
+  typed_config: {
+    '@type': 'type.googleapis.com/envoy.extensions.filters.listener.original_dst.v3.OriginalDst',
+  },
 };
 
 type ToMatch = (port: number, protocol: 'tls' | 'raw_buffer') => FilterChainMatch;
 
-const toPortMatch: ToMatch = (port, protocol) => ({ destination_port: port, transport_protocol: protocol });
-const toProtocolMatch: ToMatch = (_port, protocol) => ({ transport_protocol: protocol });
+const toPortMatch: ToMatch = (port, protocol) => ({
+  destination_port: port,
+  transport_protocol: protocol,
+});
+const toProtocolMatch: ToMatch = (_port, protocol) => ({
+  transport_protocol: protocol,
+});
 
 /**
  * One and the same for every mode and all rules: these come with the routes, so that a change of them holds on kept
@@ -127,7 +144,11 @@ function toHttpChains({ port }: InboundPort, settings: MeshSettings, match: ToMa
       transport_socket_connect_timeout: '10s',
       filters,
     },
-    { name: `${port}/plaintext`, filter_chain_match: match(port, 'raw_buffer'), filters },
+    {
+      name: `${port}/plaintext`,
+      filter_chain_match: match(port, 'raw_buffer'),
+      filters,
+    },
   ];
 }
 
@@ -162,7 +183,11 @@ function toOpenTcpChains({ port }: InboundPort, match: ToMatch): readonly Filter
       transport_socket_connect_timeout: '10s',
       filters,
     },
-    { name: `${port}/plaintext`, filter_chain_match: match(port, 'raw_buffer'), filters },
+    {
+      name: `${port}/plaintext`,
+      filter_chain_match: match(port, 'raw_buffer'),
+      filters,
+    },
   ];
 }
 

@@ -62,19 +62,32 @@ export function toInterceptionMode(
     inbound: sockets ? toSockets(inboundAddress.slice('unix:'.length), metadata) : transparent.inbound,
     outbound: isPort(proxy['port'])
       ? toProxy(proxy['port'], proxy)
-      : { kind: 'redirect', port: 15001, ...(sockets ? { meshOnly: true } : {}) },
+      : {
+          kind: 'redirect',
+          port: 15001,
+          ...(sockets ? { meshOnly: true } : {}),
+        },
   };
 }
 
 function toSockets(template: string, metadata: Readonly<Record<string, string>>): InboundInterception {
   const appPorts = new Map<number, number>();
   for (const [port, appPort] of toPorts(toRecord(metadata[appPortsMetadata]))) appPorts.set(Number(port), appPort);
-  return { kind: 'sockets', template, ...(appPorts.size > 0 ? { appPorts } : {}) };
+  return {
+    kind: 'sockets',
+    template,
+    ...(appPorts.size > 0 ? { appPorts } : {}),
+  };
 }
 
 function toProxy(port: number, { authorization, tcp }: Record<string, unknown>): OutboundInterception {
   const tcpPorts = toPorts(typeof tcp === 'object' && tcp !== null ? (tcp as Record<string, unknown>) : {});
-  return { kind: 'proxy', port, tcpPorts, ...(typeof authorization === 'string' ? { authorization } : {}) };
+  return {
+    kind: 'proxy',
+    port,
+    tcpPorts,
+    ...(typeof authorization === 'string' ? { authorization } : {}),
+  };
 }
 
 function toPorts(record: Record<string, unknown>): Map<string, number> {

@@ -113,7 +113,10 @@ export function toOutboundDefault(
     chains.push(toDeniedChain(`denied/tcp/${number}`, number, ranges, toTcpProxy(nowhereCluster, 'denied')));
   }
   const leaves = settings.egress === 'allow' && meshOnly !== true;
-  return { listener: toDefaultListener(chains, leaves, port), routes: toDeniedRoutes(directory.values()) };
+  return {
+    listener: toDefaultListener(chains, leaves, port),
+    routes: toDeniedRoutes(directory.values()),
+  };
 }
 
 function toDefaultListener(chains: readonly FilterChain[], leaves: boolean, port: number): Listener {
@@ -144,12 +147,19 @@ function toDeniedManager(settings: MeshSettings): NetworkFilter {
 }
 
 function toDeniedChain(name: string, port: number, ranges: readonly CidrRange[], filter: NetworkFilter): FilterChain {
-  return { name, filter_chain_match: { destination_port: port, prefix_ranges: ranges }, filters: [filter] };
+  return {
+    name,
+    filter_chain_match: { destination_port: port, prefix_ranges: ranges },
+    filters: [filter],
+  };
 }
 
 function toRanges(entries: readonly DirectoryEntry[]): CidrRange[] {
   const addresses = [...new Set(entries.flatMap(addressesOf))].sort();
-  return addresses.map((address) => ({ address_prefix: address, prefix_len: address.includes(':') ? 128 : 32 }));
+  return addresses.map((address) => ({
+    address_prefix: address,
+    prefix_len: address.includes(':') ? 128 : 32,
+  }));
 }
 
 function toRangeKey(port: number, { address_prefix }: CidrRange): string {

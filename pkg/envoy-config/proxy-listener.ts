@@ -79,7 +79,14 @@ function toGuards(authorization: string): readonly HttpFilter[] {
     policies: {
       ProxyAuthRequired: {
         permissions: [
-          { not_rule: { header: { name: 'proxy-authorization', string_match: { exact: authorization } } } },
+          {
+            not_rule: {
+              header: {
+                name: 'proxy-authorization',
+                string_match: { exact: authorization },
+              },
+            },
+          },
         ],
         principals: [{ any: true }],
       },
@@ -89,7 +96,11 @@ function toGuards(authorization: string): readonly HttpFilter[] {
   return [
     {
       name: 'tulle.proxy.verdict',
-      typed_config: { '@type': type, shadow_rules: rules, shadow_rules_stat_prefix: 'verdict_' },
+      typed_config: {
+        '@type': type,
+        shadow_rules: rules,
+        shadow_rules_stat_prefix: 'verdict_',
+      },
     },
     { name: 'tulle.proxy.enforce', typed_config: { '@type': type, rules } },
   ];
@@ -109,13 +120,18 @@ function toInternalListener(service: OutboundService, settings: MeshSettings): L
 
 function toInternalCluster(key: ServicePortKey): Cluster {
   const name = internalCluster(key);
-  const address = { envoy_internal_address: { server_listener_name: internalListener(key) } };
+  const address = {
+    envoy_internal_address: { server_listener_name: internalListener(key) },
+  };
   return {
     '@type': 'type.googleapis.com/envoy.config.cluster.v3.Cluster',
     name,
     type: 'STATIC',
     connect_timeout: '1s',
-    load_assignment: { cluster_name: name, endpoints: [{ lb_endpoints: [{ endpoint: { address } }] }] },
+    load_assignment: {
+      cluster_name: name,
+      endpoints: [{ lb_endpoints: [{ endpoint: { address } }] }],
+    },
   };
 }
 

@@ -28,7 +28,11 @@ export function toProxyRoutes({ identity, reach, directory, settings }: ProxyPol
   }
   const local = ['localhost', 'localhost:*', '127.0.0.1', '127.0.0.1:*'].filter((domain) => !owners.has(domain));
   hosts.push({ name: 'local', domains: local, routes: leave });
-  hosts.push({ name: 'outside', domains: ['*'], routes: settings.egress === 'allow' ? leave : refuseEgress });
+  hosts.push({
+    name: 'outside',
+    domains: ['*'],
+    routes: settings.egress === 'allow' ? leave : refuseEgress,
+  });
   return {
     '@type': 'type.googleapis.com/envoy.config.route.v3.RouteConfiguration',
     name: proxyRoutes,
@@ -91,7 +95,9 @@ function toPodRoute(route: Route, pod: string): Route {
     : { ...route, route: { ...route.route, metadata_match: toPodMatch(pod) } };
 }
 
-function toPodMatch(pod: string): { filter_metadata: { 'envoy.lb': { pod: string } } } {
+function toPodMatch(pod: string): {
+  filter_metadata: { 'envoy.lb': { pod: string } };
+} {
   return { filter_metadata: { 'envoy.lb': { pod } } };
 }
 
@@ -111,7 +117,9 @@ const speaksTcp: Route = {
   match: { prefix: '/' },
   direct_response: {
     status: 400,
-    body: { inline_string: 'tulle: BadRequest: it speaks TCP: use CONNECT, or its port on the loopback\n' },
+    body: {
+      inline_string: 'tulle: BadRequest: it speaks TCP: use CONNECT, or its port on the loopback\n',
+    },
   },
 };
 
@@ -122,13 +130,18 @@ function toRefusal(key: ServicePortKey): readonly Route[] {
 
 const leave: readonly Route[] = [
   toTunnel(egressName, undefined),
-  { match: { prefix: '/' }, route: { cluster: egressName, timeout: noTimeout } },
+  {
+    match: { prefix: '/' },
+    route: { cluster: egressName, timeout: noTimeout },
+  },
 ];
 
 const egressDenied: Omit<Route, 'match'> = {
   direct_response: {
     status: 403,
-    body: { inline_string: 'RBAC: access denied\ntulle: EgressDenied: not of the mesh, and egress is off\n' },
+    body: {
+      inline_string: 'RBAC: access denied\ntulle: EgressDenied: not of the mesh, and egress is off\n',
+    },
   },
 };
 

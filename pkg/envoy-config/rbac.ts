@@ -52,21 +52,35 @@ export function toRbacConfig(policy: InboundPolicy, port: number): Readonly<Reco
     ...(rehearsed.length > 0
       ? {
           [rbacFilters.rehearsal]: toPerRoute({
-            shadow_rules: { action: 'ALLOW', policies: toPolicies(rehearsed, port) },
+            shadow_rules: {
+              action: 'ALLOW',
+              policies: toPolicies(rehearsed, port),
+            },
             shadow_rules_stat_prefix: 'rehearsal_',
           }),
         }
       : {}),
-    [rbacFilters.verdict]: toPerRoute({ shadow_rules: verdict, shadow_rules_stat_prefix: 'verdict_' }),
+    [rbacFilters.verdict]: toPerRoute({
+      shadow_rules: verdict,
+      shadow_rules_stat_prefix: 'verdict_',
+    }),
     [rbacFilters.enforce]: toPerRoute(enforced ? { rules: verdict } : {}),
     ...(enforced
       ? {}
-      : { [rbacFilters.report]: toPerRoute({ shadow_rules: reportRules, shadow_rules_stat_prefix: 'report_' }) }),
+      : {
+          [rbacFilters.report]: toPerRoute({
+            shadow_rules: reportRules,
+            shadow_rules_stat_prefix: 'report_',
+          }),
+        }),
   };
 }
 
 function toPerRoute(rbac: HttpRbacPerRoute['rbac']): HttpRbacPerRoute {
-  return { '@type': 'type.googleapis.com/envoy.extensions.filters.http.rbac.v3.RBACPerRoute', rbac };
+  return {
+    '@type': 'type.googleapis.com/envoy.extensions.filters.http.rbac.v3.RBACPerRoute',
+    rbac,
+  };
 }
 
 function toPolicies(rules: readonly AccessRule[], port: number): Record<string, RbacPolicy> {
@@ -94,7 +108,9 @@ function toPermission(match: HttpMatch): Permission {
   const rules: Permission[] = [];
   if (match.path !== undefined) rules.push({ url_path: { path: { safe_regex: { regex: match.path } } } });
   if (match.methods !== undefined) {
-    const methods = match.methods.map((method) => ({ header: { name: ':method', string_match: { exact: method } } }));
+    const methods = match.methods.map((method) => ({
+      header: { name: ':method', string_match: { exact: method } },
+    }));
     rules.push(methods.length === 1 && methods[0] ? methods[0] : { or_rules: { rules: methods } });
   }
   for (const header of match.headers ?? []) rules.push({ header: toHeaderMatcher(header) });
@@ -104,7 +120,10 @@ function toPermission(match: HttpMatch): Permission {
 
 /** One line that matches suffices: Envoy tests each line by itself (DECISIONS S6). */
 export function toHeaderMatcher({ name, value }: { readonly name: string; readonly value: string }): HeaderMatcher {
-  return { name: name === 'host' ? ':authority' : name, string_match: { safe_regex: { regex: value } } };
+  return {
+    name: name === 'host' ? ':authority' : name,
+    string_match: { safe_regex: { regex: value } },
+  };
 }
 
 function toPrincipal(source: ServiceIdentity): Principal {
@@ -127,15 +146,25 @@ const notAllowedByRules: readonly Permission[] = [
 function toVerdictRules(rules: readonly AccessRule[]): RbacRules {
   const plaintext = toReason({ not_id: authenticated });
   if (rules.length === 0) {
-    return { action: 'DENY', policies: { PlaintextRefused: plaintext, NoTarget: toReason(authenticated) } };
+    return {
+      action: 'DENY',
+      policies: {
+        PlaintextRefused: plaintext,
+        NoTarget: toReason(authenticated),
+      },
+    };
   }
-  const named: Principal = { or_ids: { ids: sourcesOf(rules).map(toPrincipal) } };
+  const named: Principal = {
+    or_ids: { ids: sourcesOf(rules).map(toPrincipal) },
+  };
   return {
     action: 'DENY',
     policies: {
       PlaintextRefused: plaintext,
       RequestNotAllowed: toReason(named),
-      SourceNotAllowed: toReason({ and_ids: { ids: [authenticated, { not_id: named }] } }),
+      SourceNotAllowed: toReason({
+        and_ids: { ids: [authenticated, { not_id: named }] },
+      }),
     },
   };
 }
@@ -153,7 +182,10 @@ const anyone: readonly Principal[] = [{ any: true }];
 const reportRules: RbacRules = {
   action: 'DENY',
   policies: {
-    allowed: { permissions: [{ sourced_metadata: { metadata_matcher: allowedByRules } }], principals: anyone },
+    allowed: {
+      permissions: [{ sourced_metadata: { metadata_matcher: allowedByRules } }],
+      principals: anyone,
+    },
     'would-deny': { permissions: notAllowedByRules, principals: anyone },
   },
 };

@@ -60,7 +60,13 @@ export function toPodRoutes(service: OutboundService, pod: string): Omit<RouteCo
   const routes = toServiceRoutes(service).map((route) =>
     route.route?.cluster === undefined
       ? route
-      : { ...route, route: { ...route.route, metadata_match: { filter_metadata: { 'envoy.lb': { pod } } } } },
+      : {
+          ...route,
+          route: {
+            ...route.route,
+            metadata_match: { filter_metadata: { 'envoy.lb': { pod } } },
+          },
+        },
   );
   return {
     name: outboundRoutes(service.key),
@@ -88,11 +94,20 @@ function toBackends(route: OutboundRoute, service: OutboundService): Omit<Route,
       // Envoy refuses weights that add up to zero, and the whole configuration with them.
       direct_response: {
         status: 503,
-        body: { inline_string: 'tulle: Unavailable: no backend with a weight is left\n' },
+        body: {
+          inline_string: 'tulle: Unavailable: no backend with a weight is left\n',
+        },
       },
     };
   }
-  return { ...common, route: { ...toClusterChoice(backends), timeout: noTimeout, retry_policy: retries } };
+  return {
+    ...common,
+    route: {
+      ...toClusterChoice(backends),
+      timeout: noTimeout,
+      retry_policy: retries,
+    },
+  };
 }
 
 function toClusterChoice(backends: readonly WeightedBackend[]): Pick<RouteAction, 'cluster' | 'weighted_clusters'> {
@@ -100,14 +115,22 @@ function toClusterChoice(backends: readonly WeightedBackend[]): Pick<RouteAction
   for (const { endpoints, weight } of backends) weights.set(endpoints, (weights.get(endpoints) ?? 0) + weight);
   const [only] = weights.keys();
   if (weights.size === 1 && only !== undefined) return { cluster: endpointsCluster(only) };
-  const clusters = [...weights].map(([key, weight]) => ({ name: endpointsCluster(key), weight }));
+  const clusters = [...weights].map(([key, weight]) => ({
+    name: endpointsCluster(key),
+    weight,
+  }));
   return { weighted_clusters: { clusters } };
 }
 
 function toRouteMatch(match: HttpMatch): RouteMatch {
   const headers = (match.headers ?? []).map(toHeaderMatcher);
   if (match.methods !== undefined) {
-    headers.push({ name: ':method', string_match: { safe_regex: { regex: match.methods.map(quote).join('|') } } });
+    headers.push({
+      name: ':method',
+      string_match: {
+        safe_regex: { regex: match.methods.map(quote).join('|') },
+      },
+    });
   }
   return {
     ...(match.path === undefined ? { prefix: '/' } : { safe_regex: { regex: match.path } }),
@@ -124,7 +147,10 @@ function toSpan(key: string, tags: readonly CustomTag[]): Pick<Route, 'tracing' 
   return {
     // The caller would else rename the span of the called (`x-envoy-decorator-operation`).
     decorator: { operation: toSpanName(key), propagate: false },
-    tracing: { operation: `%REQ(:METHOD)% ${toSpanName(key)}`, custom_tags: tags },
+    tracing: {
+      operation: `%REQ(:METHOD)% ${toSpanName(key)}`,
+      custom_tags: tags,
+    },
   };
 }
 
@@ -166,7 +192,10 @@ export const dialledHeader = 'x-tulle-dialled';
 export function toDeniedRoutes(directory: Iterable<DirectoryEntry>): RouteConfiguration {
   const actions: Record<string, { action: { name: string; typed_config: TypedRoute } }> = {};
   for (const entry of directory) {
-    const action = { name: entry.key, typed_config: { '@type': routeType, ...toDeniedRoute(entry.key) } };
+    const action = {
+      name: entry.key,
+      typed_config: { '@type': routeType, ...toDeniedRoute(entry.key) },
+    };
     for (const address of addressesOf(entry)) actions[toDialled(address, entry.port)] = { action };
   }
   return {
@@ -203,7 +232,9 @@ type TypedRoute = Typed<'envoy.config.route.v3.Route', Route>;
 export function toDeniedRoute(key: string): Route {
   return {
     match: { prefix: '/' },
-    metadata: { filter_metadata: { tulle: { service: key, span: toSpanName(key) } } },
+    metadata: {
+      filter_metadata: { tulle: { service: key, span: toSpanName(key) } },
+    },
     direct_response: { status: 403 },
   };
 }

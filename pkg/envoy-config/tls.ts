@@ -4,11 +4,16 @@ import { ads } from './config-source.ts';
 import { identitySecret, rootsSecret } from './names.ts';
 
 /** TLS 1.3 and nothing else: Envoy as a client would stop at 1.2 (DECISIONS I2). */
-export const tls13 = { tls_minimum_protocol_version: 'TLSv1_3', tls_maximum_protocol_version: 'TLSv1_3' } as const;
+export const tls13 = {
+  tls_minimum_protocol_version: 'TLSv1_3',
+  tls_maximum_protocol_version: 'TLSv1_3',
+} as const;
 
 export const rawBuffer: TransportSocket = {
   name: 'envoy.transport_sockets.raw_buffer',
-  typed_config: { '@type': 'type.googleapis.com/envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer' },
+  typed_config: {
+    '@type': 'type.googleapis.com/envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer',
+  },
 };
 
 /** Mutual TLS to a peer that must prove to be `peer`, whatever other certificate of the mesh it may hold. */

@@ -132,7 +132,10 @@ const podListenersOf = memoize(toPodListeners);
 
 const tcpResourcesOf = memoize((service: OutboundService, ...sets: EndpointSet[]) => {
   const byKey = new Map(sets.map((set) => [set.key, set]));
-  return { cluster: toTcpCluster(service, byKey), endpoints: toTcpLoadAssignment(service, byKey) };
+  return {
+    cluster: toTcpCluster(service, byKey),
+    endpoints: toTcpLoadAssignment(service, byKey),
+  };
 });
 
 const toRedirectResources = memoize(

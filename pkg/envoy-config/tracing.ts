@@ -19,7 +19,13 @@ export function toTracing(sampling: number, direction: 'inbound' | 'outbound' | 
       name: 'envoy.tracers.opentelemetry',
       typed_config: {
         '@type': 'type.googleapis.com/envoy.config.trace.v3.OpenTelemetryConfig',
-        http_service: { http_uri: { uri: 'http://tulle-otlp/v1/traces', cluster: otlpCluster, timeout: '5s' } },
+        http_service: {
+          http_uri: {
+            uri: 'http://tulle-otlp/v1/traces',
+            cluster: otlpCluster,
+            timeout: '5s',
+          },
+        },
         resource_detectors: [
           {
             name: 'envoy.tracers.opentelemetry.resource_detectors.environment',
@@ -38,7 +44,10 @@ export function toTracing(sampling: number, direction: 'inbound' | 'outbound' | 
               typed_config: {
                 '@type':
                   'type.googleapis.com/envoy.extensions.tracers.opentelemetry.samplers.v3.TraceIdRatioBasedSamplerConfig',
-                sampling_percentage: { numerator: toMillionths(sampling), denominator: 'MILLION' },
+                sampling_percentage: {
+                  numerator: toMillionths(sampling),
+                  denominator: 'MILLION',
+                },
               },
             },
           },
@@ -60,7 +69,11 @@ export function toTracing(sampling: number, direction: 'inbound' | 'outbound' | 
 const requestTags: readonly CustomTag[] = [
   { tag: 'http.request.method', value: '%REQ(:METHOD)%' },
   { tag: 'url.path', value: '%PATH(NQ)%' },
-  { tag: 'http.response.status_code', value: '%RESPONSE_CODE%', value_type: 'INT' },
+  {
+    tag: 'http.response.status_code',
+    value: '%RESPONSE_CODE%',
+    value_type: 'INT',
+  },
   { tag: 'network.protocol.version', value: '%PROTOCOL%' },
   { tag: 'user_agent.original', request_header: { name: 'user-agent' } },
 ];
@@ -72,7 +85,10 @@ export function toLiteral(tag: string, value: string): CustomTag {
 function toRbacTag(tag: string, key: string): CustomTag {
   return {
     tag,
-    metadata: { kind: { request: {} }, metadata_key: { key: rbacMetadata, path: [{ key }] } },
+    metadata: {
+      kind: { request: {} },
+      metadata_key: { key: rbacMetadata, path: [{ key }] },
+    },
   };
 }
 
@@ -86,7 +102,10 @@ export function inboundVerdictTags(enforced: boolean): readonly CustomTag[] {
   ];
 }
 
-const sourceTag: CustomTag = { tag: 'tulle.source', environment: { name: 'TULLE_SOURCE', default_value: 'unknown' } };
+const sourceTag: CustomTag = {
+  tag: 'tulle.source',
+  environment: { name: 'TULLE_SOURCE', default_value: 'unknown' },
+};
 
 /** Whom the request really went to, from the metadata of cluster and endpoint. */
 export const outboundPeerTags: readonly CustomTag[] = [
@@ -104,5 +123,8 @@ const deniedTags: readonly CustomTag[] = [
 ];
 
 function toTulleTag(tag: string, kind: MetadataKind, key: string): CustomTag {
-  return { tag, metadata: { kind, metadata_key: { key: 'tulle', path: [{ key }] } } };
+  return {
+    tag,
+    metadata: { kind, metadata_key: { key: 'tulle', path: [{ key }] } },
+  };
 }
