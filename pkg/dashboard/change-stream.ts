@@ -53,7 +53,10 @@ export function createChangeStream(signal: AbortSignal): ChangeStream {
         response.status(503).type('text/plain').send('too many pages are open\n');
         return;
       }
-      response.set({ 'content-type': 'text/event-stream', 'cache-control': 'no-store' });
+      response.set({
+        'content-type': 'text/event-stream',
+        'cache-control': 'no-store',
+      });
       response.flushHeaders();
       response.write('retry: 1000\n\n');
       clients.add(response);

@@ -82,7 +82,11 @@ export function createDashboard(options: DashboardOptions): Express {
     next();
   });
   app.get('/api/mesh', (_request, response) => {
-    const report: MeshReport = { ...view.state(), splits: splits.reports(), store: traces.stats() };
+    const report: MeshReport = {
+      ...view.state(),
+      splits: splits.reports(),
+      store: traces.stats(),
+    };
     response.json(report);
   });
   app.get('/api/flows', (request, response) => {
@@ -102,7 +106,14 @@ export function createDashboard(options: DashboardOptions): Express {
     }
     const text = (params.get('q') ?? '').slice(0, 200);
     const order = params.get('order') === 'newest' ? 'newest' : 'errors';
-    response.json(listTraces(traces, judge, { filter, text, order, limit: limitOf(request, 100, 1_000) }));
+    response.json(
+      listTraces(traces, judge, {
+        filter,
+        text,
+        order,
+        limit: limitOf(request, 100, 1_000),
+      }),
+    );
   });
   app.get('/api/summaries/:id', (request, response) => {
     const trace = traces.trace(parseTraceId(request.params.id));
@@ -113,7 +124,13 @@ export function createDashboard(options: DashboardOptions): Express {
   app.use('/api', createJaegerQuery(traces, now));
   app.use('/api', (_request, response) => void response.status(404).json({ error: 'not found' }));
   if (options.pageDir !== undefined) {
-    app.use(express.static(options.pageDir, { fallthrough: true, index: 'index.html', cacheControl: false }));
+    app.use(
+      express.static(options.pageDir, {
+        fallthrough: true,
+        index: 'index.html',
+        cacheControl: false,
+      }),
+    );
   }
   app.use((_request, response) => void response.status(404).type('text/plain').send('not found\n'));
   app.use(onError);

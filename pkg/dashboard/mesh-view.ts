@@ -37,7 +37,10 @@ export interface MeshState {
 export interface ServiceState {
   readonly namespace: string;
   readonly name: string;
-  readonly ports: readonly { readonly port: number; readonly protocol: AppProtocol }[];
+  readonly ports: readonly {
+    readonly port: number;
+    readonly protocol: AppProtocol;
+  }[];
   /** Accounts behind its endpoints, `namespace/serviceaccount`, sorted. Empty: nothing is behind it. */
   readonly accounts: readonly string[];
   /** Endpoints that take traffic, and all. */

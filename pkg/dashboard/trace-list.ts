@@ -34,7 +34,13 @@ export function listTraces(store: TraceStore, judge: TraceJudge, query: TraceLis
     .slice(0, maxSearched)
     .filter((trace) => words.every((word) => contains(trace, word)))
     .map((trace) => judge.summary(trace));
-  const counts = { all: found.length, errors: 0, denied: 0, broken: 0, incomplete: 0 };
+  const counts = {
+    all: found.length,
+    errors: 0,
+    denied: 0,
+    broken: 0,
+    incomplete: 0,
+  };
   for (const summary of found) {
     for (const filter of ['errors', 'denied', 'broken', 'incomplete'] as const) {
       if (passes(summary, filter)) counts[filter] += 1;

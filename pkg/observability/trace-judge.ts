@@ -31,6 +31,11 @@ export interface TraceSummary {
   readonly start: number;
   readonly durationMs: number;
   readonly spans: number;
+  /** Of its first request; empty when there is none, or for TCP. */
+  readonly method: string;
+  readonly path: string;
+  /** Whom the first request was for: `namespace/name:port`. */
+  readonly target: string;
   /** In the order of their first spans. */
   readonly services: readonly string[];
   readonly errors: number;
@@ -162,8 +167,12 @@ function summarise(trace: StoredTrace, broken: readonly BrokenLink[], arriving: 
     start: root === undefined ? 0 : startMs(spans[0] ?? root),
     durationMs: Number(end - start) / 1_000_000,
     spans: spans.length,
+    method: calls[0]?.method ?? '',
+    path: calls[0]?.path ?? '',
+    target: calls[0]?.service ?? '',
     services: [...new Set(spans.map(serviceOf))],
-    errors: spans.filter(({ status }, index) => status === 'error' && calls[index]?.verdict !== 'denied').length,
+    errors: spans.filter((span) => span.status === 'error' && textOf(span.attributes, 'tulle.verdict') !== 'denied')
+      .length,
     denied: calls.filter(({ verdict, observer }) => verdict === 'denied' && observer === 'client').length,
     state: arriving ? 'arriving' : missing === '' ? 'complete' : 'incomplete',
     missing,

@@ -26,11 +26,23 @@ export interface Fixture {
 }
 
 export const workloads = {
-  bookbuyer: { namespace: 'bookbuyer', name: 'bookbuyer', account: 'bookbuyer' },
-  bookthief: { namespace: 'bookthief', name: 'bookthief', account: 'bookthief' },
+  bookbuyer: {
+    namespace: 'bookbuyer',
+    name: 'bookbuyer',
+    account: 'bookbuyer',
+  },
+  bookthief: {
+    namespace: 'bookthief',
+    name: 'bookthief',
+    account: 'bookthief',
+  },
   v1: { namespace: 'bookstore', name: 'bookstore-v1', account: 'bookstore-v1' },
   v2: { namespace: 'bookstore', name: 'bookstore-v2', account: 'bookstore-v2' },
-  bookwarehouse: { namespace: 'bookwarehouse', name: 'bookwarehouse', account: 'bookwarehouse' },
+  bookwarehouse: {
+    namespace: 'bookwarehouse',
+    name: 'bookwarehouse',
+    account: 'bookwarehouse',
+  },
   bookdb: { namespace: 'bookwarehouse', name: 'bookdb', account: 'bookdb' },
 } satisfies Record<string, Workload>;
 
@@ -51,7 +63,14 @@ const emptyState: MeshState = {
 function service(namespace: string, name: string, port: number, ...accounts: string[]): ServiceState {
   const protocol = port === 3306 ? 'tcp-server-first' : 'http';
   const endpoints = accounts.length;
-  return { namespace, name, ports: [{ port, protocol }], accounts, ready: endpoints, endpoints };
+  return {
+    namespace,
+    name,
+    ports: [{ port, protocol }],
+    accounts,
+    ready: endpoints,
+    endpoints,
+  };
 }
 
 function pod({ namespace, name, account }: Workload, port?: number): PodState {
@@ -91,22 +110,38 @@ export function bookstoreState(): MeshState {
     ],
     problems: [
       {
-        resource: { kind: 'TrafficTarget', namespace: 'bookstore', name: 'bookthief-to-bookstore' },
+        resource: {
+          kind: 'TrafficTarget',
+          namespace: 'bookstore',
+          name: 'bookthief-to-bookstore',
+        },
         field: '/spec/rules/0/matches/1',
         severity: 'error',
         reason: 'MatchNotFound',
         message: 'no match "buy-book" in HTTPRouteGroup "bookstore-service-routes"',
         fix: 'name one of its matches: books-bought, buy-a-book',
-        position: { file: 'demo/bookstore/mesh/access.yaml', line: 24, column: 17 },
+        position: {
+          file: 'demo/bookstore/mesh/access.yaml',
+          line: 24,
+          column: 17,
+        },
       },
       {
-        resource: { kind: 'TCPRoute', namespace: 'bookwarehouse', name: 'bookdb' },
+        resource: {
+          kind: 'TCPRoute',
+          namespace: 'bookwarehouse',
+          name: 'bookdb',
+        },
         field: '/spec/matches/ports/0',
         severity: 'warning',
         reason: 'ServicePortMeant',
         message: '3307 is a port of Service "bookdb", not of its workload',
         fix: 'write 3306, its targetPort',
-        position: { file: 'demo/bookstore/mesh/access.yaml', line: 71, column: 13 },
+        position: {
+          file: 'demo/bookstore/mesh/access.yaml',
+          line: 71,
+          column: 13,
+        },
       },
     ],
     proxies: pods.map(({ pod: name, account }, index) => ({
@@ -114,7 +149,10 @@ export function bookstoreState(): MeshState {
       identity: `spiffe://cluster.local/ns/${account.replace('/', '/sa/')}` as ServiceIdentity,
       nodeId: name,
       kind: 'node' as const,
-      types: Object.values(tulleTypes).map((typeUrl) => ({ typeUrl, synced: index !== 5 || !typeUrl.includes('End') })),
+      types: Object.values(tulleTypes).map((typeUrl) => ({
+        typeUrl,
+        synced: index !== 5 || !typeUrl.includes('End'),
+      })),
     })),
   };
 }
@@ -150,7 +188,15 @@ export async function startFixture({ pageDir, state: given, port = 0 }: FixtureO
   };
   const receiver = createOtlpReceiver({ onSpans: (spans) => store.add(spans) });
   const { signal } = controller;
-  const app = createDashboard({ view, traces: store, calls, signal, now: Date.now, pageDir, receiver });
+  const app = createDashboard({
+    view,
+    traces: store,
+    calls,
+    signal,
+    now: Date.now,
+    pageDir,
+    receiver,
+  });
   const server = createServer(app);
   await new Promise<void>((resolve) => server.listen(port, '127.0.0.1', resolve));
 
@@ -174,7 +220,15 @@ export async function startFixture({ pageDir, state: given, port = 0 }: FixtureO
     const server = newest ? v2 : v1;
     const took = 12 + chance() * 20 + (chance() < 0.02 ? 400 : 0);
     const failed = chance() < 0.01;
-    const get = { method: 'GET', startMs: atMs, durationMs: took, client: bookbuyer, server, parent: '', traceId };
+    const get = {
+      method: 'GET',
+      startMs: atMs,
+      durationMs: took,
+      client: bookbuyer,
+      server,
+      parent: '',
+      traceId,
+    };
     const inside = hop({
       ...get,
       path: '/buy-a-book/new',

@@ -91,13 +91,21 @@ export function hopSpans(hop: Hop, newId: () => string): { spans: Span[]; server
       durationNs: Math.round(Math.max(0.1, hop.durationMs - 0.9) * 1_000_000),
       ...(method === undefined && { traceId: newId() + newId() }),
     };
-    spans.push(span('server', server, inside, { 'tulle.direction': 'inbound', 'tulle.rule': hop.rule }));
+    spans.push(
+      span('server', server, inside, {
+        'tulle.direction': 'inbound',
+        'tulle.rule': hop.rule,
+      }),
+    );
   }
   return { spans, serverSpan };
 }
 
 function toResource({ namespace, name }: Workload): SpanResource {
-  const attributes = toTags({ 'service.namespace': namespace, 'k8s.pod.name': `${name}-0` });
+  const attributes = toTags({
+    'service.namespace': namespace,
+    'k8s.pod.name': `${name}-0`,
+  });
   return { service: name, attributes };
 }
 
@@ -105,6 +113,12 @@ function toTags(values: Values): Tag[] {
   return Object.entries(values).flatMap(([key, value]) =>
     value === undefined
       ? []
-      : [{ key, type: typeof value === 'string' ? ('string' as const) : ('int64' as const), value }],
+      : [
+          {
+            key,
+            type: typeof value === 'string' ? ('string' as const) : ('int64' as const),
+            value,
+          },
+        ],
   );
 }

@@ -9,10 +9,15 @@ type Listener = (parts: readonly ChangePart[]) => void;
 const listeners = new Set<Listener>();
 const connectionListeners = new Set<(connection: Connection) => void>();
 
+let current: Connection = 'connecting';
+
 /** Follows `GET /api/events` for as long as the page lives; the browser reconnects by itself. */
 export function followChanges(): void {
   const source = new EventSource('/api/events');
-  const tell = (connection: Connection): void => connectionListeners.forEach((listener) => listener(connection));
+  const tell = (connection: Connection): void => {
+    current = connection;
+    connectionListeners.forEach((listener) => listener(connection));
+  };
   source.addEventListener('open', () => {
     tell('live');
     listeners.forEach((listener) => listener(['mesh', 'traffic']));
@@ -29,8 +34,9 @@ export function followChanges(): void {
 }
 
 export function useConnection(): Connection {
-  const [connection, setConnection] = useState<Connection>('connecting');
+  const [connection, setConnection] = useState(current);
   useEffect(() => {
+    setConnection(current);
     connectionListeners.add(setConnection);
     return () => void connectionListeners.delete(setConnection);
   }, []);
@@ -45,7 +51,10 @@ export interface Resource<T> {
 
 /** Keeps the answer of a GET up to date: asked again when one of `parts` changes, never twice at once, not while hidden. */
 export function useResource<T>(url: string | undefined, parts: readonly ChangePart[]): Resource<T> {
-  const [resource, setResource] = useState<Resource<T> & { url?: string }>({ value: undefined, error: undefined });
+  const [resource, setResource] = useState<Resource<T> & { url?: string }>({
+    value: undefined,
+    error: undefined,
+  });
   const state = useRef({ busy: false, stale: false });
   const wanted = parts.join();
 
@@ -66,9 +75,18 @@ export function useResource<T>(url: string | undefined, parts: readonly ChangePa
         const body = (await response.json()) as T & { error?: string };
         if (ended) return;
         if (response.ok) setResource({ value: body, error: undefined, url });
-        else setResource({ value: undefined, error: body.error ?? `the controller answered ${response.status}`, url });
+        else
+          setResource({
+            value: undefined,
+            error: body.error ?? `the controller answered ${response.status}`,
+            url,
+          });
       } catch {
-        if (!ended) setResource((last) => ({ ...last, error: 'the controller does not answer' }));
+        if (!ended)
+          setResource((last) => ({
+            ...last,
+            error: 'the controller does not answer',
+          }));
       } finally {
         own.busy = false;
         if (own.stale && !ended && !document.hidden) void load();

@@ -1,12 +1,12 @@
 import type { JSX } from 'preact';
 import type { Flow } from '../../observability/flows.ts';
 import { explainCommand, explainTraceCommand, suggestCommand } from './commands.ts';
-import { formatAge, formatCount, formatMs, toAddress } from './format.ts';
+import { formatAge, formatCount, formatMs } from './format.ts';
 import type { GraphEdge } from './graph-model.ts';
 import { sayWhy } from './reasons.ts';
 import { traceHref } from './route.ts';
 import { VerdictBadge } from './flow-table.tsx';
-import { Command, Name } from './ui.tsx';
+import { Address, Command, Name } from './ui.tsx';
 
 /** Why an edge is as it is, and the command that tells the whole decision. */
 export function EdgePanel({ edge, now, onClose }: { edge: GraphEdge; now: number; onClose: () => void }): JSX.Element {
@@ -15,9 +15,11 @@ export function EdgePanel({ edge, now, onClose }: { edge: GraphEdge; now: number
       <button type="button" class="icon-button panel-close" onClick={onClose} aria-label="Close">
         <span aria-hidden="true">✕</span>
       </button>
-      {edge.flows.slice(0, 4).map((flow) => (
-        <FlowDetail key={`${flow.backend}${flow.reason}${flow.rule}${flow.source}`} flow={flow} now={now} />
-      ))}
+      <div class="details">
+        {edge.flows.slice(0, 4).map((flow) => (
+          <FlowDetail key={`${flow.backend}${flow.reason}${flow.rule}${flow.source}`} flow={flow} now={now} />
+        ))}
+      </div>
       {edge.flows.length > 4 && (
         <p class="muted">and {edge.flows.length - 4} more kinds of calls, in the table below</p>
       )}
@@ -30,7 +32,7 @@ function FlowDetail({ flow, now }: { flow: Flow; now: number }): JSX.Element {
   return (
     <div class="detail">
       <h3>
-        <Name of={flow.source} /> <span class="muted">→</span> {toAddress(flow.service)}
+        <Name of={flow.source} /> <span class="muted">→</span> <Address of={flow.service} />
       </h3>
       <p class="detail-verdict">
         <VerdictBadge flow={flow} />

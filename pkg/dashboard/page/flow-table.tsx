@@ -1,9 +1,9 @@
 import type { JSX } from 'preact';
 import { useState } from 'preact/hooks';
 import type { Flow } from '../../observability/flows.ts';
-import { formatCount, formatMs, toAddress } from './format.ts';
+import { formatCount, formatMs } from './format.ts';
 import { sayWhy } from './reasons.ts';
-import { Badge, Name } from './ui.tsx';
+import { Address, Badge, Name } from './ui.tsx';
 
 export function VerdictBadge({ flow }: { flow: Flow }): JSX.Element {
   const why = sayWhy(flow);
@@ -79,8 +79,8 @@ function Row({ flow, onSelect }: { flow: Flow; onSelect: () => void }): JSX.Elem
         </button>
       </td>
       <td data-label="To">
-        <span class="name">{toAddress(flow.service)}</span>
-        {flow.backend !== '' && <span class="via"> ⑂ {flow.backend}</span>}
+        <Address of={flow.service} />
+        {flow.backend !== '' && <span class="via"> ↳ {flow.backend}</span>}
         {flow.protocol !== 'http' && <span class="via"> {flow.protocol}</span>}
       </td>
       <td data-label="Verdict">

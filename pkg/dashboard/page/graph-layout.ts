@@ -49,14 +49,21 @@ export function layOut({ nodes, edges }: GraphModel, direction: 'LR' | 'TB'): La
     graph.setEdge(from, to, { ...labelSize, labelpos: 'c', minlen: 1, weight: 1 }, id);
   }
   layout(graph);
-  const { width = 0, height = 0 } = graph.graph() as { width?: number; height?: number };
+  const { width = 0, height = 0 } = graph.graph() as {
+    width?: number;
+    height?: number;
+  };
   return {
     width: Math.max(width, 1),
     height: Math.max(height, 1),
     nodes: new Map(nodes.map(({ id }) => [id, graph.node(id) as unknown as PlacedNode])),
     edges: new Map(
       edges.map(({ id, from, to }) => {
-        const { points, x, y } = graph.edge(from, to, id) as unknown as { points: Point[]; x: number; y: number };
+        const { points, x, y } = graph.edge(from, to, id) as unknown as {
+          points: Point[];
+          x: number;
+          y: number;
+        };
         return [id, { path: toPath(points), label: { x, y } }];
       }),
     ),

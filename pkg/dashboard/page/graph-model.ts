@@ -81,7 +81,13 @@ export function toGraph(mesh: MeshReport, flows: readonly Flow[]): GraphModel {
       if (weight === 0 || excluded !== undefined || account === undefined) continue;
       const id = `s:${root}→w:${account}|allowed`;
       if (!drafts.has(id))
-        drafts.set(id, { from: `s:${root}`, to: `w:${account}`, denied: false, wouldDeny: false, flows: [] });
+        drafts.set(id, {
+          from: `s:${root}`,
+          to: `w:${account}`,
+          denied: false,
+          wouldDeny: false,
+          flows: [],
+        });
     }
   }
   const edges = [...drafts].map(([id, draft]) => toEdge(id, draft, [...drafts.values()])).sort(byId);
@@ -121,7 +127,15 @@ function toEdge(id: string, { from, to, denied, wouldDeny, flows }: Draft, all: 
     (flow) => flow.requests,
   );
   const share = from.startsWith('s:') && total > 0 ? { share: requests / total } : {};
-  return { id, from, to, kind, requests, flows: [...flows].sort((a, b) => b.requests - a.requests), ...share };
+  return {
+    id,
+    from,
+    to,
+    kind,
+    requests,
+    flows: [...flows].sort((a, b) => b.requests - a.requests),
+    ...share,
+  };
 }
 
 function sum(flows: readonly Flow[], of: (flow: Flow) => number): number {
@@ -141,14 +155,46 @@ function toNodes(mesh: MeshReport, edges: readonly GraphEdge[]): GraphNode[] {
 
 function toNode(mesh: MeshReport, id: string): GraphNode {
   if (id === 'outside') {
-    return { id, kind: 'outside', name: 'outside', namespace: '', note: 'without a sidecar', ready: true };
+    return {
+      id,
+      kind: 'outside',
+      name: 'outside',
+      namespace: '',
+      note: 'without a sidecar',
+      ready: true,
+    };
   }
   const [prefix = '', key = ''] = id.split(/:(.*)/s);
   const { namespace, name } = splitName(key);
-  if (prefix === 's') return { id, kind: 'split', name, namespace, note: 'split', ready: true };
-  if (prefix === 'svc') return { id, kind: 'service', name, namespace, note: namespace, ready: true };
+  if (prefix === 's') {
+    const weights = mesh.splits.find(({ root }) => root === key)?.wanted.map(({ weight }) => weight) ?? [];
+    return {
+      id,
+      kind: 'split',
+      name,
+      namespace,
+      note: `split ${weights.slice(0, 4).join(' : ')}`,
+      ready: true,
+    };
+  }
+  if (prefix === 'svc')
+    return {
+      id,
+      kind: 'service',
+      name,
+      namespace,
+      note: namespace,
+      ready: true,
+    };
   const pods = mesh.pods.filter(({ account }) => account === key);
   const ready = pods.filter((pod) => pod.ready).length;
   const note = pods.length > 1 || ready < pods.length ? `${namespace} · ${ready}/${pods.length} ready` : namespace;
-  return { id, kind: 'workload', name, namespace, note, ready: pods.length === 0 || ready > 0 };
+  return {
+    id,
+    kind: 'workload',
+    name,
+    namespace,
+    note,
+    ready: pods.length === 0 || ready > 0,
+  };
 }

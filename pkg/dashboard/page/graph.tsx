@@ -22,7 +22,7 @@ export function Graph({ model, selected, onSelect }: GraphProps): JSX.Element {
   const shape = `${direction} ${model.nodes.map(({ id, note }) => id + note).join()} ${model.edges.map(({ id }) => id).join()}`;
   const layout = useMemo(() => layOut(model, direction), [shape]);
   // Wider than the page: shrunk as far as text stays readable, scrolled in its own box beyond that.
-  const scale = Math.max(0.72, Math.min(1, (width - 2) / layout.width));
+  const scale = Math.max(0.72, Math.min(1.15, (width - 2) / layout.width));
   return (
     <div class="graph" ref={box}>
       <svg
@@ -125,7 +125,13 @@ function EdgeLabel({ edge, layout, label, selected, onSelect }: EdgeLabelProps):
   const placed = layout.edges.get(edge.id);
   if (placed === undefined || (edge.kind === 'quiet' && edge.flows.length === 0)) return null;
   const text = edge.share === undefined ? formatCount(edge.requests) : formatShare(edge.share);
-  const mark = { denied: '✖ ', 'would-deny': '◐ ', errors: '! ', allowed: '', quiet: '' }[edge.kind];
+  const mark = {
+    denied: '✖ ',
+    'would-deny': '◐ ',
+    errors: '! ',
+    allowed: '',
+    quiet: '',
+  }[edge.kind];
   const width = Math.min(labelSize.width, (mark + text).length * 7.2 + 16);
   const onKeyDown = (event: KeyboardEvent): void => {
     if (event.key !== 'Enter' && event.key !== ' ') return;
@@ -137,7 +143,7 @@ function EdgeLabel({ edge, layout, label, selected, onSelect }: EdgeLabelProps):
       class={`edge-label ${edge.kind} ${selected ? 'selected' : ''}`}
       transform={`translate(${placed.label.x} ${placed.label.y})`}
       role="button"
-      tabIndex={0}
+      tabindex={0}
       aria-label={label}
       aria-pressed={selected}
       onClick={onSelect}
@@ -182,7 +188,7 @@ function NodeBox({ node, placed }: { node: GraphNode; placed: PlacedNode | undef
         {shorten(node.name, width)}
       </text>
       <text x={width / 2} y={height / 2 + 13} class="node-note">
-        {node.kind === 'split' ? '⑂ split' : shorten(node.note, width)}
+        {shorten(node.note, width)}
       </text>
     </g>
   );

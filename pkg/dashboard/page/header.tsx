@@ -8,7 +8,11 @@ import { applyTheme, readTheme } from './theme.ts';
 import type { Tone } from './ui.tsx';
 import { Badge } from './ui.tsx';
 
-const modeTones: Readonly<Record<MeshReport['mode'], Tone>> = { enforce: 'ok', shadow: 'shadow', permissive: 'warn' };
+const modeTones: Readonly<Record<MeshReport['mode'], Tone>> = {
+  enforce: 'ok',
+  shadow: 'shadow',
+  permissive: 'warn',
+};
 const modeTexts: Readonly<Record<MeshReport['mode'], string>> = {
   enforce: 'Only what a TrafficTarget allows passes',
   shadow: 'Everything passes; what would be denied is reported',
@@ -89,7 +93,11 @@ function Live({ connection }: { connection: Connection }): JSX.Element {
   );
 }
 
-const nextTheme: Readonly<Record<Theme, Theme>> = { auto: 'light', light: 'dark', dark: 'auto' };
+const nextTheme: Readonly<Record<Theme, Theme>> = {
+  auto: 'light',
+  light: 'dark',
+  dark: 'auto',
+};
 
 function ThemeButton(): JSX.Element {
   const [theme, setTheme] = useState(readTheme);

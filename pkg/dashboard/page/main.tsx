@@ -41,8 +41,8 @@ function Page(): JSX.Element {
 const sections = [
   ['traffic', 'Traffic'],
   ['splits', 'Splits'],
-  ['traces', 'Traces'],
   ['problems', 'Problems'],
+  ['traces', 'Traces'],
   ['sidecars', 'Sidecars'],
 ] as const;
 
@@ -61,9 +61,11 @@ function Overview({ mesh }: { mesh: MeshReport }): JSX.Element {
         ))}
       </nav>
       <Traffic mesh={mesh} />
-      <Splits mesh={mesh} />
+      <div class="pair">
+        <Splits mesh={mesh} />
+        <Problems mesh={mesh} />
+      </div>
       <Traces />
-      <Problems mesh={mesh} />
       <Sidecars mesh={mesh} />
     </main>
   );

@@ -5,7 +5,11 @@ import { plural } from './format.ts';
 import type { Tone } from './ui.tsx';
 import { Badge, Card, CopyButton, Empty } from './ui.tsx';
 
-const tones: Readonly<Record<Severity, Tone>> = { error: 'bad', warning: 'warn', info: 'neutral' };
+const tones: Readonly<Record<Severity, Tone>> = {
+  error: 'bad',
+  warning: 'warn',
+  info: 'neutral',
+};
 const order: readonly Severity[] = ['error', 'warning', 'info'];
 
 export function Problems({ mesh }: { mesh: MeshReport }): JSX.Element {
@@ -14,7 +18,10 @@ export function Problems({ mesh }: { mesh: MeshReport }): JSX.Element {
     <Card id="problems" title="Problems">
       {sorted.length === 0 ? (
         <Empty title="No problems">
-          <p>Every object that was read is in force{mesh.inputs.length > 0 ? `: ${mesh.inputs.join(', ')}` : ''}.</p>
+          <p>
+            Every object that was read is in force
+            {mesh.inputs.length > 0 ? `: ${mesh.inputs.join(', ')}` : ''}.
+          </p>
         </Empty>
       ) : (
         <ul class="problems">

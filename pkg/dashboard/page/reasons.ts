@@ -3,7 +3,10 @@ import { toAddress } from './format.ts';
 
 /** Why calls of a flow are decided as they are, in a sentence. */
 export function sayWhy(flow: Flow): string {
-  const { verdict, reason, rule, source, service, mode } = { mode: '', ...flow };
+  const { verdict, reason, rule, source, service, mode } = {
+    mode: '',
+    ...flow,
+  };
   const from = source === '' ? 'a peer without a sidecar' : source;
   if (verdict === 'allowed') {
     if (rule !== '') return `Allowed by TrafficTarget ${rule}.`;

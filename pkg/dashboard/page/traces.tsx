@@ -3,11 +3,14 @@ import { useEffect, useState } from 'preact/hooks';
 import type { TraceSummary } from '../../observability/trace-judge.ts';
 import type { TraceFilter, TraceList } from '../trace-list.ts';
 import { useNow, useResource } from './api.ts';
-import { formatAge, formatCount, formatMs, plural } from './format.ts';
+import { formatAge, formatCount, formatMs, plural, toAddress } from './format.ts';
 import { traceHref } from './route.ts';
 import { Badge, Card, Choice, Empty } from './ui.tsx';
 
-const filters: readonly { readonly value: TraceFilter; readonly text: string }[] = [
+const filters: readonly {
+  readonly value: TraceFilter;
+  readonly text: string;
+}[] = [
   { value: 'all', text: 'All' },
   { value: 'errors', text: 'Failed' },
   { value: 'broken', text: 'Broken' },
@@ -19,9 +22,14 @@ export function Traces(): JSX.Element {
   const [text, setText] = useState('');
   const [filter, setFilter] = useState<TraceFilter>('all');
   const [order, setOrder] = useState<'errors' | 'newest'>('errors');
-  const [limit, setLimit] = useState(25);
+  const [limit, setLimit] = useState(12);
   const query = useSettled(text, 200);
-  const params = new URLSearchParams({ q: query, filter, order, limit: String(limit) });
+  const params = new URLSearchParams({
+    q: query,
+    filter,
+    order,
+    limit: String(limit),
+  });
   const { value } = useResource<TraceList>(`/api/summaries?${params.toString()}`, ['traffic']);
   const now = useNow();
   const longest = Math.max(1, ...(value?.traces ?? []).map(({ durationMs }) => durationMs));
@@ -108,8 +116,11 @@ function TraceRow({ trace, now, longest }: { trace: TraceSummary; now: number; l
           <StateBadge trace={trace} />
         </span>
         <span class="trace-what">
-          <span class="trace-name">{trace.name}</span>
+          <span class="trace-name">{trace.path === '' ? trace.name : `${trace.method} ${trace.path}`}</span>
           <span class="trace-path">{trace.services.join(' → ')}</span>
+          {trace.services.length < 2 && trace.target !== '' && (
+            <span class="trace-path">→ {toAddress(trace.target)}</span>
+          )}
           {trace.broken[0] !== undefined && (
             <span class="trace-broken">
               {trace.broken[0].certain ? '' : 'likely '}
@@ -120,7 +131,9 @@ function TraceRow({ trace, now, longest }: { trace: TraceSummary; now: number; l
         <span class="trace-bar" aria-hidden="true">
           <span
             class={trace.errors > 0 ? 'bad' : ''}
-            style={{ width: `${Math.max(1, (trace.durationMs / longest) * 100)}%` }}
+            style={{
+              width: `${Math.max(1, (trace.durationMs / longest) * 100)}%`,
+            }}
           />
         </span>
         <span class="trace-duration">{formatMs(trace.durationMs)}</span>

@@ -46,7 +46,7 @@ export function Traffic({ mesh }: { mesh: MeshReport }): JSX.Element {
         <NoWorkloads mesh={mesh} />
       ) : (
         <>
-          <div class={edge === undefined ? 'picture' : 'picture with-panel'}>
+          <div class="picture">
             <Graph model={model} selected={selected} onSelect={setSelected} />
             {edge !== undefined && <EdgePanel edge={edge} now={now} onClose={() => setSelected(undefined)} />}
           </div>

@@ -1,5 +1,6 @@
 import type { ComponentChildren, JSX } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
+import { toAddress } from './format.ts';
 
 export type Tone = 'ok' | 'bad' | 'warn' | 'shadow' | 'neutral';
 
@@ -21,7 +22,13 @@ export function Badge({
   );
 }
 
-const marks: Readonly<Record<Tone, string>> = { ok: '✓', bad: '✖', warn: '!', shadow: '◐', neutral: '·' };
+const marks: Readonly<Record<Tone, string>> = {
+  ok: '✓',
+  bad: '✖',
+  warn: '!',
+  shadow: '◐',
+  neutral: '·',
+};
 
 interface CardProps {
   readonly id: string;
@@ -86,7 +93,10 @@ export function CopyButton({ text, label = 'Copy' }: { text: string; label?: str
 interface ChoiceProps<T extends string> {
   readonly label: string;
   readonly value: T;
-  readonly options: readonly { readonly value: T; readonly text: ComponentChildren }[];
+  readonly options: readonly {
+    readonly value: T;
+    readonly text: ComponentChildren;
+  }[];
   readonly onChange: (value: T) => void;
 }
 
@@ -110,6 +120,24 @@ export function Choice<T extends string>({ label, value, options, onChange }: Ch
   );
 }
 
+/** `name.namespace:port` of a Service; it breaks where its parts meet. */
+export function Address({ of }: { of: string }): JSX.Element {
+  const [host = '', port] = toAddress(of).split(':');
+  const [name, ...rest] = host.split('.');
+  return (
+    <span class="name">
+      {name}
+      <wbr />
+      {rest.length > 0 && `.${rest.join('.')}`}
+      {port !== undefined && (
+        <>
+          <wbr />:{port}
+        </>
+      )}
+    </span>
+  );
+}
+
 /** `namespace/name`, the namespace in the background. */
 export function Name({ of }: { of: string }): JSX.Element {
   const slash = of.indexOf('/');
@@ -117,6 +145,7 @@ export function Name({ of }: { of: string }): JSX.Element {
   return (
     <span class="name">
       {slash < 0 ? null : <span class="namespace">{of.slice(0, slash + 1)}</span>}
+      <wbr />
       {of.slice(slash + 1)}
     </span>
   );

@@ -47,7 +47,10 @@ function TraceView({ trace, summary }: { trace: JaegerTrace; summary: TraceSumma
   return (
     <section class="card trace" aria-labelledby="trace-title">
       <div class="trace-head">
-        <h1 id="trace-title">{summary.name}</h1>
+        <h1 id="trace-title">
+          {summary.path === '' ? summary.name : `${summary.method} ${summary.path}`}
+          {summary.target !== '' && <span class="muted trace-target"> {toAddress(summary.target)}</span>}
+        </h1>
         <StateBadge trace={summary} />
       </div>
       <p class="muted trace-facts">
@@ -111,9 +114,10 @@ await fetch(url, { headers: { ...passed, ...own } });`}</code>
 }
 
 function Axis({ duration }: { duration: number }): JSX.Element {
+  const ticks = toTicks(duration, 5).filter((tick) => tick <= duration * 0.94);
   return (
     <div class="axis" aria-hidden="true">
-      {toTicks(duration, 6).map((tick) => (
+      {ticks.map((tick) => (
         <span key={tick} style={{ left: `${(tick / duration) * 100}%` }}>
           {tick === 0 ? '0' : formatMs(tick / 1_000)}
         </span>
@@ -148,15 +152,13 @@ function Row({ row, open, onToggle, trace, start }: RowProps): JSX.Element {
         <span class="span-time">
           <span
             class={`span-bar c${color % 8} ${kind}`}
-            style={{ left: `${left * 100}%`, width: `max(3px, ${width * 100}%)` }}
+            style={{
+              left: `${left * 100}%`,
+              width: `max(3px, ${width * 100}%)`,
+            }}
           />
-          <span
-            class={left + width > 0.78 ? 'span-duration before' : 'span-duration'}
-            style={left + width > 0.78 ? { right: `${(1 - left) * 100}%` } : { left: `${(left + width) * 100}%` }}
-          >
-            {duration}
-          </span>
         </span>
+        <span class="span-duration">{duration}</span>
       </button>
       {open && <SpanDetail span={span} process={trace.processes[span.processID]} start={start} />}
     </li>
