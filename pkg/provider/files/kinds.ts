@@ -4,15 +4,7 @@ import { smiKinds } from '../../smi/kinds.ts';
 
 /** What an object is to the mesh. `ignored`: nothing; `silent`: nothing either, and nobody wonders. */
 export type Role =
-  | 'smi'
-  | 'unknownSmi'
-  | 'namespace'
-  | 'service'
-  | 'endpoints'
-  | 'workload'
-  | 'configMap'
-  | 'silent'
-  | 'ignored';
+  'smi' | 'unknownSmi' | 'namespace' | 'service' | 'endpoints' | 'workload' | 'configMap' | 'silent' | 'ignored';
 
 /** By group and kind; the core group is ''. */
 const roles: Readonly<Record<string, Role>> = {

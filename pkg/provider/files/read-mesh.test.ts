@@ -331,6 +331,7 @@ spec:
         ports: [{ name: 'http', port: 8080 }],
         inboundAddress: 'unix:/run/p/in-{port}.sock',
         owner: 'shop/Deployment/web',
+        sidecar: 'node',
       },
     ]);
   });

@@ -1,4 +1,5 @@
-import { type Document, isAlias, isMap, isNode, isScalar, isSeq, type Node, parseDocument } from 'yaml';
+import { type Document, isAlias, isMap, isNode, isScalar, isSeq, type Node, parseDocument, visit } from 'yaml';
+import { excessOf, maxDepth } from './yaml-bounds.ts';
 
 /** One YAML document of a file, parsed by itself: a neighbour's syntax error doesn't reach it. */
 export interface YamlDocument {
@@ -10,8 +11,7 @@ export interface YamlDocument {
   readonly fault?: { readonly message: string; readonly line: number; readonly column: number };
 }
 
-/** Deeper than any manifest; what follows may recurse without fear. */
-const maxDepth = 100;
+const maxDocuments = 20_000;
 /** Bounds how far aliases may multiply: a few lines of them can stand for gigabytes. */
 const maxAliasCount = 1000;
 
@@ -21,7 +21,13 @@ const maxAliasCount = 1000;
  */
 export function parseDocuments(text: string, previous: readonly YamlDocument[] = []): YamlDocument[] {
   const known = new Map(previous.map((document) => [document.text, document]));
-  return cut(text).map((piece) => {
+  const pieces = cut(text);
+  const surplus = pieces[maxDocuments];
+  if (surplus !== undefined) {
+    const message = `the file has more than ${maxDocuments} documents`;
+    return [{ ...surplus, ...faultAt('', 0, surplus.linesBefore, message) }];
+  }
+  return pieces.map((piece) => {
     const same = known.get(piece.text);
     if (same === undefined || same.fault) return { ...piece, ...parse(piece.text, piece.linesBefore) };
     return same.linesBefore === piece.linesBefore ? same : { ...same, ...piece };
@@ -56,27 +62,58 @@ function cut(text: string): { text: string; linesBefore: number }[] {
   return pieces;
 }
 
-function parse(text: string, linesBefore: number): Pick<YamlDocument, 'value' | 'fault'> {
+type Parsed = Pick<YamlDocument, 'value' | 'fault'>;
+
+function parse(text: string, linesBefore: number): Parsed {
+  const tooDeep = `it is nested deeper than ${maxDepth}`;
+  const faulty = (message: string, offset = 0): Parsed => faultAt(text, offset, linesBefore, message);
   const start = text.trimStart();
   if (start.startsWith('{')) {
     const value = parseJson(start);
-    if (value !== undefined) return depthOf(value) ? { value } : tooDeep(linesBefore);
+    if (value !== undefined) return isShallow(value) ? { value } : faulty(tooDeep);
   }
+  const excess = excessOf(text);
+  if (excess !== undefined) return faulty(excess);
   try {
     const document = compose(text);
     const [error] = document.errors;
-    if (error) return { fault: { message: sentence(error.message), ...place(text, error.pos[0], linesBefore) } };
+    if (error) return faulty(sentence(error.message), error.pos[0]);
+    const twice = duplicateKey(document);
+    if (twice) return faulty(`the key "${twice.key}" stands here twice`, twice.offset);
     const value: unknown = document.toJS({ maxAliasCount });
-    if (!depthOf(value)) return tooDeep(linesBefore);
+    if (!isShallow(value)) return faulty(tooDeep);
     return value === null || value === undefined ? {} : { value };
   } catch (error) {
-    const message = error instanceof RangeError ? 'it is nested too deeply' : sentence(String(error));
-    return { fault: { message, line: linesBefore + 1, column: 1 } };
+    return faulty(error instanceof RangeError ? tooDeep : sentence(String(error)));
   }
 }
 
+function faultAt(text: string, offset: number, linesBefore: number, message: string): Parsed {
+  return { fault: { message, ...place(text, offset, linesBefore) } };
+}
+
+/** Keys are held against each other by `duplicateKey`: the parser's own way takes the square of their number. */
 function compose(text: string): Document.Parsed {
-  return parseDocument(text, { merge: true, prettyErrors: false, logLevel: 'error' });
+  return parseDocument(text, { merge: true, uniqueKeys: false, prettyErrors: false, logLevel: 'error' });
+}
+
+function duplicateKey(document: Document.Parsed): { key: string; offset: number } | undefined {
+  let found: { key: string; offset: number } | undefined;
+  visit(document, {
+    Map(_, { items }) {
+      const seen = new Set<unknown>();
+      for (const { key } of items) {
+        if (!isScalar(key)) continue;
+        if (seen.has(key.value) && key.value !== '<<') {
+          found = { key: String(key.value).slice(0, 60), offset: key.range?.[0] ?? 0 };
+          return visit.BREAK;
+        }
+        seen.add(key.value);
+      }
+      return undefined;
+    },
+  });
+  return found;
 }
 
 function parseJson(text: string): unknown {
@@ -87,15 +124,11 @@ function parseJson(text: string): unknown {
   }
 }
 
-function tooDeep(linesBefore: number): Pick<YamlDocument, 'fault'> {
-  return { fault: { message: `it is nested deeper than ${maxDepth}`, line: linesBefore + 1, column: 1 } };
-}
-
 /** False when a value is nested deeper than `maxDepth`, or contains itself. */
-function depthOf(value: unknown, depth = 0): boolean {
+function isShallow(value: unknown, depth = 0): boolean {
   if (typeof value !== 'object' || value === null) return true;
   if (depth > maxDepth) return false;
-  return Object.values(value).every((inner) => depthOf(inner, depth + 1));
+  return Object.values(value).every((inner) => isShallow(inner, depth + 1));
 }
 
 function sentence(message: string): string {
@@ -117,6 +150,8 @@ const composed = new WeakMap<YamlDocument, Document.Parsed>();
 export function placeOf(document: YamlDocument, pointer: string): { line: number; column: number } {
   let tree = composed.get(document);
   if (tree === undefined) {
+    // JSON is read by a parser that needs no bound; for its places the other one does.
+    if (excessOf(document.text) !== undefined) return { line: document.linesBefore + 1, column: 1 };
     tree = compose(document.text);
     composed.set(document, tree);
   }
