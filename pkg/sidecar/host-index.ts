@@ -35,7 +35,7 @@ export function createHostIndex(directory: ReadonlyMap<ServicePortKey, Directory
     for (const { ip, hostnames } of entry.pods ?? []) {
       add(ip, { entry, podIp: ip });
       for (const host of hostnames)
-        if (isNameHere(host, entry, namespace)) add(host.toLowerCase(), { entry, podIp: ip });
+        if (isNameHere(host, 3, entry, namespace)) add(host.toLowerCase(), { entry, podIp: ip });
     }
   }
 
@@ -58,16 +58,17 @@ export function createHostIndex(directory: ReadonlyMap<ServicePortKey, Directory
 
 /** All names by which a Service is known to an app of `namespace`, lower case. */
 export function namesOf(entry: DirectoryEntry, namespace: string): string[] {
-  const names = entry.hostnames.map((name) => name.toLowerCase()).filter((name) => isNameHere(name, entry, namespace));
+  const names = entry.hostnames
+    .map((name) => name.toLowerCase())
+    .filter((name) => isNameHere(name, 2, entry, namespace));
   const bare = entry.name.toLowerCase();
   if (entry.namespace === namespace && !names.includes(bare)) names.push(bare);
   return names;
 }
 
-/** A name with one label (`cart`), or a pod's with the Service's alone (`mysql-0.mysql`), is of its own namespace. */
-function isNameHere(name: string, { namespace: own, name: service }: DirectoryEntry, namespace: string): boolean {
-  if (own === namespace) return true;
-  return name.includes('.') && !name.endsWith(`.${service}`);
+/** A Service's name of one label (`cart`), or a pod's of two (`mysql-0.mysql`), is of its own namespace. */
+function isNameHere(name: string, labels: number, { namespace: own }: DirectoryEntry, namespace: string): boolean {
+  return own === namespace || name.split('.').length >= labels;
 }
 
 /** `host`, `host:80`, `[::1]:80`; undefined for what is neither. */
