@@ -1,6 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { Readable } from 'node:stream';
 import { createLeaf, createRoot } from '../../pkg/certs/certificate.ts';
 import type { CertificateAndKey } from '../../pkg/certs/certificate.ts';
 import { toLeafNames } from '../../pkg/certs/workload-names.ts';
@@ -233,4 +234,15 @@ async function startSidecar(base: string, root: CertificateAndKey, options: Test
 /** A rule of a TrafficTarget, for tests. */
 export function allow(sources: readonly ServiceIdentity[], more: Partial<AccessRule> = {}): AccessRule {
   return { origin: { kind: 'TrafficTarget', namespace: 'shop', name: 'rule' }, sources, ...more };
+}
+
+/** All that a stream says until its end; unlike `for await`, it doesn't destroy the stream then. */
+export function readAll(stream: Readable): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const chunks: Buffer[] = [];
+    stream.on('data', (chunk: Buffer) => chunks.push(chunk));
+    stream.once('end', () => resolve(Buffer.concat(chunks).toString('utf8')));
+    stream.once('error', reject);
+    stream.once('close', () => reject(new Error('closed before its end')));
+  });
 }
