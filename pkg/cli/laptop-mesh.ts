@@ -137,7 +137,7 @@ function toImage(flag: string): [string, string] {
   return [flag.slice(0, at), flag.slice(at + 1)];
 }
 
-async function choosePort(wanted: number | undefined): Promise<number> {
+export async function choosePort(wanted: number | undefined): Promise<number> {
   try {
     return await listenOnce(wanted ?? usualPort);
   } catch {

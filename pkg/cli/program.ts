@@ -45,7 +45,7 @@ export function createProgram(run: RunCommand = () => Promise.resolve()): Comman
 
   addMeshOptions(program.command('up'))
     .description('run the workloads of YAML files as a mesh of processes on this machine')
-    .requiredOption('-f, --file <path>', 'file, directory, or - for stdin; may be repeated', collect, [])
+    .requiredOption('-f, --file <path...>', 'files, directories, or - for stdin')
     .action((options: UpFlags) => run(async (context) => (await import('./up.ts')).runUp(context, options)));
 
   addMeshOptions(program.command('demo'))
@@ -70,9 +70,11 @@ export function createProgram(run: RunCommand = () => Promise.resolve()): Comman
   program
     .command('controller')
     .description('run the control plane alone')
-    .requiredOption('-f, --file <path>', 'file or directory; may be repeated', collect, [])
+    .requiredOption('-f, --file <path...>', 'files or directories')
     .addOption(modeOption())
     .option('--port <number>', 'port of the page and the API', toPort)
+    .addOption(xdsAuthOption())
+    .option('--xds-port <number>', 'port of xDS', toPort, 15010)
     .option('--otlp <url>', 'send traces there as well')
     .option('-n, --namespace <name>', 'for objects that name none', 'default')
     .action(async (options: ControllerFlags) =>
@@ -119,6 +121,8 @@ export interface ControllerFlags {
   readonly file: readonly string[];
   readonly mode: UpFlags['mode'];
   readonly port?: number;
+  readonly xdsAuth: 'none';
+  readonly xdsPort: number;
   readonly otlp?: string;
   readonly namespace: string;
 }
@@ -163,4 +167,10 @@ function toPort(value: string): number {
   if (!Number.isInteger(port) || port < 1 || port > 65_535)
     throw new InvalidArgumentError('a port is a number from 1 to 65535.');
   return port;
+}
+
+/** Said, not assumed: without tokens, everybody on this machine gets what they ask for, keys included (DECISIONS I4). */
+function xdsAuthOption(): Option {
+  const option = new Option('--xds-auth <kind>', 'who may ask for configuration; none: everybody on this machine');
+  return option.choices(['none']).makeOptionMandatory();
 }

@@ -9,8 +9,7 @@ export type ControlRequest =
   | { readonly type: 'join'; readonly namespace: string; readonly serviceAccount: string };
 
 export type ControlAnswer =
-  | { readonly ok: true; readonly value: unknown }
-  | { readonly ok: false; readonly message: string };
+  { readonly ok: true; readonly value: unknown } | { readonly ok: false; readonly message: string };
 
 export type ControlHandler = (request: ControlRequest, closed: AbortSignal) => Promise<unknown>;
 

@@ -1,0 +1,214 @@
+import assert from 'node:assert/strict';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import { describe, it } from 'mocha';
+import { processesWith } from './process-table.ts';
+import { eventually, makeFolder, startTulle, tulle } from './tulle-process.ts';
+
+/** A workload without a sidecar: only the machinery of processes is meant here. */
+function deployment(name: string, command: readonly string[], more = ''): string {
+  return `apiVersion: apps/v1
+kind: Deployment
+metadata: { name: ${name}, namespace: shop }
+spec:
+  selector: { matchLabels: { app: ${name} } }
+  template:
+    metadata: { labels: { app: ${name} }, annotations: { tulle.dev/sidecar: none } }
+    spec:
+      containers:
+        - name: main
+          image: example.com/${name}:v1
+          command: ${JSON.stringify(command)}
+${more}`;
+}
+
+const sleeper = (mark: string): readonly string[] => ['node', '-e', `setInterval(() => {}, 1000); // ${mark}`];
+
+for (const isolation of ['isolated', 'proxy'] as const) {
+  describe(`processes, ${isolation}`, function () {
+    this.timeout(60_000);
+    const up = (folder: string, ...args: string[]): ReturnType<typeof startTulle> =>
+      startTulle(['up', '-f', folder, '--isolation', isolation, ...args], { env: { XDG_RUNTIME_DIR: '' } });
+
+    it('starts, restarts what crashes and shows it, ends with nothing left', async () => {
+      const folder = makeFolder('crash');
+      const mark = `mark-${folder.path}`;
+      writeFileSync(join(folder.path, 'a.yaml'), deployment('steady', sleeper(mark)));
+      writeFileSync(
+        join(folder.path, 'b.yaml'),
+        deployment('crash', ['node', '-e', 'console.log("dying"); process.exit(3)']),
+      );
+      const mesh = up(folder.path, '--logs');
+      try {
+        await mesh.line(/shop\/steady-\w+-0: Ready/);
+        await mesh.line(/shop\/crash-\w+-0 main \| dying/);
+        await mesh.line(/shop\/crash-\w+-0: CrashLoopBackOff \(\d+ restarts?\).*ended with 3, started again in/);
+        assert.ok(processesWith(mark).length > 0);
+      } finally {
+        assert.equal(await mesh.stop(), 0);
+      }
+      assert.deepEqual(processesWith(mark), []);
+      folder.remove();
+    });
+
+    it('leaves no orphan when the supervisor is killed, and the next start clears its directory away', async () => {
+      const folder = makeFolder('orphan');
+      const mark = `mark-${folder.path}`;
+      writeFileSync(join(folder.path, 'a.yaml'), deployment('steady', sleeper(mark)));
+      const mesh = up(folder.path);
+      const [, run = ''] = /(\/\S+)\/p$/.exec(await mesh.line(/processes keep their output in/)) ?? [];
+      await mesh.line(/shop\/steady-\w+-0: Ready/);
+      assert.ok(processesWith(mark).length > 0);
+      mesh.child.kill('SIGKILL');
+      await mesh.ended;
+      await eventually('all processes end', () => processesWith(mark).length === 0 && processesWith(run).length === 0);
+      assert.equal(
+        (
+          await tulle(['up', '-f', folder.path, '--isolation', isolation, '--run-for', '2s'], {
+            env: { XDG_RUNTIME_DIR: '' },
+          })
+        ).code,
+        0,
+      );
+      assert.throws(() => readdirSync(run), /ENOENT/);
+      folder.remove();
+    });
+
+    it('rolls, scales and removes as the file says', async () => {
+      const folder = makeFolder('roll');
+      const file = join(folder.path, 'a.yaml');
+      const write = (mark: string, replicas: number): void =>
+        writeFileSync(
+          file,
+          deployment('web', sleeper(`${mark}-${folder.path}`)).replace('spec:\n', `spec:\n  replicas: ${replicas}\n`),
+        );
+      const count = (mark: string): number =>
+        processesWith(`// ${mark}-${folder.path}`).filter(({ command }) => /^\S*node -e/.test(command)).length;
+      write('one', 1);
+      const mesh = up(folder.path);
+      try {
+        await mesh.line(/shop\/web-\w+-0: Ready/);
+        write('one', 2);
+        await mesh.line(/shop\/web-\w+-1: Ready/);
+        assert.equal(count('one'), 2);
+        write('two', 1);
+        await eventually('the new one runs and the old ones are gone', () => count('two') === 1 && count('one') === 0);
+        writeFileSync(file, '');
+        await eventually('it is gone', () => count('two') === 0);
+      } finally {
+        await mesh.stop();
+      }
+      folder.remove();
+    });
+
+    it('ends with its terminal', async () => {
+      const folder = makeFolder('hangup');
+      const mark = `mark-${folder.path}`;
+      writeFileSync(join(folder.path, 'a.yaml'), deployment('steady', sleeper(mark)));
+      const mesh = up(folder.path);
+      await mesh.line(/shop\/steady-\w+-0: Ready/);
+      mesh.child.kill('SIGHUP');
+      await mesh.ended;
+      assert.deepEqual(processesWith(mark), []);
+      folder.remove();
+    });
+  });
+}
+
+describe('processes', function () {
+  this.timeout(60_000);
+
+  it('names the missing program, the place and the flag; the flag helps', async () => {
+    const folder = makeFolder('image');
+    writeFileSync(
+      join(folder.path, 'a.yaml'),
+      deployment('shop', ['/app/shop', '-e', 'console.log("hello from the image")']),
+    );
+    const args = ['up', '-f', folder.path, '--logs', '--run-for', '3s'];
+    const without = await tulle(args);
+    assert.equal(without.code, 1);
+    assert.match(
+      without.output,
+      /a\.yaml:11:\d+: Deployment shop\/shop .*no program "\/app\/shop" on this machine\. Fix: .*--image example\.com\/shop=PROGRAM/,
+    );
+    const withImage = await tulle([...args, '--image', 'example.com/shop=node']);
+    assert.match(withImage.output, /main \| hello from the image/);
+    folder.remove();
+  });
+
+  it('says who has the port', async () => {
+    const server = createServer().listen(0, '127.0.0.1');
+    await new Promise((resolve) => server.once('listening', resolve));
+    const address = server.address();
+    const port = typeof address === 'object' && address !== null ? address.port : 0;
+    const folder = makeFolder('port');
+    const { code, output } = await tulle(['up', '-f', folder.path, '--port', String(port)]);
+    server.close();
+    assert.equal(code, 1);
+    assert.match(
+      output,
+      new RegExp(`port ${port} is in use by \\S+ \\(process ${process.pid}\\): end it, or give another --port`),
+    );
+    folder.remove();
+  });
+
+  it('tells by proxy which two want one port, and what helps', async () => {
+    const folder = makeFolder('conflict');
+    const ports = '          ports: [{ containerPort: 24711 }]\n';
+    const serve = ['node', '-e', 'require("node:net").createServer().listen(24711)'];
+    writeFileSync(
+      join(folder.path, 'a.yaml'),
+      `${deployment('one', serve, ports)}---\n${deployment('two', serve, ports)}`,
+    );
+    const { code, output } = await tulle(['up', '-f', folder.path, '--isolation', 'proxy', '--run-for', '4s']);
+    assert.equal(code, 1);
+    assert.match(
+      output,
+      /shop\/Deployment\/two and shop\/Deployment\/one both want port 24711 of this machine\. Fix: .*tulle\.dev\/port-env/,
+    );
+    folder.remove();
+  });
+
+  it('refuses what it is asked wrongly with 2', async () => {
+    for (const args of [
+      ['up'],
+      ['up', '-f', '/nowhere'],
+      ['nonsense'],
+      ['up', '-f', '.', '--mode', 'maybe'],
+      ['demo', '--run-for', 'soon'],
+    ]) {
+      const { code, output } = await tulle(args);
+      assert.equal(code, 2, `${args.join(' ')}: ${output}`);
+    }
+  });
+
+  it('starts fast', async () => {
+    const times: number[] = [];
+    for (let i = 0; i < 3; i += 1) {
+      const start = performance.now();
+      assert.equal((await tulle(['--help'])).code, 0);
+      times.push(performance.now() - start);
+    }
+    assert.ok(Math.min(...times) < 1_000, `${times.join(', ')} ms`);
+  });
+
+  it('keeps the output of apps', async () => {
+    const folder = makeFolder('logs');
+    writeFileSync(
+      join(folder.path, 'a.yaml'),
+      deployment('talk', ['node', '-e', 'console.log("for the file"); setInterval(() => {}, 1000)']),
+    );
+    const mesh = startTulle(['up', '-f', folder.path]);
+    const [, pods = ''] = /(\/\S+\/p)$/.exec(await mesh.line(/processes keep their output in/)) ?? [];
+    await mesh.line(/talk-\w+-0: Ready/);
+    const log = await eventually('the log has the line', () => {
+      const [pod = ''] = readdirSync(pods);
+      const text = readFileSync(join(pods, pod, 'app.log'), 'utf8');
+      return text === '' ? undefined : text;
+    });
+    assert.equal(log, 'for the file\n');
+    await mesh.stop();
+    folder.remove();
+  });
+});
