@@ -294,6 +294,18 @@ spec:
       });
     });
 
+    it('reads the list of selectors that the last text has, when there is one', () => {
+      assert.deepEqual(binding('{podLabelSelectors: [{name: pods, matchLabels: {app: pay}}]}'), {
+        value: { podLabelSelector: { app: 'pay' } },
+        problems: [],
+      });
+      const two = '[{name: a, matchLabels: {app: a}}, {name: b, matchLabels: {app: b}}]';
+      assert.deepEqual(binding(`{podLabelSelectors: ${two}}`), {
+        value: undefined,
+        problems: ['FieldInvalid /spec/schemes/podLabelSelectors'],
+      });
+    });
+
     it('stands for nobody where it would stand for anybody', () => {
       const at = '/spec/schemes';
       for (const [schemes, problem] of [

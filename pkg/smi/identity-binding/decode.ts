@@ -1,6 +1,6 @@
 import { bodyOf } from '../body.ts';
 import type { HubObject } from '../hub.ts';
-import { type JsonObject, type ObjectReader, pointer } from '../reader.ts';
+import { isJsonObject, type JsonObject, type ObjectReader, pointer } from '../reader.ts';
 import type { IdentityBinding } from './identity-binding.ts';
 
 /**
@@ -21,18 +21,21 @@ export function decodeIdentityBinding(
   const at = pointer(body.at, 'schemes');
   const schemes = reader.object(body.fields['schemes'], at);
   if (schemes === undefined) return undefined;
-  reader.onlyKnown(schemes, at, ['podLabelSelector', 'serviceAccount', 'spiffeIdentities']);
+  reader.onlyKnown(schemes, at, ['podLabelSelector', 'podLabelSelectors', 'serviceAccount', 'spiffeIdentities']);
 
   // null is written by typed clients for a scheme that isn't used.
   const given = (name: string): unknown => schemes[name] ?? undefined;
-  const podLabelSelector = decodeSelector(given('podLabelSelector'), pointer(at, 'podLabelSelector'), reader);
+  const podLabelSelector = given('podLabelSelectors')
+    ? decodeOnlySelector(given('podLabelSelectors'), pointer(at, 'podLabelSelectors'), reader)
+    : decodeSelector(given('podLabelSelector'), pointer(at, 'podLabelSelector'), reader);
   const serviceAccount =
     given('serviceAccount') === undefined
       ? undefined
       : reader.objectName(given('serviceAccount'), pointer(at, 'serviceAccount'));
   const spiffeIdentities = decodeSpiffeIds(given('spiffeIdentities'), pointer(at, 'spiffeIdentities'), reader);
 
-  if (given('podLabelSelector') !== undefined && given('serviceAccount') !== undefined) {
+  const selects = given('podLabelSelector') ?? given('podLabelSelectors');
+  if (selects !== undefined && given('serviceAccount') !== undefined) {
     const message = 'podLabelSelector and serviceAccount exclude each other';
     reader.report(pointer(at, 'serviceAccount'), 'FieldInvalid', message, 'keep one of them');
     return undefined;
@@ -51,6 +54,23 @@ export function decodeIdentityBinding(
     ...(serviceAccount !== undefined && { serviceAccount }),
     ...(spiffeIdentities !== undefined && { spiffeIdentities }),
   };
+}
+
+/** The last text of the specification has a list of named selectors; the schemas that went out have one. */
+function decodeOnlySelector(
+  value: unknown,
+  field: string,
+  reader: ObjectReader,
+): Readonly<Record<string, string>> | undefined {
+  const list = reader.list(value, field);
+  if (list === undefined) return undefined;
+  const [first] = list;
+  if (list.length !== 1 || !isJsonObject(first)) {
+    reader.report(field, 'FieldInvalid', 'exactly one selector is read here', 'write one binding for each selector');
+    return undefined;
+  }
+  const selector = Object.fromEntries(Object.entries(first).filter(([key]) => key !== 'name'));
+  return decodeSelector(selector, pointer(field, 0), reader);
 }
 
 function decodeSelector(
