@@ -8,7 +8,7 @@ import type { MeshState, MeshView } from '../dashboard/mesh-view.ts';
 import type { Logger } from '../observability/logger.ts';
 import type { Metrics } from '../observability/metrics.ts';
 import { formatProblem, type Outcome, type Problem } from '../problem/problem.ts';
-import { type AdsServer, type Authenticate, createAdsServer } from '../xds/ads-server.ts';
+import { type AdsServer, type AdsServerLimits, type Authenticate, createAdsServer } from '../xds/ads-server.ts';
 import type { MessageEncoder } from '../xds/message-encoder.ts';
 import { createEnvoyResources } from './envoy-resources.ts';
 import { createMeshSource, type MeshSource } from './mesh-source.ts';
@@ -36,6 +36,7 @@ export interface ControlPlaneOptions {
   readonly log: Logger;
   readonly metrics: Metrics;
   readonly now?: () => number;
+  readonly limits?: Partial<AdsServerLimits>;
 }
 
 /** From what was read to what proxies are told: builds, publishes, serves. Nothing here reads files or knows paths. */
@@ -177,7 +178,14 @@ export function createControlPlane(options: ControlPlaneOptions): ControlPlane {
       },
     },
     async listen(address, authenticate, security) {
-      const server = createAdsServer({ source, authenticate, log, metrics, ...(now ? { now } : {}) });
+      const server = createAdsServer({
+        source,
+        authenticate,
+        log,
+        metrics,
+        ...(now ? { now } : {}),
+        ...(options.limits ? { limits: options.limits } : {}),
+      });
       server.onStatus(changed);
       servers.push(server);
       if (security === 'plaintext') return server.listen(address, ServerCredentials.createInsecure());

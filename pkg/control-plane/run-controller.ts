@@ -1,4 +1,5 @@
 import { randomInt } from 'node:crypto';
+import { setMaxListeners } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { rename, rm, writeFile } from 'node:fs/promises';
 import { createServer, type RequestListener, type Server } from 'node:http';
@@ -37,6 +38,8 @@ export async function runController(
   { log }: { readonly log: Logger },
   signal: AbortSignal,
 ): Promise<RunningController> {
+  // Everything that runs here ends with this one signal.
+  setMaxListeners(0, signal);
   const metrics = new Metrics();
   const lifetime = config.leafSeconds === undefined ? day : config.leafSeconds * 1000;
   const store = config.caDirectory === undefined ? createMemoryStore() : await openFileStore(config.caDirectory);

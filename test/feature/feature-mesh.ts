@@ -17,6 +17,7 @@ import type { Outcome } from '../../pkg/problem/problem.ts';
 import { createAssembler } from '../../pkg/provider/files/assemble.ts';
 import { parseDocuments } from '../../pkg/provider/files/yaml-documents.ts';
 import { type AdsClientState, type AdsUpdate, createAdsClient } from '../../pkg/xds/ads-client.ts';
+import type { AdsServerLimits } from '../../pkg/xds/ads-server.ts';
 import { secretType, tulleTypes } from '../../pkg/xds/resources.ts';
 import { secretNames } from '../../pkg/xds/secret.ts';
 import { createFakeClock, type FakeClock } from '../support/fake-clock.ts';
@@ -42,8 +43,10 @@ export interface FeatureMesh {
   readonly logs: Record<string, unknown>[];
   /** Publishes a mesh; resolves when every connected client has answered for all of it. */
   apply(yaml: string): Promise<void>;
-  /** Resolves when every connected client has answered for all that there is. */
-  synced(): Promise<void>;
+  /** Publishes a mesh and waits for nobody. */
+  publish(yaml: string): void;
+  /** Resolves when every connected client, or that of one pod, has answered for all that there is. */
+  synced(pod?: string): Promise<void>;
   token(claims: TokenClaims): Promise<string>;
   connect(options: ConnectOptions): Promise<FeatureClient>;
   close(): Promise<void>;
@@ -77,6 +80,7 @@ export interface FeatureMeshOptions {
   readonly key?: TokenKeyPair;
   readonly address?: string;
   readonly leafSeconds?: number;
+  readonly limits?: Partial<AdsServerLimits>;
   readonly build?: (snapshot: MeshSnapshot) => Outcome<MeshModel>;
 }
 
@@ -124,6 +128,7 @@ export async function startMesh(options: FeatureMeshOptions = {}): Promise<Featu
     log,
     metrics,
     now: () => clock.now(),
+    ...(options.limits ? { limits: options.limits } : {}),
   });
   const keysFile = join(folder, 'token.pub.json');
   await writeFile(keysFile, JSON.stringify(key.publicKeys));
@@ -145,15 +150,19 @@ export async function startMesh(options: FeatureMeshOptions = {}): Promise<Featu
     address,
     logs,
     async apply(yaml) {
+      mesh.publish(yaml);
+      await mesh.synced();
+    },
+    publish(yaml) {
       const documents = parseDocuments(yaml);
       const { snapshot, problems, locate } = assembler.assemble([{ name: 'mesh.yaml', text: yaml, documents }]);
       controlPlane.apply({ snapshot, problems, locate });
-      await mesh.synced();
     },
-    synced: () =>
+    synced: (pod) =>
       until(() => {
         const all = controlPlane.servers().flatMap((server) => server.status());
-        return all.every(({ types }) => types.every((type) => type.synced));
+        const wanted = all.filter(({ client }) => pod === undefined || client.pod === pod);
+        return wanted.every(({ types }) => types.every((type) => type.synced));
       }),
     token: (claims) => issueToken(key.privateKey, claims, { now: clock.now(), lifetime: 3600 }),
     async connect(connection) {
