@@ -60,7 +60,12 @@ export function buildGrant(target: TrafficTarget, context: GrantContext): Target
   return {
     target,
     ...(grants && {
-      rule: { origin: { kind, namespace, name }, sources, ...conditions, ...(shadow && { shadow: true as const }) },
+      rule: {
+        origin: { kind, namespace, name },
+        sources,
+        ...conditions,
+        ...(shadow && { shadow: true as const }),
+      },
     }),
     identities,
     selectors,
@@ -90,7 +95,10 @@ function resolveDestination(
     return nothing;
   }
   if (destination.kind === 'ServiceAccount') {
-    return { identities: [toServiceIdentity(trustDomain, destination)], selectors: [] };
+    return {
+      identities: [toServiceIdentity(trustDomain, destination)],
+      selectors: [],
+    };
   }
   if (destination.kind !== 'IdentityBinding') {
     report('/spec/destination/kind', kindUnsupported(destination.kind, 'ServiceAccount or IdentityBinding'));
@@ -253,8 +261,14 @@ function selectMatches(
 }
 
 function kindUnsupported(kind: string, wanted: string): Parameters<Reporter['report']>[1] {
-  const message = `kind "${kind}" is not known here, so the ${wanted.startsWith('HTTP') ? 'target' : 'subject'} grants nothing`;
-  return { severity: 'error', reason: 'KindUnsupported', message, fix: `use ${wanted}` };
+  const effect = wanted.startsWith('HTTP') ? 'the whole target grants nothing' : 'nobody is meant by it';
+  const message = `kind "${kind}" is not known here, so ${effect}`;
+  return {
+    severity: 'error',
+    reason: 'KindUnsupported',
+    message,
+    fix: `use ${wanted}`,
+  };
 }
 
 function notFound(

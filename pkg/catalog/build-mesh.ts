@@ -94,7 +94,13 @@ export function createMeshBuilder(): MeshBuilder {
         const { identity } = own;
         const reach = reaches.reachOf(identity);
         const key = [own, reach, settings, directory].map(numberOf).join(' ');
-        return policies.get(key, () => ({ identity, settings, inbound: own, reach, directory }));
+        return policies.get(key, () => ({
+          identity,
+          settings,
+          inbound: own,
+          reach,
+          directory,
+        }));
       };
       pods = keepMap(pods, new Map([...inbound].map(([{ key }, own]) => [key, policyFor(own)])));
 

@@ -24,7 +24,10 @@ export function createTargetChecks(): (
     const problems = all.flatMap((grant) => {
       const opened = openedBy(grant, workloads);
       const ports = opened.map((workload) => uses.get(workload));
-      return memo.get(grant, [...opened, ...ports], () => [
+      const { namespace, rules } = grant.target;
+      const routes = rules.map(({ name }) => smi.tcpRoutes.get(`${namespace}/${name}`));
+      const inputs = [workloads.inNamespace(namespace), ...routes, ...opened, ...ports];
+      return memo.get(grant, inputs, () => [
         ...unusedAccount(grant, opened, workloads),
         ...servicePortsMeant(grant, smi, opened, uses),
       ]);

@@ -103,8 +103,17 @@ function buildBacking(
 ): Backing {
   const problems: Problem[] = [];
   const report = (field: string, problem: Pick<Problem, 'severity' | 'reason' | 'message' | 'fix'>): void => {
-    const resource = { apiVersion: 'v1', kind: 'Service', namespace: service.namespace, name: service.name };
-    problems.push({ resource, field: `/spec/ports/${index}/${field}`, ...problem });
+    const resource = {
+      apiVersion: 'v1',
+      kind: 'Service',
+      namespace: service.namespace,
+      name: service.name,
+    };
+    problems.push({
+      resource,
+      field: `/spec/ports/${index}/${field}`,
+      ...problem,
+    });
   };
   const { protocol, unknown } = protocolOf(port);
   if (unknown) {
@@ -164,7 +173,10 @@ function sliceMembers(
       const workload = pods.find(({ pod }) => (name === undefined ? addresses.includes(pod.ip) : pod.name === name));
       if (workload) {
         const usable = ready || service.publishNotReadyAddresses;
-        members.set(workload.key, { workload, endpoint: podEndpoint(workload, target, usable, hostname) });
+        members.set(workload.key, {
+          workload,
+          endpoint: podEndpoint(workload, target, usable, hostname),
+        });
         continue;
       }
       // A pod that was not seen yet must not be taken for a peer without sidecar, and be sent plaintext.
@@ -172,7 +184,16 @@ function sliceMembers(
       for (const ip of addresses) {
         const address: EndpointAddress = { kind: 'ip', ip, port: target };
         const named = hostname !== undefined && { hostname };
-        const endpoint = { address, pod: '', identity: '' as const, meshed: false, ready, ip, ...named, port: target };
+        const endpoint = {
+          address,
+          pod: '',
+          identity: '' as const,
+          meshed: false,
+          ready,
+          ip,
+          ...named,
+          port: target,
+        };
         members.set(ip, { endpoint });
       }
     }

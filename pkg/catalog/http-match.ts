@@ -8,7 +8,10 @@ export type PathMatch = MeshConfig['pathMatch'];
 export type ToHttpMatch = (group: HTTPRouteGroup, match: HTTPRouteGroupMatch, pathMatch: PathMatch) => HttpMatch;
 
 export function createToHttpMatch(): ToHttpMatch {
-  const known = { full: new WeakMap<object, HttpMatch>(), start: new WeakMap<object, HttpMatch>() };
+  const known = {
+    full: new WeakMap<object, HttpMatch>(),
+    start: new WeakMap<object, HttpMatch>(),
+  };
   return (group, match, pathMatch) => {
     let made = known[pathMatch].get(match);
     if (made === undefined) {
@@ -28,7 +31,9 @@ function toHttpMatch(
     name: matchName,
     origin: { kind, namespace, name },
     // `start`: anchored at the beginning, the end is open (DECISIONS S5).
-    ...(pathRegex !== undefined && { path: pathMatch === 'full' ? pathRegex : `(?:${pathRegex}).*` }),
+    ...(pathRegex !== undefined && {
+      path: pathMatch === 'full' ? pathRegex : `(?:${pathRegex}).*`,
+    }),
     ...(methods !== undefined && { methods }),
     ...(headers !== undefined && { headers }),
   };

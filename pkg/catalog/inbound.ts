@@ -99,7 +99,11 @@ function toPorts(uses: readonly PortUse[]): readonly InboundPort[] {
     }
   }
   return [...byPort]
-    .map(([port, { protocol, services }]) => ({ port, protocol, services: [...services].sort(compareText) }))
+    .map(([port, { protocol, services }]) => ({
+      port,
+      protocol,
+      services: [...services].sort(compareText),
+    }))
     .sort((a, b) => a.port - b.port);
 }
 

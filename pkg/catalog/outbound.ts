@@ -67,7 +67,10 @@ export function createOffers(): (
         }
       }
       const sets = [...used.values()];
-      return fragments.get(id, [made, ...sets], () => ({ service: made, sets }));
+      return fragments.get(id, [made, ...sets], () => ({
+        service: made,
+        sets,
+      }));
     }
 
     function offerOf(backing: Backing): Offer {
@@ -105,7 +108,11 @@ export function createOffers(): (
   };
 }
 
-const noPermission: Permission = { accounts: [], clients: new Map(), granted: new Set() };
+const noPermission: Permission = {
+  accounts: [],
+  clients: new Map(),
+  granted: new Set(),
+};
 
 function toOutboundService(
   { key, service, port, protocol }: Backing,
@@ -114,10 +121,23 @@ function toOutboundService(
 ): OutboundService {
   const { namespace, name, clusterIPs, headless } = service;
   const routes: OutboundRoute[] = split ? [split] : [];
-  if (own !== undefined) routes.push({ backends: [{ weight: 1, service: name, port, endpoints: own }] });
+  if (own !== undefined)
+    routes.push({
+      backends: [{ weight: 1, service: name, port, endpoints: own }],
+    });
   const hostnames = serviceHostnames(namespace, name);
   const addresses = headless ? [] : clusterIPs;
-  return { key, namespace, name, port, protocol, addresses, headless, hostnames, routes };
+  return {
+    key,
+    namespace,
+    name,
+    port,
+    protocol,
+    addresses,
+    headless,
+    hostnames,
+    routes,
+  };
 }
 
 /** FNV-1a, twice 32 bits: the same on every machine, so that names of sets stay over restarts. */

@@ -93,7 +93,12 @@ function toGuard({ mode, rules, ports }: InboundPolicy, port: number): Guard {
 function emptyPermission(open: boolean, waiting: readonly ServiceIdentity[]): Permission {
   const accounts: readonly ServiceIdentity[] = [];
   const clients = new Map(waiting.map((client) => [client, accounts]));
-  return { accounts, ...(open && { everyone: accounts }), clients: open ? new Map() : clients, granted: new Set() };
+  return {
+    accounts,
+    ...(open && { everyone: accounts }),
+    clients: open ? new Map() : clients,
+    granted: new Set(),
+  };
 }
 
 function toPermission(backing: Backing, guards: ReadonlyMap<Guard, ServiceIdentity>): Permission {

@@ -42,7 +42,9 @@ export function protocolOf({ appProtocol, name }: Pick<ServicePort, 'appProtocol
     return protocol === undefined ? { protocol: 'tcp', unknown: true } : { protocol };
   }
   const lower = name.toLowerCase();
-  return { protocol: names.find((known) => lower === known || lower.startsWith(`${known}-`)) ?? 'http' };
+  return {
+    protocol: names.find((known) => lower === known || lower.startsWith(`${known}-`)) ?? 'http',
+  };
 }
 
 export function isHttp(protocol: AppProtocol): boolean {

@@ -31,7 +31,10 @@ export function createReaches(): (offers: readonly Offer[]) => Reaches {
       () => new Map(services.map((service) => [service.key, service])),
     );
     const endpoints = endpointMaps.get(sets.map(numberOf).join(' '), () => new Map(sets.map((set) => [set.key, set])));
-    return reaches.get(`${numberOf(outbound)} ${numberOf(endpoints)}`, () => ({ outbound, endpoints }));
+    return reaches.get(`${numberOf(outbound)} ${numberOf(endpoints)}`, () => ({
+      outbound,
+      endpoints,
+    }));
   }
 
   return (offers) => {
@@ -56,7 +59,9 @@ export function createReaches(): (offers: readonly Offer[]) => Reaches {
         let reach = known.get(id);
         if (reach === undefined) {
           const key = [numberOf(base), ...extra.map(numberOf)].join(' ');
-          const holder = byFragments.get(key, () => ({ reach: toReach(merge(base, extra)) }));
+          const holder = byFragments.get(key, () => ({
+            reach: toReach(merge(base, extra)),
+          }));
           reach = holder.reach;
           // The holder lives as long as what it holds is in use.
           holders.set(reach, holder);

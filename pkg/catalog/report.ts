@@ -14,6 +14,11 @@ export function createReporter(object: HubObject & { readonly kind: string }): R
   const problems: Problem[] = [];
   return {
     problems,
-    report: (field, problem) => problems.push({ resource, field: toWrittenField(object, field), ...problem }),
+    report: (field, problem) =>
+      problems.push({
+        resource,
+        field: toWrittenField(object, field),
+        ...problem,
+      }),
   };
 }

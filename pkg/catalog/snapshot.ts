@@ -100,7 +100,11 @@ export interface EndpointSlice {
   readonly name: string;
   /** Name of the Service (label `kubernetes.io/service-name`). */
   readonly service: string;
-  readonly ports: readonly { readonly name: string; readonly port: number; readonly appProtocol?: string }[];
+  readonly ports: readonly {
+    readonly name: string;
+    readonly port: number;
+    readonly appProtocol?: string;
+  }[];
   readonly endpoints: readonly {
     readonly addresses: readonly string[];
     readonly ready: boolean;

@@ -163,7 +163,14 @@ function toRoutes(
   const ports = root.ports.filter(({ protocol }) => protocol === 'TCP').map(({ port }) => port);
   const routes = ports.map((port): [number, OutboundRoute] => {
     const weighted = mergeSame(backends).map((backend) => toBackend(split, backend, port, services, report));
-    return [port, { ...(matches.kind === 'some' && { match: matches.match }), origin, backends: weighted }];
+    return [
+      port,
+      {
+        ...(matches.kind === 'some' && { match: matches.match }),
+        origin,
+        backends: weighted,
+      },
+    ];
   });
   return new Map(routes);
 }
@@ -196,24 +203,45 @@ function toBackend(
   report: Reporter['report'],
 ): WeightedBackend {
   const { namespace } = split;
-  const backend = { weight, service: name, port, endpoints: `${namespace}/${name}:${port}` };
-  const service = services.get(`${namespace}/${name}`);
+  const backend = {
+    weight,
+    service: name,
+    port,
+    endpoints: `${namespace}/${name}:${port}`,
+  };
   const field = `/spec/backends/${index}/service`;
   const severity = weight > 0 ? 'error' : 'info';
+  const effect = weight > 0 ? 'so the other backends take its share' : 'which takes no traffic at weight 0';
+  const service = services.get(`${namespace}/${name}`);
   if (service === undefined) {
-    const message = `no Service "${name}" in namespace "${namespace}", so the other backends take its share`;
-    report(field, { severity, reason: 'BackendNotFound', message, fix: 'create it, or correct the name' });
+    const message = `no Service "${name}" in namespace "${namespace}", ${effect}`;
+    report(field, {
+      severity,
+      reason: 'BackendNotFound',
+      message,
+      fix: 'create it, or correct the name',
+    });
     return { ...backend, excluded: 'BackendNotFound' };
   }
   const unsupported = shapeOf(service);
   if (unsupported) {
-    const message = `Service "${name}" is ${unsupported} and can't be a backend, so the others take its share`;
-    report(field, { severity, reason: 'ServiceUnsupported', message, fix: 'give it a cluster address' });
+    const message = `Service "${name}" is ${unsupported} and can't be a backend, ${effect}`;
+    report(field, {
+      severity,
+      reason: 'ServiceUnsupported',
+      message,
+      fix: 'give it a cluster address',
+    });
     return { ...backend, excluded: 'ServiceUnsupported' };
   }
   if (!service.ports.some((candidate) => candidate.port === port && candidate.protocol === 'TCP')) {
-    const message = `Service "${name}" lacks port ${port} of the root, so the other backends take its share there`;
-    report(field, { severity, reason: 'BackendPortMissing', message, fix: `add port ${port} to it` });
+    const message = `Service "${name}" lacks port ${port} of the root, ${effect}`;
+    report(field, {
+      severity,
+      reason: 'BackendPortMissing',
+      message,
+      fix: `add port ${port} to it`,
+    });
     return { ...backend, excluded: 'BackendPortMissing' };
   }
   return backend;

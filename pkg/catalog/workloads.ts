@@ -1,5 +1,5 @@
 import { type ServiceIdentity, toServiceIdentity, type TrustDomain } from '../policy/identity.ts';
-import { keepList } from './memo.ts';
+import { keepList, sameContent } from './memo.ts';
 import { compareText } from './order.ts';
 import type { Pod } from './snapshot.ts';
 
@@ -27,13 +27,22 @@ export function createWorkloadIndex(): (pods: readonly Pod[], trustDomain: Trust
   const known = new WeakMap<Pod, Workload>();
   const labels = new WeakMap<readonly Workload[], ReadonlyMap<string, readonly Workload[]>>();
   let lists = new Map<string, readonly Workload[]>();
+  let latest: ReadonlyMap<string, Workload> = new Map();
 
   function workloadOf(pod: Pod, trustDomain: TrustDomain): Workload {
     const { namespace, name, serviceAccount } = pod;
-    const identity = toServiceIdentity(trustDomain, { namespace, name: serviceAccount });
-    const before = known.get(pod);
-    if (before?.identity === identity) return before;
-    const workload = { key: `${namespace}/${name}`, pod, identity, meshed: pod.meshed };
+    const key = `${namespace}/${name}`;
+    const identity = toServiceIdentity(trustDomain, {
+      namespace,
+      name: serviceAccount,
+    });
+    // Others are keyed by workloads: one of equal content must be the same object, wherever its pod was read anew.
+    const last = latest.get(key);
+    if (last?.identity === identity && (known.get(pod) === last || sameContent(last.pod, pod))) {
+      known.set(pod, last);
+      return last;
+    }
+    const workload = { key, pod, identity, meshed: pod.meshed };
     known.set(pod, workload);
     return workload;
   }
@@ -50,6 +59,7 @@ export function createWorkloadIndex(): (pods: readonly Pod[], trustDomain: Trust
   return (pods, trustDomain) => {
     const made = pods.map((pod) => workloadOf(pod, trustDomain));
     const byKey = new Map(made.map((workload) => [workload.key, workload]));
+    latest = byKey;
     const all = [...byKey.values()].sort((a, b) => compareText(a.key, b.key));
     const byNamespace = groupBy(all, ({ pod }) => [pod.namespace]);
     lists = new Map([...byNamespace].map(([name, list]) => [name, keepList(lists.get(name), list)]));
@@ -58,7 +68,7 @@ export function createWorkloadIndex(): (pods: readonly Pod[], trustDomain: Trust
       all,
       byKey,
       byIdentity: groupBy(all, ({ identity }) => [identity]),
-      inNamespace: (namespace) => inNamespace.get(namespace) ?? [],
+      inNamespace: (namespace) => inNamespace.get(namespace) ?? nobody,
       select(namespace, selector) {
         const list = inNamespace.get(namespace);
         const wanted = Object.entries(selector);
@@ -70,6 +80,8 @@ export function createWorkloadIndex(): (pods: readonly Pod[], trustDomain: Trust
     };
   };
 }
+
+const nobody: readonly Workload[] = [];
 
 export function groupBy<K, V>(list: readonly V[], keysOf: (value: V) => readonly K[]): Map<K, V[]> {
   const groups = new Map<K, V[]>();
