@@ -7,7 +7,11 @@ import { runSidecar } from '../../pkg/sidecar/run-sidecar.ts';
 const levels: readonly string[] = ['debug', 'info', 'warn', 'error'];
 const wanted = process.env['TULLE_LOG_LEVEL'] ?? 'info';
 const level = (levels.includes(wanted) ? wanted : 'info') as LogLevel;
-const logger = createLogger({ level, component: 'sidecar', write: (line) => process.stderr.write(line) });
+const logger = createLogger({
+  level,
+  component: 'sidecar',
+  write: (line) => process.stderr.write(line),
+});
 
 function fail(message: string, error: unknown): never {
   logger.error(message, { error });

@@ -57,7 +57,10 @@ export function createTracing({ resource, receivers, maxQueue = 4096, delayMilli
     resource: resourceFromAttributes(resource),
     sampler: new AlwaysOnSampler(),
     // The hop has its ids already: it has passed them on.
-    idGenerator: { generateTraceId: () => ids.traceId, generateSpanId: () => ids.spanId },
+    idGenerator: {
+      generateTraceId: () => ids.traceId,
+      generateSpanId: () => ids.spanId,
+    },
     spanLimits: { attributeCountLimit: 64, attributeValueLengthLimit: 2048 },
     spanProcessors: receivers.map((receiver) => createReceiver(receiver, { maxQueue, delayMillis }, counts)),
   });
@@ -71,7 +74,12 @@ export function createTracing({ resource, receivers, maxQueue = 4096, delayMilli
       const parent: SpanContext | undefined =
         parentSpanId === undefined
           ? undefined
-          : { traceId, spanId: parentSpanId, traceFlags: TraceFlags.SAMPLED, isRemote: true };
+          : {
+              traceId,
+              spanId: parentSpanId,
+              traceFlags: TraceFlags.SAMPLED,
+              isRemote: true,
+            };
       const context = parent ? trace.setSpanContext(ROOT_CONTEXT, parent) : ROOT_CONTEXT;
       const spanKind = kind === 'client' ? SpanKind.CLIENT : SpanKind.SERVER;
       const span = tracer.startSpan(name, { kind: spanKind, startTime, attributes }, context);
@@ -121,7 +129,10 @@ function createExporter(receiver: string): SpanExporter {
     });
   }
   const url = receiver.replace(/\/+$/, '');
-  return new OTLPTraceExporter({ url: url.endsWith('/v1/traces') ? url : `${url}/v1/traces`, timeoutMillis: 5_000 });
+  return new OTLPTraceExporter({
+    url: url.endsWith('/v1/traces') ? url : `${url}/v1/traces`,
+    timeoutMillis: 5_000,
+  });
 }
 
 /** Counts what a receiver took and what was lost on the way to it. */

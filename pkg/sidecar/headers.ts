@@ -1,44 +1,39 @@
-import { traceHeaders } from "./trace-context.ts";
+import { traceHeaders } from './trace-context.ts';
 
 /** A header block as it stands on the wire: name, value, name, value, … */
 export type RawHeaders = readonly string[];
 
 /** RFC 9110 §7.6.1, and what older clients send; `trailer` stays: the trailers pass. */
 const hopByHop: ReadonlySet<string> = new Set([
-	"connection",
-	"keep-alive",
-	"proxy-connection",
-	"proxy-authorization",
-	"proxy-authenticate",
-	"te",
-	"transfer-encoding",
-	"upgrade",
-	"http2-settings",
+  'connection',
+  'keep-alive',
+  'proxy-connection',
+  'proxy-authorization',
+  'proxy-authenticate',
+  'te',
+  'transfer-encoding',
+  'upgrade',
+  'http2-settings',
 ]);
 
 /** What a `Connection` header may not take away: it would change whose message it is, or where it ends. */
-const notNominable: ReadonlySet<string> = new Set([
-	"host",
-	"content-length",
-	"content-type",
-	"cache-control",
-]);
+const notNominable: ReadonlySet<string> = new Set(['host', 'content-length', 'content-type', 'cache-control']);
 
 /** RFC 9110 §6.5.1: fields that mean nothing, or harm, in a trailer. */
 const notInTrailers: ReadonlySet<string> = new Set([
-	"content-length",
-	"content-encoding",
-	"content-type",
-	"content-range",
-	"host",
-	"trailer",
-	"authorization",
-	"cache-control",
-	"cookie",
-	"set-cookie",
-	"expect",
-	"max-forwards",
-	"range",
+  'content-length',
+  'content-encoding',
+  'content-type',
+  'content-range',
+  'host',
+  'trailer',
+  'authorization',
+  'cache-control',
+  'cookie',
+  'set-cookie',
+  'expect',
+  'max-forwards',
+  'range',
 ]);
 
 /** Envoy's HCM default (`max_headers_count`); more are answered with 431. */
@@ -49,165 +44,127 @@ export const maxHeaderBytes = 60 * 1024;
 
 /** Set by sidecars only; what an app or a peer says there is removed (DECISIONS E12). */
 export function isReservedHeader(name: string): boolean {
-	return (
-		name.startsWith("x-envoy-") ||
-		name.startsWith("x-tulle-") ||
-		name === "x-forwarded-client-cert"
-	);
+  return name.startsWith('x-envoy-') || name.startsWith('x-tulle-') || name === 'x-forwarded-client-cert';
 }
 
 /** The lines of one header, in order. `name` is lower case. */
 export function linesOf(raw: RawHeaders, name: string): string[] {
-	const lines: string[] = [];
-	for (let i = 0; i + 1 < raw.length; i += 2) {
-		const key = raw[i] as string;
-		if (key.length === name.length && key.toLowerCase() === name)
-			lines.push(raw[i + 1] as string);
-	}
-	return lines;
+  const lines: string[] = [];
+  for (let i = 0; i + 1 < raw.length; i += 2) {
+    const key = raw[i] as string;
+    if (key.length === name.length && key.toLowerCase() === name) lines.push(raw[i + 1] as string);
+  }
+  return lines;
 }
 
 /** The options of a `Connection` header, lower case. */
 export function connectionOptions(raw: RawHeaders): ReadonlySet<string> {
-	const options = new Set<string>();
-	for (const line of linesOf(raw, "connection")) {
-		for (const option of line.split(","))
-			options.add(option.trim().toLowerCase());
-	}
-	return options;
+  const options = new Set<string>();
+  for (const line of linesOf(raw, 'connection')) {
+    for (const option of line.split(',')) options.add(option.trim().toLowerCase());
+  }
+  return options;
 }
 
 function isDropped(name: string, nominated: ReadonlySet<string>): boolean {
-	return hopByHop.has(name) || (nominated.has(name) && !notNominable.has(name));
+  return hopByHop.has(name) || (nominated.has(name) && !notNominable.has(name));
 }
 
 /** The request headers that go on to the next hop; the caller adds `host`, the framing and the trace. */
 export function toForwardedRequestHeaders(raw: RawHeaders): string[] {
-	const nominated = connectionOptions(raw);
-	const headers: string[] = [];
-	for (let i = 0; i + 1 < raw.length; i += 2) {
-		const name = (raw[i] as string).toLowerCase();
-		if (
-			isDropped(name, nominated) ||
-			name === "host" ||
-			name === "content-length"
-		)
-			continue;
-		if (traceHeaders.has(name) || isReservedHeader(name)) continue;
-		headers.push(raw[i] as string, raw[i + 1] as string);
-	}
-	return headers;
+  const nominated = connectionOptions(raw);
+  const headers: string[] = [];
+  for (let i = 0; i + 1 < raw.length; i += 2) {
+    const name = (raw[i] as string).toLowerCase();
+    if (isDropped(name, nominated) || name === 'host' || name === 'content-length') continue;
+    if (traceHeaders.has(name) || isReservedHeader(name)) continue;
+    headers.push(raw[i] as string, raw[i + 1] as string);
+  }
+  return headers;
 }
 
 /**
  * The response headers that go on. `fromApp`: reserved names are removed; from a peer's sidecar
  * they are kept, since it has removed what its app said there.
  */
-export function toForwardedResponseHeaders(
-	raw: RawHeaders,
-	fromApp: boolean,
-): string[] {
-	const nominated = connectionOptions(raw);
-	const headers: string[] = [];
-	for (let i = 0; i + 1 < raw.length; i += 2) {
-		const name = (raw[i] as string).toLowerCase();
-		if (isDropped(name, nominated) && name !== "proxy-authenticate") continue;
-		if (fromApp && isReservedHeader(name)) continue;
-		headers.push(raw[i] as string, raw[i + 1] as string);
-	}
-	return headers;
+export function toForwardedResponseHeaders(raw: RawHeaders, fromApp: boolean): string[] {
+  const nominated = connectionOptions(raw);
+  const headers: string[] = [];
+  for (let i = 0; i + 1 < raw.length; i += 2) {
+    const name = (raw[i] as string).toLowerCase();
+    if (isDropped(name, nominated) && name !== 'proxy-authenticate') continue;
+    if (fromApp && isReservedHeader(name)) continue;
+    headers.push(raw[i] as string, raw[i + 1] as string);
+  }
+  return headers;
 }
 
 /** Trailers that may pass, as a flat list. */
 export function toForwardedTrailers(raw: RawHeaders): string[] {
-	const trailers: string[] = [];
-	for (let i = 0; i + 1 < raw.length; i += 2) {
-		const name = (raw[i] as string).toLowerCase();
-		if (
-			hopByHop.has(name) ||
-			notInTrailers.has(name) ||
-			isReservedHeader(name) ||
-			traceHeaders.has(name)
-		)
-			continue;
-		trailers.push(raw[i] as string, raw[i + 1] as string);
-	}
-	return trailers;
+  const trailers: string[] = [];
+  for (let i = 0; i + 1 < raw.length; i += 2) {
+    const name = (raw[i] as string).toLowerCase();
+    if (hopByHop.has(name) || notInTrailers.has(name) || isReservedHeader(name) || traceHeaders.has(name)) continue;
+    trailers.push(raw[i] as string, raw[i + 1] as string);
+  }
+  return trailers;
 }
 
 export interface Framing {
-	readonly kind: "none" | "length" | "chunked";
-	readonly length?: string;
+  readonly kind: 'none' | 'length' | 'chunked';
+  readonly length?: string;
 }
 
 export interface FramingRefused {
-	readonly kind: "refused";
-	readonly status: 400 | 431 | 501;
-	readonly why: string;
+  readonly kind: 'refused';
+  readonly status: 400 | 431 | 501;
+  readonly why: string;
 }
 
 /**
  * Where the body of a request ends, or why nobody may guess (RFC 9112 §6.3, §11.2). Stricter than the parser below:
  * two parties that read one message differently are how requests are smuggled.
  */
-export function decodeRequestFraming(
-	raw: RawHeaders,
-	httpVersion: string,
-): Framing | FramingRefused {
-	if (raw.length > maxHeaderCount * 2)
-		return { kind: "refused", status: 431, why: "too many headers" };
-	const hosts = linesOf(raw, "host");
-	if (hosts.length > 1) return refused("more than one Host");
-	if (hosts.length === 0 && httpVersion !== "1.0") return refused("no Host");
-	if (hosts[0] !== undefined && !isAuthority(hosts[0]))
-		return refused("Host is not an authority");
-	const lengths = linesOf(raw, "content-length");
-	const codings = linesOf(raw, "transfer-encoding");
-	if (codings.length > 0) {
-		if (lengths.length > 0)
-			return refused("Content-Length beside Transfer-Encoding");
-		if (httpVersion === "1.0") return refused("Transfer-Encoding in HTTP/1.0");
-		if (codings.length > 1) return refused("more than one Transfer-Encoding");
-		if ((codings[0] as string).trim().toLowerCase() === "chunked")
-			return { kind: "chunked" };
-		return {
-			kind: "refused",
-			status: 501,
-			why: "Transfer-Encoding other than chunked",
-		};
-	}
-	if (lengths.length === 0) return { kind: "none" };
-	if (lengths.length > 1) return refused("more than one Content-Length");
-	const length = (lengths[0] as string).trim();
-	if (!/^[0-9]{1,15}$/.test(length))
-		return refused("Content-Length is not a number");
-	return { kind: "length", length };
+export function decodeRequestFraming(raw: RawHeaders, httpVersion: string): Framing | FramingRefused {
+  if (raw.length > maxHeaderCount * 2) return { kind: 'refused', status: 431, why: 'too many headers' };
+  const hosts = linesOf(raw, 'host');
+  if (hosts.length > 1) return refused('more than one Host');
+  if (hosts.length === 0 && httpVersion !== '1.0') return refused('no Host');
+  if (hosts[0] !== undefined && !isAuthority(hosts[0])) return refused('Host is not an authority');
+  const lengths = linesOf(raw, 'content-length');
+  const codings = linesOf(raw, 'transfer-encoding');
+  if (codings.length > 0) {
+    if (lengths.length > 0) return refused('Content-Length beside Transfer-Encoding');
+    if (httpVersion === '1.0') return refused('Transfer-Encoding in HTTP/1.0');
+    if (codings.length > 1) return refused('more than one Transfer-Encoding');
+    if ((codings[0] as string).trim().toLowerCase() === 'chunked') return { kind: 'chunked' };
+    return {
+      kind: 'refused',
+      status: 501,
+      why: 'Transfer-Encoding other than chunked',
+    };
+  }
+  if (lengths.length === 0) return { kind: 'none' };
+  if (lengths.length > 1) return refused('more than one Content-Length');
+  const length = (lengths[0] as string).trim();
+  if (!/^[0-9]{1,15}$/.test(length)) return refused('Content-Length is not a number');
+  return { kind: 'length', length };
 }
 
 function refused(why: string): FramingRefused {
-	return { kind: "refused", status: 400, why };
+  return { kind: 'refused', status: 400, why };
 }
 
 /** RFC 3986 §3.2 without user information: what may stand in `Host` and in `:authority`. */
 export function isAuthority(text: string): boolean {
-	return (
-		text === "" ||
-		/^(?:[A-Za-z0-9._~!$&'()*+,;=%-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{0,5})?$/.test(
-			text,
-		)
-	);
+  return text === '' || /^(?:[A-Za-z0-9._~!$&'()*+,;=%-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{0,5})?$/.test(text);
 }
 
 /** True when the framing of a response can't be trusted: the parser leaves these to us. */
 export function isResponseFramingBad(raw: RawHeaders): boolean {
-	const lengths = linesOf(raw, "content-length");
-	if (lengths.length > 1) return true;
-	const codings = linesOf(raw, "transfer-encoding");
-	if (codings.length === 0)
-		return lengths[0] !== undefined && !/^[0-9]{1,15}$/.test(lengths[0].trim());
-	return (
-		lengths.length > 0 ||
-		codings.length > 1 ||
-		(codings[0] as string).trim().toLowerCase() !== "chunked"
-	);
+  const lengths = linesOf(raw, 'content-length');
+  if (lengths.length > 1) return true;
+  const codings = linesOf(raw, 'transfer-encoding');
+  if (codings.length === 0) return lengths[0] !== undefined && !/^[0-9]{1,15}$/.test(lengths[0].trim());
+  return lengths.length > 0 || codings.length > 1 || (codings[0] as string).trim().toLowerCase() !== 'chunked';
 }

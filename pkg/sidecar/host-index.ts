@@ -3,9 +3,17 @@ import type { DirectoryEntry } from '../policy/proxy-policy.ts';
 
 /** What a host and a port mean in the mesh. */
 export type HostFound =
-  | { readonly kind: 'service'; readonly entry: DirectoryEntry; readonly podIp?: string }
+  | {
+      readonly kind: 'service';
+      readonly entry: DirectoryEntry;
+      readonly podIp?: string;
+    }
   /** The host is of the mesh, and the port isn't one of its ports; or there was none, and it has several. */
-  | { readonly kind: 'port'; readonly name: string; readonly ports: readonly number[] }
+  | {
+      readonly kind: 'port';
+      readonly name: string;
+      readonly ports: readonly number[];
+    }
   /** Not of the mesh. */
   | { readonly kind: 'outside' };
 
@@ -46,7 +54,12 @@ export function createHostIndex(directory: ReadonlyMap<ServicePortKey, Directory
       if (!found || !first) return { kind: 'outside' };
       const candidates = port === undefined ? found : found.filter(({ entry }) => entry.port === port);
       const fit = candidates.length === 1 ? candidates[0] : candidates.find(({ entry }) => entry.port === (port ?? 80));
-      if (fit) return { kind: 'service', entry: fit.entry, ...(fit.podIp === undefined ? {} : { podIp: fit.podIp }) };
+      if (fit)
+        return {
+          kind: 'service',
+          entry: fit.entry,
+          ...(fit.podIp === undefined ? {} : { podIp: fit.podIp }),
+        };
       return {
         kind: 'port',
         name: `${first.entry.namespace}/${first.entry.name}`,

@@ -1,393 +1,303 @@
-import { constants } from "node:http2";
-import type {
-	ClientHttp2Stream,
-	IncomingHttpHeaders,
-	OutgoingHttpHeaders,
-	ServerHttp2Stream,
-} from "node:http2";
-import type { Ruling } from "./call.ts";
-import {
-	toBadRequest,
-	toGrpcMessage,
-	toGrpcStatus,
-	toTimeout,
-	toUnavailable,
-} from "./denial.ts";
-import type { LocalAnswer } from "./denial.ts";
-import { beginExchange } from "./exchange.ts";
-import type { Exchange, HttpSite } from "./exchange.ts";
-import {
-	isAuthority,
-	linesOf,
-	maxHeaderCount,
-	toForwardedResponseHeaders,
-	toForwardedTrailers,
-} from "./headers.ts";
-import type { RawHeaders } from "./headers.ts";
-import type { Peer } from "./peer-identity.ts";
+import { constants } from 'node:http2';
+import type { ClientHttp2Stream, IncomingHttpHeaders, OutgoingHttpHeaders, ServerHttp2Stream } from 'node:http2';
+import type { Ruling } from './call.ts';
+import { toBadRequest, toGrpcMessage, toGrpcStatus, toTimeout, toUnavailable } from './denial.ts';
+import type { LocalAnswer } from './denial.ts';
+import { beginExchange } from './exchange.ts';
+import type { Exchange, HttpSite } from './exchange.ts';
+import { isAuthority, linesOf, maxHeaderCount, toForwardedResponseHeaders, toForwardedTrailers } from './headers.ts';
+import type { RawHeaders } from './headers.ts';
+import type { Peer } from './peer-identity.ts';
 
-const {
-	NGHTTP2_CANCEL,
-	NGHTTP2_INTERNAL_ERROR,
-	NGHTTP2_NO_ERROR,
-	NGHTTP2_REFUSED_STREAM,
-} = constants;
+const { NGHTTP2_CANCEL, NGHTTP2_INTERNAL_ERROR, NGHTTP2_NO_ERROR, NGHTTP2_REFUSED_STREAM } = constants;
 const endStreamFlag = constants.NGHTTP2_FLAG_END_STREAM;
 
 const maxAttempts = 3;
 
 /** Decides one HTTP/2 stream and, when it may pass, streams it to its upstream and the answer back. */
 export function forwardHttp2(
-	site: HttpSite,
-	stream: ServerHttp2Stream,
-	raw: RawHeaders,
-	flags: number,
-	peer: Peer,
+  site: HttpSite,
+  stream: ServerHttp2Stream,
+  raw: RawHeaders,
+  flags: number,
+  peer: Peer,
 ): void {
-	const { fields, pseudo } = splitPseudo(raw);
-	const method = pseudo.get(":method") ?? "GET";
-	const authority =
-		pseudo.get(":authority") ?? linesOf(fields, "host")[0] ?? "";
-	const head = {
-		method,
-		target: pseudo.get(":path") ?? "/",
-		authority,
-		raw: fields,
-		version: "2" as const,
-	};
-	// An abort is an event here, and the stream's other side is told of it.
-	stream.on("error", () => undefined);
-	const exchange = beginExchange(
-		site,
-		head,
-		peer,
-		toRefusal(method, authority, fields),
-	);
-	const { ruling } = exchange;
-	if (ruling.kind === "answer") {
-		answerHttp2(exchange, stream, ruling.answer);
-		return;
-	}
-	new Http2Forwarder(
-		exchange,
-		ruling,
-		stream,
-		(flags & endStreamFlag) !== 0,
-		pseudo.get(":scheme") ?? "http",
-	).start();
+  const { fields, pseudo } = splitPseudo(raw);
+  const method = pseudo.get(':method') ?? 'GET';
+  const authority = pseudo.get(':authority') ?? linesOf(fields, 'host')[0] ?? '';
+  const head = {
+    method,
+    target: pseudo.get(':path') ?? '/',
+    authority,
+    raw: fields,
+    version: '2' as const,
+  };
+  // An abort is an event here, and the stream's other side is told of it.
+  stream.on('error', () => undefined);
+  const exchange = beginExchange(site, head, peer, toRefusal(method, authority, fields));
+  const { ruling } = exchange;
+  if (ruling.kind === 'answer') {
+    answerHttp2(exchange, stream, ruling.answer);
+    return;
+  }
+  new Http2Forwarder(exchange, ruling, stream, (flags & endStreamFlag) !== 0, pseudo.get(':scheme') ?? 'http').start();
 }
 
-function toRefusal(
-	method: string,
-	authority: string,
-	fields: RawHeaders,
-): LocalAnswer | undefined {
-	if (method === "CONNECT")
-		return toBadRequest("CONNECT is for the forward proxy", 405);
-	if (!isAuthority(authority))
-		return toBadRequest(":authority is not an authority");
-	if (fields.length > maxHeaderCount * 2)
-		return toBadRequest("too many headers", 431);
-	const hosts = linesOf(fields, "host");
-	// Two names for one target: which one a rule matched must be the one that the app sees.
-	if (hosts.some((host) => host.toLowerCase() !== authority.toLowerCase()))
-		return toBadRequest("Host differs from :authority");
-	return undefined;
+function toRefusal(method: string, authority: string, fields: RawHeaders): LocalAnswer | undefined {
+  if (method === 'CONNECT') return toBadRequest('CONNECT is for the forward proxy', 405);
+  if (!isAuthority(authority)) return toBadRequest(':authority is not an authority');
+  if (fields.length > maxHeaderCount * 2) return toBadRequest('too many headers', 431);
+  const hosts = linesOf(fields, 'host');
+  // Two names for one target: which one a rule matched must be the one that the app sees.
+  if (hosts.some((host) => host.toLowerCase() !== authority.toLowerCase()))
+    return toBadRequest('Host differs from :authority');
+  return undefined;
 }
 
 /** Gives an answer of our own; to gRPC as gRPC (HTTP 200 and `grpc-status`, DECISIONS S11). */
-export function answerHttp2(
-	exchange: Exchange,
-	stream: ServerHttp2Stream,
-	answer: LocalAnswer,
-): void {
-	const { facts } = exchange;
-	stream.once("close", () => exchange.end());
-	if (stream.destroyed || stream.headersSent) {
-		stream.close(NGHTTP2_INTERNAL_ERROR);
-		return;
-	}
-	if (facts.grpc) {
-		facts.status = 200;
-		facts.grpcStatus = toGrpcStatus(answer.status);
-		stream.respond(
-			{
-				":status": 200,
-				"content-type": "application/grpc",
-				"grpc-status": String(facts.grpcStatus),
-				"grpc-message": toGrpcMessage(answer.body),
-				"x-tulle-reason": answer.reason,
-			},
-			{ endStream: true },
-		);
-	} else {
-		facts.status = answer.status;
-		stream.respond({
-			":status": answer.status,
-			"content-type": "text/plain; charset=utf-8",
-			"content-length": Buffer.byteLength(answer.body),
-			"x-tulle-reason": answer.reason,
-		});
-		stream.end(facts.method === "HEAD" ? undefined : answer.body);
-	}
-	// What the client still sends is of no use (RFC 9113 §8.1).
-	stream.once("finish", () => {
-		if (!stream.readableEnded) stream.close(NGHTTP2_NO_ERROR);
-	});
-	stream.resume();
+export function answerHttp2(exchange: Exchange, stream: ServerHttp2Stream, answer: LocalAnswer): void {
+  const { facts } = exchange;
+  stream.once('close', () => exchange.end());
+  if (stream.destroyed || stream.headersSent) {
+    stream.close(NGHTTP2_INTERNAL_ERROR);
+    return;
+  }
+  if (facts.grpc) {
+    facts.status = 200;
+    facts.grpcStatus = toGrpcStatus(answer.status);
+    stream.respond(
+      {
+        ':status': 200,
+        'content-type': 'application/grpc',
+        'grpc-status': String(facts.grpcStatus),
+        'grpc-message': toGrpcMessage(answer.body),
+        'x-tulle-reason': answer.reason,
+      },
+      { endStream: true },
+    );
+  } else {
+    facts.status = answer.status;
+    stream.respond({
+      ':status': answer.status,
+      'content-type': 'text/plain; charset=utf-8',
+      'content-length': Buffer.byteLength(answer.body),
+      'x-tulle-reason': answer.reason,
+    });
+    stream.end(facts.method === 'HEAD' ? undefined : answer.body);
+  }
+  // What the client still sends is of no use (RFC 9113 §8.1).
+  stream.once('finish', () => {
+    if (!stream.readableEnded) stream.close(NGHTTP2_NO_ERROR);
+  });
+  stream.resume();
 }
 
 class Http2Forwarder {
-	readonly #exchange: Exchange;
-	readonly #ruling: Extract<Ruling, { kind: "forward" }>;
-	readonly #client: ServerHttp2Stream;
-	readonly #bodyless: boolean;
-	readonly #scheme: string;
-	#upstream: ClientHttp2Stream | undefined;
-	#attempts = 0;
-	#error: string | undefined;
+  readonly #exchange: Exchange;
+  readonly #ruling: Extract<Ruling, { kind: 'forward' }>;
+  readonly #client: ServerHttp2Stream;
+  readonly #bodyless: boolean;
+  readonly #scheme: string;
+  #upstream: ClientHttp2Stream | undefined;
+  #attempts = 0;
+  #error: string | undefined;
 
-	constructor(
-		exchange: Exchange,
-		ruling: Extract<Ruling, { kind: "forward" }>,
-		client: ServerHttp2Stream,
-		bodyless: boolean,
-		scheme: string,
-	) {
-		this.#exchange = exchange;
-		this.#ruling = ruling;
-		this.#client = client;
-		this.#bodyless = bodyless;
-		this.#scheme = scheme;
-	}
+  constructor(
+    exchange: Exchange,
+    ruling: Extract<Ruling, { kind: 'forward' }>,
+    client: ServerHttp2Stream,
+    bodyless: boolean,
+    scheme: string,
+  ) {
+    this.#exchange = exchange;
+    this.#ruling = ruling;
+    this.#client = client;
+    this.#bodyless = bodyless;
+    this.#scheme = scheme;
+  }
 
-	start(): void {
-		const client = this.#client;
-		client.setTimeout(this.#exchange.site.limits.streamIdle, () =>
-			this.#fail("no data came in time", "timeout"),
-		);
-		client.once("close", () => {
-			const reset = client.rstCode !== NGHTTP2_NO_ERROR;
-			if (reset)
-				this.#error ??=
-					client.rstCode === NGHTTP2_CANCEL ? "client_gone" : "reset";
-			const upstream = this.#upstream;
-			if (upstream && !upstream.closed && (reset || !upstream.writableEnded))
-				upstream.close(NGHTTP2_CANCEL);
-			this.#exchange.end(this.#error);
-		});
-		void this.#attempt();
-	}
+  start(): void {
+    const client = this.#client;
+    client.setTimeout(this.#exchange.site.limits.streamIdle, () => this.#fail('no data came in time', 'timeout'));
+    client.once('close', () => {
+      const reset = client.rstCode !== NGHTTP2_NO_ERROR;
+      if (reset) this.#error ??= client.rstCode === NGHTTP2_CANCEL ? 'client_gone' : 'reset';
+      const upstream = this.#upstream;
+      if (upstream && !upstream.closed && (reset || !upstream.writableEnded)) upstream.close(NGHTTP2_CANCEL);
+      this.#exchange.end(this.#error);
+    });
+    void this.#attempt();
+  }
 
-	async #attempt(): Promise<void> {
-		const { site } = this.#exchange;
-		this.#attempts += 1;
-		const route = this.#ruling.next();
-		if (!route) {
-			this.#fail("no ready endpoint", "connect");
-			return;
-		}
-		let upstream: ClientHttp2Stream;
-		try {
-			upstream = await site.http2.open(
-				route.upstream,
-				this.#toHeaders(),
-				this.#bodyless,
-			);
-		} catch {
-			route.failed();
-			route.done();
-			if (this.#client.destroyed) return;
-			if (this.#attempts < maxAttempts) await this.#attempt();
-			else this.#fail("could not connect", "connect");
-			return;
-		}
-		route.succeeded();
-		upstream.once("close", route.done);
-		if (this.#client.destroyed) {
-			upstream.on("error", () => undefined);
-			upstream.close(NGHTTP2_CANCEL);
-			return;
-		}
-		this.#upstream = upstream;
-		this.#watch(upstream);
-	}
+  async #attempt(): Promise<void> {
+    const { site } = this.#exchange;
+    this.#attempts += 1;
+    const route = this.#ruling.next();
+    if (!route) {
+      this.#fail('no ready endpoint', 'connect');
+      return;
+    }
+    let upstream: ClientHttp2Stream;
+    try {
+      upstream = await site.http2.open(route.upstream, this.#toHeaders(), this.#bodyless);
+    } catch {
+      route.failed();
+      route.done();
+      if (this.#client.destroyed) return;
+      if (this.#attempts < maxAttempts) await this.#attempt();
+      else this.#fail('could not connect', 'connect');
+      return;
+    }
+    route.succeeded();
+    upstream.once('close', route.done);
+    if (this.#client.destroyed) {
+      upstream.on('error', () => undefined);
+      upstream.close(NGHTTP2_CANCEL);
+      return;
+    }
+    this.#upstream = upstream;
+    this.#watch(upstream);
+  }
 
-	#toHeaders(): OutgoingHttpHeaders {
-		const { facts, target, headers } = this.#exchange;
-		const all: OutgoingHttpHeaders = {
-			":method": facts.method,
-			":scheme": this.#scheme === "https" ? "https" : "http",
-			":path": target,
-			...(facts.authority === "" ? {} : { ":authority": facts.authority }),
-		};
-		addFields(all, headers);
-		// The one hop-by-hop field that HTTP/2 has, and gRPC asks for (RFC 9113 §8.2.2).
-		all["te"] = "trailers";
-		return all;
-	}
+  #toHeaders(): OutgoingHttpHeaders {
+    const { facts, target, headers } = this.#exchange;
+    const all: OutgoingHttpHeaders = {
+      ':method': facts.method,
+      ':scheme': this.#scheme === 'https' ? 'https' : 'http',
+      ':path': target,
+      ...(facts.authority === '' ? {} : { ':authority': facts.authority }),
+    };
+    addFields(all, headers);
+    // The one hop-by-hop field that HTTP/2 has, and gRPC asks for (RFC 9113 §8.2.2).
+    all['te'] = 'trailers';
+    return all;
+  }
 
-	#watch(upstream: ClientHttp2Stream): void {
-		const client = this.#client;
-		let answered = false;
-		let trailers: string[] = [];
-		upstream.setTimeout(this.#exchange.site.limits.streamIdle, () =>
-			this.#fail("no data came in time", "timeout"),
-		);
-		upstream.on("headers", (headers: IncomingHttpHeaders) => {
-			if (!client.headersSent && !client.destroyed)
-				client.additionalHeaders(toOutgoing(headers));
-		});
-		upstream.once("response", (headers, flags, raw?: string[]) => {
-			answered = true;
-			this.#answer(
-				upstream,
-				headers,
-				(flags & endStreamFlag) !== 0,
-				raw ?? toFlat(headers),
-				() => trailers,
-			);
-		});
-		upstream.once(
-			"trailers",
-			(headers: IncomingHttpHeaders, _flags: number, raw?: string[]) => {
-				trailers = toForwardedTrailers(raw ?? toFlat(headers));
-				this.#noteGrpcStatus(headers);
-			},
-		);
-		upstream.on("error", () => undefined);
-		upstream.once("close", () => {
-			if (answered) {
-				if (upstream.rstCode === NGHTTP2_NO_ERROR && upstream.readableEnded)
-					return;
-				// The answer is not whole: the client must see that.
-				this.#error ??= "reset";
-				if (!client.closed)
-					client.close(
-						upstream.rstCode === NGHTTP2_NO_ERROR
-							? NGHTTP2_INTERNAL_ERROR
-							: upstream.rstCode,
-					);
-				return;
-			}
-			if (client.destroyed || client.closed) return;
-			const unread = this.#bodyless || client.readableFlowing === null;
-			const refused = upstream.rstCode === NGHTTP2_REFUSED_STREAM;
-			if (unread && refused && this.#attempts < maxAttempts)
-				void this.#attempt();
-			else this.#fail("the connection ended before an answer", "reset");
-		});
-		if (!this.#bodyless) this.#sendBody(upstream);
-	}
+  #watch(upstream: ClientHttp2Stream): void {
+    const client = this.#client;
+    let answered = false;
+    let trailers: string[] = [];
+    upstream.setTimeout(this.#exchange.site.limits.streamIdle, () => this.#fail('no data came in time', 'timeout'));
+    upstream.on('headers', (headers: IncomingHttpHeaders) => {
+      if (!client.headersSent && !client.destroyed) client.additionalHeaders(toOutgoing(headers));
+    });
+    upstream.once('response', (headers, flags, raw?: string[]) => {
+      answered = true;
+      this.#answer(upstream, headers, (flags & endStreamFlag) !== 0, raw ?? toFlat(headers), () => trailers);
+    });
+    upstream.once('trailers', (headers: IncomingHttpHeaders, _flags: number, raw?: string[]) => {
+      trailers = toForwardedTrailers(raw ?? toFlat(headers));
+      this.#noteGrpcStatus(headers);
+    });
+    upstream.on('error', () => undefined);
+    upstream.once('close', () => {
+      if (answered) {
+        if (upstream.rstCode === NGHTTP2_NO_ERROR && upstream.readableEnded) return;
+        // The answer is not whole: the client must see that.
+        this.#error ??= 'reset';
+        if (!client.closed)
+          client.close(upstream.rstCode === NGHTTP2_NO_ERROR ? NGHTTP2_INTERNAL_ERROR : upstream.rstCode);
+        return;
+      }
+      if (client.destroyed || client.closed) return;
+      const unread = this.#bodyless || client.readableFlowing === null;
+      const refused = upstream.rstCode === NGHTTP2_REFUSED_STREAM;
+      if (unread && refused && this.#attempts < maxAttempts) void this.#attempt();
+      else this.#fail('the connection ended before an answer', 'reset');
+    });
+    if (!this.#bodyless) this.#sendBody(upstream);
+  }
 
-	#sendBody(upstream: ClientHttp2Stream): void {
-		const client = this.#client;
-		let trailers: string[] = [];
-		client.once(
-			"trailers",
-			(headers: IncomingHttpHeaders, _flags: number, raw?: string[]) => {
-				trailers = toForwardedTrailers(raw ?? toFlat(headers));
-			},
-		);
-		upstream.once("wantTrailers", () =>
-			upstream.sendTrailers(addFields({}, trailers)),
-		);
-		client.once("aborted", () => upstream.close(NGHTTP2_CANCEL));
-		client.pipe(upstream);
-	}
+  #sendBody(upstream: ClientHttp2Stream): void {
+    const client = this.#client;
+    let trailers: string[] = [];
+    client.once('trailers', (headers: IncomingHttpHeaders, _flags: number, raw?: string[]) => {
+      trailers = toForwardedTrailers(raw ?? toFlat(headers));
+    });
+    upstream.once('wantTrailers', () => upstream.sendTrailers(addFields({}, trailers)));
+    client.once('aborted', () => upstream.close(NGHTTP2_CANCEL));
+    client.pipe(upstream);
+  }
 
-	#answer(
-		upstream: ClientHttp2Stream,
-		headers: IncomingHttpHeaders & { ":status"?: number | undefined },
-		endStream: boolean,
-		raw: RawHeaders,
-		trailers: () => string[],
-	): void {
-		const { facts, site } = this.#exchange;
-		const client = this.#client;
-		facts.status = headers[":status"] ?? 0;
-		this.#noteGrpcStatus(headers);
-		if (client.destroyed) return;
-		const forwarded = toForwardedResponseHeaders(
-			splitPseudo(raw).fields,
-			site.direction === "inbound",
-		);
-		const answer = addFields({ ":status": facts.status }, forwarded);
-		if (endStream) {
-			client.respond(answer, { endStream: true });
-			upstream.resume();
-			return;
-		}
-		client.respond(answer, { waitForTrailers: true });
-		client.once("wantTrailers", () =>
-			client.sendTrailers(addFields({}, trailers())),
-		);
-		upstream.pipe(client);
-	}
+  #answer(
+    upstream: ClientHttp2Stream,
+    headers: IncomingHttpHeaders & { ':status'?: number | undefined },
+    endStream: boolean,
+    raw: RawHeaders,
+    trailers: () => string[],
+  ): void {
+    const { facts, site } = this.#exchange;
+    const client = this.#client;
+    facts.status = headers[':status'] ?? 0;
+    this.#noteGrpcStatus(headers);
+    if (client.destroyed) return;
+    const forwarded = toForwardedResponseHeaders(splitPseudo(raw).fields, site.direction === 'inbound');
+    const answer = addFields({ ':status': facts.status }, forwarded);
+    if (endStream) {
+      client.respond(answer, { endStream: true });
+      upstream.resume();
+      return;
+    }
+    client.respond(answer, { waitForTrailers: true });
+    client.once('wantTrailers', () => client.sendTrailers(addFields({}, trailers())));
+    upstream.pipe(client);
+  }
 
-	#noteGrpcStatus(headers: IncomingHttpHeaders): void {
-		const status = headers["grpc-status"];
-		if (typeof status === "string" && this.#exchange.facts.grpc)
-			this.#exchange.facts.grpcStatus = Number(status);
-	}
+  #noteGrpcStatus(headers: IncomingHttpHeaders): void {
+    const status = headers['grpc-status'];
+    if (typeof status === 'string' && this.#exchange.facts.grpc) this.#exchange.facts.grpcStatus = Number(status);
+  }
 
-	#fail(why: string, error: string): void {
-		this.#error ??= error;
-		this.#upstream?.close(NGHTTP2_CANCEL);
-		const client = this.#client;
-		if (client.destroyed || client.closed) return;
-		if (client.headersSent) {
-			client.close(NGHTTP2_INTERNAL_ERROR);
-			return;
-		}
-		const answer = error === "timeout" ? toTimeout(why) : toUnavailable(why);
-		this.#ruling.call.reason ??= answer.reason;
-		answerHttp2(this.#exchange, client, answer);
-	}
+  #fail(why: string, error: string): void {
+    this.#error ??= error;
+    this.#upstream?.close(NGHTTP2_CANCEL);
+    const client = this.#client;
+    if (client.destroyed || client.closed) return;
+    if (client.headersSent) {
+      client.close(NGHTTP2_INTERNAL_ERROR);
+      return;
+    }
+    const answer = error === 'timeout' ? toTimeout(why) : toUnavailable(why);
+    this.#ruling.call.reason ??= answer.reason;
+    answerHttp2(this.#exchange, client, answer);
+  }
 }
 
 function splitPseudo(raw: RawHeaders): {
-	fields: string[];
-	pseudo: Map<string, string>;
+  fields: string[];
+  pseudo: Map<string, string>;
 } {
-	const fields: string[] = [];
-	const pseudo = new Map<string, string>();
-	for (let i = 0; i + 1 < raw.length; i += 2) {
-		const name = raw[i] as string;
-		const value = raw[i + 1] as string;
-		if (name.startsWith(":")) pseudo.set(name, value);
-		else fields.push(name, value);
-	}
-	return { fields, pseudo };
+  const fields: string[] = [];
+  const pseudo = new Map<string, string>();
+  for (let i = 0; i + 1 < raw.length; i += 2) {
+    const name = raw[i] as string;
+    const value = raw[i + 1] as string;
+    if (name.startsWith(':')) pseudo.set(name, value);
+    else fields.push(name, value);
+  }
+  return { fields, pseudo };
 }
 
 /** Adds a flat list of fields; a name that comes twice becomes a list, sent as separate lines. */
-function addFields(
-	headers: OutgoingHttpHeaders,
-	flat: RawHeaders,
-): OutgoingHttpHeaders {
-	for (let i = 0; i + 1 < flat.length; i += 2) {
-		const name = (flat[i] as string).toLowerCase();
-		const value = flat[i + 1] as string;
-		const before = headers[name];
-		if (before === undefined) headers[name] = value;
-		else
-			headers[name] = Array.isArray(before)
-				? [...before, value]
-				: [String(before), value];
-	}
-	return headers;
+function addFields(headers: OutgoingHttpHeaders, flat: RawHeaders): OutgoingHttpHeaders {
+  for (let i = 0; i + 1 < flat.length; i += 2) {
+    const name = (flat[i] as string).toLowerCase();
+    const value = flat[i + 1] as string;
+    const before = headers[name];
+    if (before === undefined) headers[name] = value;
+    else headers[name] = Array.isArray(before) ? [...before, value] : [String(before), value];
+  }
+  return headers;
 }
 
 function toFlat(headers: IncomingHttpHeaders): string[] {
-	const flat: string[] = [];
-	for (const [name, value] of Object.entries(headers)) {
-		for (const line of Array.isArray(value) ? value : [String(value)])
-			flat.push(name, line);
-	}
-	return flat;
+  const flat: string[] = [];
+  for (const [name, value] of Object.entries(headers)) {
+    for (const line of Array.isArray(value) ? value : [String(value)]) flat.push(name, line);
+  }
+  return flat;
 }
 
 function toOutgoing(headers: IncomingHttpHeaders): OutgoingHttpHeaders {
-	return Object.fromEntries(Object.entries(headers));
+  return Object.fromEntries(Object.entries(headers));
 }

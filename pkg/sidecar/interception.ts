@@ -1,104 +1,89 @@
-import type { SidecarConfig } from "./config.ts";
-import type { DataPlane } from "./data-plane.ts";
-import { toHosts, writeHosts } from "./hosts-file.ts";
-import { toProxyTargets, toRedirectTargets } from "./outbound-listener.ts";
-import type { PolicyStore } from "./policy-store.ts";
-import { createRedirect } from "./redirect.ts";
+import type { SidecarConfig } from './config.ts';
+import type { DataPlane } from './data-plane.ts';
+import { toHosts, writeHosts } from './hosts-file.ts';
+import { toProxyTargets, toRedirectTargets } from './outbound-listener.ts';
+import type { PolicyStore } from './policy-store.ts';
+import { createRedirect } from './redirect.ts';
 
 export interface InterceptionOptions {
-	readonly config: SidecarConfig;
-	readonly store: PolicyStore;
-	readonly data: DataPlane;
-	readonly onError: (what: string, error: Error) => void;
+  readonly config: SidecarConfig;
+  readonly store: PolicyStore;
+  readonly data: DataPlane;
+  readonly onError: (what: string, error: Error) => void;
 }
 
 /** Keeps sockets, ports, rules and names in step with the policy. */
 export interface Interception {
-	/** Why traffic isn't taken yet; undefined when it is. */
-	notReady(): string | undefined;
+  /** Why traffic isn't taken yet; undefined when it is. */
+  notReady(): string | undefined;
 }
 
 /** Work follows the policy as it is when work begins: what changes meanwhile is taken in one more turn (DECISIONS E7a). */
 export function createInterception(options: InterceptionOptions): Interception {
-	const { config, store, data, onError } = options;
-	const { outbound } = config;
-	const redirect = createRedirect(
-		outbound.kind === "redirect" ? outbound.redirect : "none",
-	);
-	let wanted = 0;
-	let done = 0;
-	let failure: string | undefined;
-	let working = false;
-	let hosts = "";
-	let ports = "";
+  const { config, store, data, onError } = options;
+  const { outbound } = config;
+  const redirect = createRedirect(outbound.kind === 'redirect' ? outbound.redirect : 'none');
+  let wanted = 0;
+  let done = 0;
+  let failure: string | undefined;
+  let working = false;
+  let hosts = '';
+  let ports = '';
 
-	async function turn(): Promise<void> {
-		await data.inboundServer?.sync(store.inbound?.ports ?? []);
-		await data.listeners.sync(toTargets(config, store));
-		const listeners = data.listeners.list();
-		const nextPorts = listeners
-			.map(({ address, port }) => `${address} ${port}`)
-			.join();
-		if (nextPorts !== ports && outbound.kind === "redirect")
-			await redirect.apply(listeners);
-		ports = nextPorts;
-		if (outbound.kind !== "redirect" || outbound.hostsFile === undefined)
-			return;
-		const [namespace = ""] = config.pod.split("/");
-		const nextHosts = toHosts(
-			store.directory.values(),
-			namespace,
-			outbound.self,
-		);
-		if (nextHosts !== hosts) await writeHosts(outbound.hostsFile, nextHosts);
-		hosts = nextHosts;
-	}
+  async function turn(): Promise<void> {
+    await data.inboundServer?.sync(store.inbound?.ports ?? []);
+    await data.listeners.sync(toTargets(config, store));
+    const listeners = data.listeners.list();
+    const nextPorts = listeners.map(({ address, port }) => `${address} ${port}`).join();
+    if (nextPorts !== ports && outbound.kind === 'redirect') await redirect.apply(listeners);
+    ports = nextPorts;
+    if (outbound.kind !== 'redirect' || outbound.hostsFile === undefined) return;
+    const [namespace = ''] = config.pod.split('/');
+    const nextHosts = toHosts(store.directory.values(), namespace, outbound.self);
+    if (nextHosts !== hosts) await writeHosts(outbound.hostsFile, nextHosts);
+    hosts = nextHosts;
+  }
 
-	async function work(): Promise<void> {
-		working = true;
-		while (done !== wanted) {
-			const goal = wanted;
-			try {
-				await turn();
-				failure = undefined;
-			} catch (error) {
-				failure = error instanceof Error ? error.message : String(error);
-				onError("interception", error as Error);
-			}
-			done = goal;
-		}
-		working = false;
-	}
+  async function work(): Promise<void> {
+    working = true;
+    while (done !== wanted) {
+      const goal = wanted;
+      try {
+        await turn();
+        failure = undefined;
+      } catch (error) {
+        failure = error instanceof Error ? error.message : String(error);
+        onError('interception', error as Error);
+      }
+      done = goal;
+    }
+    working = false;
+  }
 
-	store.subscribe((part) => {
-		data.refresh();
-		if (part === "settings" || part === "outbound" || !store.ready) return;
-		wanted += 1;
-		if (!working) void work();
-	});
+  store.subscribe((part) => {
+    data.refresh();
+    if (part === 'settings' || part === 'outbound' || !store.ready) return;
+    wanted += 1;
+    if (!working) void work();
+  });
 
-	return {
-		notReady() {
-			if (done === 0 || done !== wanted) return "opening ports";
-			return failure;
-		},
-	};
+  return {
+    notReady() {
+      if (done === 0 || done !== wanted) return 'opening ports';
+      return failure;
+    },
+  };
 }
 
-function toTargets(
-	{ outbound }: SidecarConfig,
-	{ directory, outbound: services, endpoints }: PolicyStore,
-) {
-	if (outbound.kind === "proxy") return toProxyTargets(directory.values());
-	return toRedirectTargets(directory.values(), (key, podIp) => {
-		const ports = new Set<number>();
-		for (const route of services.get(key)?.routes ?? []) {
-			for (const backend of route.backends) {
-				for (const { ip, port } of endpoints.get(backend.endpoints)
-					?.endpoints ?? [])
-					if (ip === podIp) ports.add(port);
-			}
-		}
-		return [...ports];
-	});
+function toTargets({ outbound }: SidecarConfig, { directory, outbound: services, endpoints }: PolicyStore) {
+  if (outbound.kind === 'proxy') return toProxyTargets(directory.values());
+  return toRedirectTargets(directory.values(), (key, podIp) => {
+    const ports = new Set<number>();
+    for (const route of services.get(key)?.routes ?? []) {
+      for (const backend of route.backends) {
+        for (const { ip, port } of endpoints.get(backend.endpoints)?.endpoints ?? []) if (ip === podIp) ports.add(port);
+      }
+    }
+    return [...ports];
+  });
 }

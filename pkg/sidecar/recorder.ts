@@ -1,205 +1,170 @@
-import type { Attributes } from "@opentelemetry/api";
-import type {
-	Counter,
-	Gauge,
-	Histogram,
-	Metrics,
-} from "../observability/metrics.ts";
-import type { HopSpan } from "../observability/tracing.ts";
-import type { Call } from "./call.ts";
-import { outsideNamespace } from "./rule-egress.ts";
-import { toHopTrace } from "./trace-context.ts";
-import type { HopTrace, IncomingTrace, RandomHex } from "./trace-context.ts";
+import type { Attributes } from '@opentelemetry/api';
+import type { Counter, Gauge, Histogram, Metrics } from '../observability/metrics.ts';
+import type { HopSpan } from '../observability/tracing.ts';
+import type { Call } from './call.ts';
+import { outsideNamespace } from './rule-egress.ts';
+import { toHopTrace } from './trace-context.ts';
+import type { HopTrace, IncomingTrace, RandomHex } from './trace-context.ts';
 
 /** The HTTP half of a call, as it was asked and answered. */
 export interface HttpFacts {
-	readonly method: string;
-	readonly path: string;
-	readonly query: string;
-	readonly authority: string;
-	readonly version: "1.0" | "1.1" | "2";
-	readonly userAgent?: string;
-	readonly grpc?: { readonly service: string; readonly method: string };
-	status: number;
-	grpcStatus?: number;
+  readonly method: string;
+  readonly path: string;
+  readonly query: string;
+  readonly authority: string;
+  readonly version: '1.0' | '1.1' | '2';
+  readonly userAgent?: string;
+  readonly grpc?: { readonly service: string; readonly method: string };
+  status: number;
+  grpcStatus?: number;
 }
 
 export interface Ending {
-	readonly call: Call;
-	readonly trace: HopTrace;
-	/** Milliseconds since the epoch. */
-	readonly startedAt: number;
-	readonly http?: HttpFacts;
-	/** What went wrong, in one word: `timeout`, `reset`, `connect`. */
-	readonly error?: string;
+  readonly call: Call;
+  readonly trace: HopTrace;
+  /** Milliseconds since the epoch. */
+  readonly startedAt: number;
+  readonly http?: HttpFacts;
+  /** What went wrong, in one word: `timeout`, `reset`, `connect`. */
+  readonly error?: string;
 }
 
 /** Turns ended calls into counts and, when their trace is sampled, into spans. */
 export interface Recorder {
-	trace(incoming: IncomingTrace): HopTrace;
-	now(): number;
-	end(ending: Ending): void;
-	/** Counts an open connection; the returned function ends it. */
-	connection(
-		direction: Call["direction"],
-		kind: "http1" | "http2" | "tcp",
-	): () => void;
-	/** A handshake or a first byte that never became a call. */
-	refused(direction: Call["direction"], why: string): void;
+  trace(incoming: IncomingTrace): HopTrace;
+  now(): number;
+  end(ending: Ending): void;
+  /** Counts an open connection; the returned function ends it. */
+  connection(direction: Call['direction'], kind: 'http1' | 'http2' | 'tcp'): () => void;
+  /** A handshake or a first byte that never became a call. */
+  refused(direction: Call['direction'], why: string): void;
 }
 
 export interface RecorderOptions {
-	readonly metrics: Metrics;
-	readonly record: (span: HopSpan) => void;
-	readonly sampling: () => number;
-	readonly randomHex: RandomHex;
-	readonly now: () => number;
+  readonly metrics: Metrics;
+  readonly record: (span: HopSpan) => void;
+  readonly sampling: () => number;
+  readonly randomHex: RandomHex;
+  readonly now: () => number;
 }
 
-export function createRecorder({
-	metrics,
-	record,
-	sampling,
-	randomHex,
-	now,
-}: RecorderOptions): Recorder {
-	const requests: Counter = metrics.counter(
-		"tulle_requests_total",
-		"Requests and TCP connections, by what became of them.",
-		["direction", "source", "service", "backend", "code", "verdict", "reason"],
-	);
-	const durations: Histogram = metrics.histogram(
-		"tulle_request_duration_seconds",
-		"From the head of a request to the end of its answer.",
-		["direction", "service", "backend"],
-	);
-	const open: Gauge = metrics.gauge(
-		"tulle_connections",
-		"Connections that are open.",
-		["direction", "kind"],
-	);
-	const refusals: Counter = metrics.counter(
-		"tulle_connections_refused_total",
-		"Connections that ended before a request.",
-		["direction", "why"],
-	);
+export function createRecorder({ metrics, record, sampling, randomHex, now }: RecorderOptions): Recorder {
+  const requests: Counter = metrics.counter(
+    'tulle_requests_total',
+    'Requests and TCP connections, by what became of them.',
+    ['direction', 'source', 'service', 'backend', 'code', 'verdict', 'reason'],
+  );
+  const durations: Histogram = metrics.histogram(
+    'tulle_request_duration_seconds',
+    'From the head of a request to the end of its answer.',
+    ['direction', 'service', 'backend'],
+  );
+  const open: Gauge = metrics.gauge('tulle_connections', 'Connections that are open.', ['direction', 'kind']);
+  const refusals: Counter = metrics.counter(
+    'tulle_connections_refused_total',
+    'Connections that ended before a request.',
+    ['direction', 'why'],
+  );
 
-	return {
-		now,
-		trace: (incoming) => toHopTrace(incoming, sampling(), randomHex),
-		end(ending) {
-			const { call, startedAt, http, trace } = ending;
-			const endedAt = now();
-			const { direction, source, service, verdict } = call;
-			const backend = call.backend ?? "";
-			const code = http
-				? String(http.status)
-				: ending.error === undefined
-					? "0"
-					: "error";
-			requests.inc({
-				direction,
-				source,
-				service,
-				backend,
-				code,
-				verdict,
-				reason: call.reason ?? "",
-			});
-			durations.observe(Math.max(0, endedAt - startedAt) / 1000, {
-				direction,
-				service,
-				backend,
-			});
-			if (trace.sampled) record(toSpan(ending, endedAt));
-		},
-		connection(direction, kind) {
-			open.add(1, { direction, kind });
-			let ended = false;
-			return () => {
-				if (!ended) open.add(-1, { direction, kind });
-				ended = true;
-			};
-		},
-		refused: (direction, why) => refusals.inc({ direction, why }),
-	};
+  return {
+    now,
+    trace: (incoming) => toHopTrace(incoming, sampling(), randomHex),
+    end(ending) {
+      const { call, startedAt, http, trace } = ending;
+      const endedAt = now();
+      const { direction, source, service, verdict } = call;
+      const backend = call.backend ?? '';
+      const code = http ? String(http.status) : ending.error === undefined ? '0' : 'error';
+      requests.inc({
+        direction,
+        source,
+        service,
+        backend,
+        code,
+        verdict,
+        reason: call.reason ?? '',
+      });
+      durations.observe(Math.max(0, endedAt - startedAt) / 1000, {
+        direction,
+        service,
+        backend,
+      });
+      if (trace.sampled) record(toSpan(ending, endedAt));
+    },
+    connection(direction, kind) {
+      open.add(1, { direction, kind });
+      let ended = false;
+      return () => {
+        if (!ended) open.add(-1, { direction, kind });
+        ended = true;
+      };
+    },
+    refused: (direction, why) => refusals.inc({ direction, why }),
+  };
 }
 
 /** `ns/name:port` as people and browsers write it: `name.ns`, port. */
 function toHost(service: string): { host: string; port: number } {
-	const colon = service.lastIndexOf(":");
-	const [namespace = "", name = ""] = service.slice(0, colon).split("/");
-	return {
-		host: namespace === outsideNamespace ? name : `${name}.${namespace}`,
-		port: Number(service.slice(colon + 1)),
-	};
+  const colon = service.lastIndexOf(':');
+  const [namespace = '', name = ''] = service.slice(0, colon).split('/');
+  return {
+    host: namespace === outsideNamespace ? name : `${name}.${namespace}`,
+    port: Number(service.slice(colon + 1)),
+  };
 }
 
-function toSpan(
-	{ call, trace, startedAt, http, error }: Ending,
-	endedAt: number,
-): HopSpan {
-	const { host, port } = toHost(call.service);
-	const failed =
-		error ??
-		(call.verdict === "denied" ? call.reason : undefined) ??
-		toHttpError(http);
-	const attributes: Attributes = {
-		"server.address": host,
-		"server.port": port,
-		"tulle.direction": call.direction,
-		"tulle.service": call.service,
-		"tulle.verdict": call.verdict,
-	};
-	set(attributes, "tulle.source", call.source);
-	set(attributes, "tulle.split", call.split);
-	set(attributes, "tulle.backend", call.backend);
-	set(attributes, "tulle.destination", call.destination);
-	set(attributes, "tulle.pod", call.pod);
-	set(attributes, "tulle.rule", call.rule);
-	set(attributes, "tulle.reason", call.reason);
-	set(attributes, "tulle.mode", call.mode);
-	set(attributes, "error.type", failed);
-	if (http) setHttp(attributes, http);
-	return {
-		traceId: trace.traceId,
-		spanId: trace.spanId,
-		...(trace.parentSpanId === undefined
-			? {}
-			: { parentSpanId: trace.parentSpanId }),
-		kind: call.direction === "outbound" ? "client" : "server",
-		name: http ? `${http.method} ${host}:${port}` : `${host}:${port}`,
-		startTime: startedAt,
-		endTime: Math.max(startedAt, endedAt),
-		attributes,
-		...(failed === undefined ? {} : { error: failed }),
-	};
+function toSpan({ call, trace, startedAt, http, error }: Ending, endedAt: number): HopSpan {
+  const { host, port } = toHost(call.service);
+  const failed = error ?? (call.verdict === 'denied' ? call.reason : undefined) ?? toHttpError(http);
+  const attributes: Attributes = {
+    'server.address': host,
+    'server.port': port,
+    'tulle.direction': call.direction,
+    'tulle.service': call.service,
+    'tulle.verdict': call.verdict,
+  };
+  set(attributes, 'tulle.source', call.source);
+  set(attributes, 'tulle.split', call.split);
+  set(attributes, 'tulle.backend', call.backend);
+  set(attributes, 'tulle.destination', call.destination);
+  set(attributes, 'tulle.pod', call.pod);
+  set(attributes, 'tulle.rule', call.rule);
+  set(attributes, 'tulle.reason', call.reason);
+  set(attributes, 'tulle.mode', call.mode);
+  set(attributes, 'error.type', failed);
+  if (http) setHttp(attributes, http);
+  return {
+    traceId: trace.traceId,
+    spanId: trace.spanId,
+    ...(trace.parentSpanId === undefined ? {} : { parentSpanId: trace.parentSpanId }),
+    kind: call.direction === 'outbound' ? 'client' : 'server',
+    name: http ? `${http.method} ${host}:${port}` : `${host}:${port}`,
+    startTime: startedAt,
+    endTime: Math.max(startedAt, endedAt),
+    attributes,
+    ...(failed === undefined ? {} : { error: failed }),
+  };
 }
 
 /** OpenTelemetry semantic conventions for HTTP and gRPC. */
 function setHttp(attributes: Attributes, http: HttpFacts): void {
-	attributes["http.request.method"] = http.method;
-	attributes["url.path"] = http.path;
-	attributes["http.response.status_code"] = http.status;
-	attributes["network.protocol.version"] = http.version;
-	set(attributes, "url.query", http.query);
-	set(attributes, "user_agent.original", http.userAgent);
-	if (!http.grpc) return;
-	attributes["rpc.system"] = "grpc";
-	attributes["rpc.service"] = http.grpc.service;
-	attributes["rpc.method"] = http.grpc.method;
-	if (http.grpcStatus !== undefined)
-		attributes["rpc.grpc.status_code"] = http.grpcStatus;
+  attributes['http.request.method'] = http.method;
+  attributes['url.path'] = http.path;
+  attributes['http.response.status_code'] = http.status;
+  attributes['network.protocol.version'] = http.version;
+  set(attributes, 'url.query', http.query);
+  set(attributes, 'user_agent.original', http.userAgent);
+  if (!http.grpc) return;
+  attributes['rpc.system'] = 'grpc';
+  attributes['rpc.service'] = http.grpc.service;
+  attributes['rpc.method'] = http.grpc.method;
+  if (http.grpcStatus !== undefined) attributes['rpc.grpc.status_code'] = http.grpcStatus;
 }
 
 function toHttpError(http: HttpFacts | undefined): string | undefined {
-	return http && http.status >= 500 ? String(http.status) : undefined;
+  return http && http.status >= 500 ? String(http.status) : undefined;
 }
 
-function set(
-	attributes: Attributes,
-	name: string,
-	value: string | undefined,
-): void {
-	if (value !== undefined && value !== "") attributes[name] = value;
+function set(attributes: Attributes, name: string, value: string | undefined): void {
+  if (value !== undefined && value !== '') attributes[name] = value;
 }

@@ -1,19 +1,19 @@
-import type { Socket } from "node:net";
-import type { Ruling } from "./call.ts";
-import type { Recorder } from "./recorder.ts";
-import type { Tunnels } from "./tunnels.ts";
+import type { Socket } from 'node:net';
+import type { Ruling } from './call.ts';
+import type { Recorder } from './recorder.ts';
+import type { Tunnels } from './tunnels.ts';
 
 const maxAttempts = 3;
 
 export interface TcpSite {
-	readonly recorder: Recorder;
-	readonly tunnels: Tunnels;
-	readonly idleTimeout: number;
+  readonly recorder: Recorder;
+  readonly tunnels: Tunnels;
+  readonly idleTimeout: number;
 }
 
 export interface TcpOptions {
-	/** A refusal is recorded only: the client has been answered in words. */
-	readonly keepOpen?: boolean;
+  /** A refusal is recorded only: the client has been answered in words. */
+  readonly keepOpen?: boolean;
 }
 
 /**
@@ -21,55 +21,55 @@ export interface TcpOptions {
  * connected to, so that a server that speaks first says nothing to a peer that is refused.
  */
 export async function forwardTcp(
-	site: TcpSite,
-	client: Socket,
-	ruling: Ruling,
-	options: TcpOptions = {},
+  site: TcpSite,
+  client: Socket,
+  ruling: Ruling,
+  options: TcpOptions = {},
 ): Promise<void> {
-	const { recorder, tunnels, idleTimeout } = site;
-	const startedAt = recorder.now();
-	const trace = recorder.trace({});
-	const { call } = ruling;
-	const end = (error?: string): void =>
-		recorder.end({
-			call,
-			trace,
-			startedAt,
-			...(error === undefined ? {} : { error }),
-		});
-	client.on("error", () => undefined);
-	if (ruling.kind === "answer") {
-		if (!options.keepOpen) client.destroy();
-		end();
-		return;
-	}
-	for (let attempt = 0; attempt < maxAttempts && !client.destroyed; attempt++) {
-		const route = ruling.next();
-		if (!route) break;
-		let server: Socket;
-		try {
-			server = await route.upstream.connect("tcp");
-		} catch {
-			route.failed();
-			route.done();
-			continue;
-		}
-		route.succeeded();
-		const { stillAllowed } = ruling;
-		const onEnd = (error?: string): void => {
-			route.done();
-			end(error);
-		};
-		if (client.destroyed || !stillAllowed()) {
-			client.destroy();
-			server.destroy();
-			onEnd("client_gone");
-			return;
-		}
-		tunnels.join({ client, server, idleTimeout, stillAllowed, onEnd });
-		return;
-	}
-	call.reason ??= "Unavailable";
-	client.destroy();
-	end("connect");
+  const { recorder, tunnels, idleTimeout } = site;
+  const startedAt = recorder.now();
+  const trace = recorder.trace({});
+  const { call } = ruling;
+  const end = (error?: string): void =>
+    recorder.end({
+      call,
+      trace,
+      startedAt,
+      ...(error === undefined ? {} : { error }),
+    });
+  client.on('error', () => undefined);
+  if (ruling.kind === 'answer') {
+    if (!options.keepOpen) client.destroy();
+    end();
+    return;
+  }
+  for (let attempt = 0; attempt < maxAttempts && !client.destroyed; attempt++) {
+    const route = ruling.next();
+    if (!route) break;
+    let server: Socket;
+    try {
+      server = await route.upstream.connect('tcp');
+    } catch {
+      route.failed();
+      route.done();
+      continue;
+    }
+    route.succeeded();
+    const { stillAllowed } = ruling;
+    const onEnd = (error?: string): void => {
+      route.done();
+      end(error);
+    };
+    if (client.destroyed || !stillAllowed()) {
+      client.destroy();
+      server.destroy();
+      onEnd('client_gone');
+      return;
+    }
+    tunnels.join({ client, server, idleTimeout, stillAllowed, onEnd });
+    return;
+  }
+  call.reason ??= 'Unavailable';
+  client.destroy();
+  end('connect');
 }

@@ -1,116 +1,108 @@
-import { Socket } from "node:net";
-import type { Duplex } from "node:stream";
-import { TLSSocket } from "node:tls";
+import { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+import { TLSSocket } from 'node:tls';
 
 /**
  * Connections that carry bytes and no requests: TCP and what HTTP was upgraded to. They are asked again
  * whether they may go on when the policy changes (DECISIONS S11), and are waited for, then ended, on shutdown.
  */
 export interface Tunnels {
-	/** Joins two sides until both have ended. `onEnd` is called once. */
-	join(tunnel: Tunnel): void;
-	/** Ends those whose grant is gone. */
-	recheck(): void;
-	readonly size: number;
-	/** Resolves when none is open. */
-	idle(): Promise<void>;
-	destroyAll(): void;
+  /** Joins two sides until both have ended. `onEnd` is called once. */
+  join(tunnel: Tunnel): void;
+  /** Ends those whose grant is gone. */
+  recheck(): void;
+  readonly size: number;
+  /** Resolves when none is open. */
+  idle(): Promise<void>;
+  destroyAll(): void;
 }
 
 export interface Tunnel {
-	readonly client: Duplex;
-	readonly server: Duplex;
-	/** Bytes that were read too early, by direction. */
-	readonly fromClient?: Buffer;
-	readonly fromServer?: Buffer;
-	readonly idleTimeout: number;
-	readonly stillAllowed: () => boolean;
-	readonly onEnd: (error?: string) => void;
+  readonly client: Duplex;
+  readonly server: Duplex;
+  /** Bytes that were read too early, by direction. */
+  readonly fromClient?: Buffer;
+  readonly fromServer?: Buffer;
+  readonly idleTimeout: number;
+  readonly stillAllowed: () => boolean;
+  readonly onEnd: (error?: string) => void;
 }
 
 interface Idle {
-	setTimeout?(milliseconds: number, callback: () => void): unknown;
+  setTimeout?(milliseconds: number, callback: () => void): unknown;
 }
 
 export function createTunnels(): Tunnels {
-	const open = new Map<Tunnel, (error: string) => void>();
-	let waiting: (() => void)[] = [];
+  const open = new Map<Tunnel, (error: string) => void>();
+  let waiting: (() => void)[] = [];
 
-	return {
-		join(tunnel) {
-			const { client, server, fromClient, fromServer, idleTimeout } = tunnel;
-			let error: string | undefined;
-			const cut = (why: string): void => {
-				error ??= why;
-				// A client that keeps its side open past a FIN would never learn of it.
-				reset(client);
-				server.destroy();
-			};
-			open.set(tunnel, cut);
-			let closed = 0;
-			const closing = (): void => {
-				closed += 1;
-				// One side is gone for good; a half-close is an `end`, and not this.
-				if (closed === 1) {
-					if (client.destroyed && !server.destroyed) finish(server);
-					if (server.destroyed && !client.destroyed) finish(client);
-					return;
-				}
-				if (closed !== 2 || !open.delete(tunnel)) return;
-				tunnel.onEnd(error);
-				if (open.size > 0) return;
-				for (const resolve of waiting) resolve();
-				waiting = [];
-			};
-			client.on("error", () => cut("reset"));
-			server.on("error", () => cut("reset"));
-			client.once("close", closing);
-			server.once("close", closing);
-			for (const side of [client, server] as Idle[])
-				side.setTimeout?.(idleTimeout, () => cut("timeout"));
-			if (fromServer && fromServer.length > 0) client.write(fromServer);
-			if (fromClient && fromClient.length > 0) server.write(fromClient);
-			client.pipe(server);
-			server.pipe(client);
-			if (client.destroyed || server.destroyed) cut("reset");
-		},
-		recheck() {
-			for (const [tunnel, cut] of open)
-				if (!tunnel.stillAllowed()) cut("revoked");
-		},
-		get size() {
-			return open.size;
-		},
-		idle() {
-			return open.size === 0
-				? Promise.resolve()
-				: new Promise((resolve) => waiting.push(resolve));
-		},
-		destroyAll() {
-			for (const cut of open.values()) cut("shutdown");
-		},
-	};
+  return {
+    join(tunnel) {
+      const { client, server, fromClient, fromServer, idleTimeout } = tunnel;
+      let error: string | undefined;
+      const cut = (why: string): void => {
+        error ??= why;
+        // A client that keeps its side open past a FIN would never learn of it.
+        reset(client);
+        server.destroy();
+      };
+      open.set(tunnel, cut);
+      let closed = 0;
+      const closing = (): void => {
+        closed += 1;
+        // One side is gone for good; a half-close is an `end`, and not this.
+        if (closed === 1) {
+          if (client.destroyed && !server.destroyed) finish(server);
+          if (server.destroyed && !client.destroyed) finish(client);
+          return;
+        }
+        if (closed !== 2 || !open.delete(tunnel)) return;
+        tunnel.onEnd(error);
+        if (open.size > 0) return;
+        for (const resolve of waiting) resolve();
+        waiting = [];
+      };
+      client.on('error', () => cut('reset'));
+      server.on('error', () => cut('reset'));
+      client.once('close', closing);
+      server.once('close', closing);
+      for (const side of [client, server] as Idle[]) side.setTimeout?.(idleTimeout, () => cut('timeout'));
+      if (fromServer && fromServer.length > 0) client.write(fromServer);
+      if (fromClient && fromClient.length > 0) server.write(fromClient);
+      client.pipe(server);
+      server.pipe(client);
+      if (client.destroyed || server.destroyed) cut('reset');
+    },
+    recheck() {
+      for (const [tunnel, cut] of open) if (!tunnel.stillAllowed()) cut('revoked');
+    },
+    get size() {
+      return open.size;
+    },
+    idle() {
+      return open.size === 0 ? Promise.resolve() : new Promise((resolve) => waiting.push(resolve));
+    },
+    destroyAll() {
+      for (const cut of open.values()) cut('shutdown');
+    },
+  };
 }
 
 /** RST where there is one: not over TLS, and not on a unix socket. */
 function reset(side: Duplex): void {
-	if (
-		side instanceof Socket &&
-		!(side instanceof TLSSocket) &&
-		side.remoteAddress !== undefined
-	)
-		side.resetAndDestroy();
-	else side.destroy();
+  if (side instanceof Socket && !(side instanceof TLSSocket) && side.remoteAddress !== undefined)
+    side.resetAndDestroy();
+  else side.destroy();
 }
 
 /** Lets what is buffered go out, then ends. */
 function finish(side: Duplex): void {
-	if (side.writableEnded) side.destroySoon?.();
-	else side.end(() => side.destroy());
+  if (side.writableEnded) side.destroySoon?.();
+  else side.end(() => side.destroy());
 }
 
-declare module "node:stream" {
-	interface Duplex {
-		destroySoon?(): void;
-	}
+declare module 'node:stream' {
+  interface Duplex {
+    destroySoon?(): void;
+  }
 }

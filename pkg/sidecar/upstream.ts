@@ -1,20 +1,20 @@
-import { connect as connectSocket } from "node:net";
-import type { Socket } from "node:net";
-import { connect as connectTls } from "node:tls";
-import type { ConnectionOptions } from "node:tls";
-import type { Endpoint } from "../policy/endpoints.ts";
-import { decodeIdentity } from "./peer-identity.ts";
-import type { TlsMaterial } from "./secrets.ts";
+import { connect as connectSocket } from 'node:net';
+import type { Socket } from 'node:net';
+import { connect as connectTls } from 'node:tls';
+import type { ConnectionOptions } from 'node:tls';
+import type { Endpoint } from '../policy/endpoints.ts';
+import { decodeIdentity } from './peer-identity.ts';
+import type { TlsMaterial } from './secrets.ts';
 
 /** What a connection will carry. `tcp` asks for no ALPN. */
-export type WireProtocol = "h2" | "http/1.1" | "tcp";
+export type WireProtocol = 'h2' | 'http/1.1' | 'tcp';
 
 /** One place to connect to: an endpoint's sidecar, the own app, or a host outside of the mesh. */
 export interface Upstream {
-	/** Equal keys share connections. */
-	readonly key: string;
-	/** Resolves once the peer is who it must be; rejects within `connectTimeout`. */
-	connect(protocol: WireProtocol): Promise<Socket>;
+  /** Equal keys share connections. */
+  readonly key: string;
+  /** Resolves once the peer is who it must be; rejects within `connectTimeout`. */
+  connect(protocol: WireProtocol): Promise<Socket>;
 }
 
 /** Envoy's default for a cluster. */
@@ -24,19 +24,19 @@ const keepAliveDelay = 60_000;
 
 /** A connection in plaintext: to the own app, to an endpoint without a sidecar, or out of the mesh. */
 export function toPlainUpstream(host: string, port: number): Upstream {
-	return {
-		key: `${host}:${port}`,
-		connect: (protocol) =>
-			ready(
-				connectSocket({
-					host,
-					port,
-					allowHalfOpen: protocol === "tcp",
-					noDelay: true,
-				}),
-				"connect",
-			),
-	};
+  return {
+    key: `${host}:${port}`,
+    connect: (protocol) =>
+      ready(
+        connectSocket({
+          host,
+          port,
+          allowHalfOpen: protocol === 'tcp',
+          noDelay: true,
+        }),
+        'connect',
+      ),
+  };
 }
 
 /**
@@ -44,86 +44,68 @@ export function toPlainUpstream(host: string, port: number): Upstream {
  * `servername` is for the peer's logs and for routing by SNI; nothing is trusted because of it.
  */
 export function toEndpointUpstream(
-	endpoint: Endpoint,
-	key: string,
-	servername: string,
-	material: () => TlsMaterial | undefined,
+  endpoint: Endpoint,
+  key: string,
+  servername: string,
+  material: () => TlsMaterial | undefined,
 ): Upstream {
-	const { address, identity, meshed } = endpoint;
-	if (!meshed) {
-		if (address.kind === "ip")
-			return { ...toPlainUpstream(address.ip, address.port), key };
-		const { path } = address;
-		return {
-			key,
-			connect: (protocol) =>
-				ready(
-					connectSocket({ path, allowHalfOpen: protocol === "tcp" }),
-					"connect",
-				),
-		};
-	}
-	return {
-		key,
-		connect(protocol) {
-			const tls = material();
-			if (!tls)
-				return Promise.reject(
-					new Error("no certificate from the control plane yet"),
-				);
-			const options: ConnectionOptions & { allowHalfOpen: boolean } = {
-				...(address.kind === "pipe"
-					? { path: address.path }
-					: { host: address.ip, port: address.port }),
-				secureContext: tls.clientContext,
-				servername,
-				minVersion: "TLSv1.3",
-				maxVersion: "TLSv1.3",
-				rejectUnauthorized: true,
-				// Missing in the types. For HTTP an idle connection that its server has closed must go at once.
-				allowHalfOpen: protocol === "tcp",
-				...(protocol === "tcp" ? {} : { ALPNProtocols: [protocol] }),
-				checkServerIdentity: (_host, certificate) => {
-					const peer = decodeIdentity(certificate.subjectaltname);
-					return peer === identity
-						? undefined
-						: new Error(`peer is ${peer ?? "nobody"}, wanted ${identity}`);
-				},
-			};
-			const socket = connectTls(options);
-			return ready(socket, "secureConnect").then((connected) => {
-				if (protocol !== "h2" || socket.alpnProtocol === "h2") return connected;
-				socket.destroy();
-				throw new Error("peer does not speak HTTP/2");
-			});
-		},
-	};
+  const { address, identity, meshed } = endpoint;
+  if (!meshed) {
+    if (address.kind === 'ip') return { ...toPlainUpstream(address.ip, address.port), key };
+    const { path } = address;
+    return {
+      key,
+      connect: (protocol) => ready(connectSocket({ path, allowHalfOpen: protocol === 'tcp' }), 'connect'),
+    };
+  }
+  return {
+    key,
+    connect(protocol) {
+      const tls = material();
+      if (!tls) return Promise.reject(new Error('no certificate from the control plane yet'));
+      const options: ConnectionOptions & { allowHalfOpen: boolean } = {
+        ...(address.kind === 'pipe' ? { path: address.path } : { host: address.ip, port: address.port }),
+        secureContext: tls.clientContext,
+        servername,
+        minVersion: 'TLSv1.3',
+        maxVersion: 'TLSv1.3',
+        rejectUnauthorized: true,
+        // Missing in the types. For HTTP an idle connection that its server has closed must go at once.
+        allowHalfOpen: protocol === 'tcp',
+        ...(protocol === 'tcp' ? {} : { ALPNProtocols: [protocol] }),
+        checkServerIdentity: (_host, certificate) => {
+          const peer = decodeIdentity(certificate.subjectaltname);
+          return peer === identity ? undefined : new Error(`peer is ${peer ?? 'nobody'}, wanted ${identity}`);
+        },
+      };
+      const socket = connectTls(options);
+      return ready(socket, 'secureConnect').then((connected) => {
+        if (protocol !== 'h2' || socket.alpnProtocol === 'h2') return connected;
+        socket.destroy();
+        throw new Error('peer does not speak HTTP/2');
+      });
+    },
+  };
 }
 
-function ready(
-	socket: Socket,
-	event: "connect" | "secureConnect",
-): Promise<Socket> {
-	return new Promise((resolve, reject) => {
-		const timer = setTimeout(
-			() => socket.destroy(new Error("connect timeout")),
-			connectTimeout,
-		);
-		const fail = (error?: Error): void => {
-			clearTimeout(timer);
-			reject(error ?? new Error("closed while connecting"));
-		};
-		const closed = (): void => fail();
-		socket.once("error", fail);
-		socket.once("close", closed);
-		socket.once(event, () => {
-			clearTimeout(timer);
-			socket.off("error", fail);
-			socket.off("close", closed);
-			// TLS sockets pass these on to the socket below; unix sockets ignore them.
-			socket.setNoDelay(true);
-			socket.setKeepAlive(true, keepAliveDelay);
-			resolve(socket);
-		});
-	});
+function ready(socket: Socket, event: 'connect' | 'secureConnect'): Promise<Socket> {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => socket.destroy(new Error('connect timeout')), connectTimeout);
+    const fail = (error?: Error): void => {
+      clearTimeout(timer);
+      reject(error ?? new Error('closed while connecting'));
+    };
+    const closed = (): void => fail();
+    socket.once('error', fail);
+    socket.once('close', closed);
+    socket.once(event, () => {
+      clearTimeout(timer);
+      socket.off('error', fail);
+      socket.off('close', closed);
+      // TLS sockets pass these on to the socket below; unix sockets ignore them.
+      socket.setNoDelay(true);
+      socket.setKeepAlive(true, keepAliveDelay);
+      resolve(socket);
+    });
+  });
 }

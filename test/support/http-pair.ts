@@ -23,12 +23,19 @@ export interface HttpPair {
 }
 
 export async function startHttpPair(
-  options: { client?: Partial<TestSidecarOptions>; server?: Partial<TestSidecarOptions> } = {},
+  options: {
+    client?: Partial<TestSidecarOptions>;
+    server?: Partial<TestSidecarOptions>;
+  } = {},
 ): Promise<HttpPair> {
   const mesh = await createTestMesh();
   const app = createServer((req, res) => pair.handler(req, res)).listen(0, '127.0.0.1');
   await once(app, 'listening');
-  const client = await mesh.start({ namespace: 'shop', account: 'web', ...options.client });
+  const client = await mesh.start({
+    namespace: 'shop',
+    account: 'web',
+    ...options.client,
+  });
   const ports = [{ port: 8080, protocol: 'http' as const, services: ['shop/cart'] }];
   const server = await mesh.start({
     namespace: 'shop',

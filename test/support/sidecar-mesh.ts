@@ -131,12 +131,27 @@ function toResources(
     routes: routes ?? [{ backends: [{ weight: 1, service: name, port, endpoints: key }] }],
     ...more,
   };
-  return { entry, outbound, endpoints: { key, endpoints: servers.map((server) => toEndpoint(server, targetPort)) } };
+  return {
+    entry,
+    outbound,
+    endpoints: {
+      key,
+      endpoints: servers.map((server) => toEndpoint(server, targetPort)),
+    },
+  };
 }
 
 function toEndpoint(sidecar: TestSidecar, port: number, more: Partial<Endpoint> = {}): Endpoint {
   const address = { kind: 'pipe' as const, path: sidecar.socketPath(port) };
-  return { address, pod: sidecar.pod, identity: sidecar.identity, meshed: true, ready: true, port, ...more };
+  return {
+    address,
+    pod: sidecar.pod,
+    identity: sidecar.identity,
+    meshed: true,
+    ready: true,
+    port,
+    ...more,
+  };
 }
 
 async function startSidecar(base: string, root: CertificateAndKey, options: TestSidecarOptions): Promise<TestSidecar> {
@@ -149,7 +164,11 @@ async function startSidecar(base: string, root: CertificateAndKey, options: Test
     pod,
     owner: `${namespace}/Deployment/${account}`,
     xds: { address: '' },
-    inbound: { socketTemplate: `${base}-in-{port}.sock`, appHost: '127.0.0.1', appPorts },
+    inbound: {
+      socketTemplate: `${base}-in-{port}.sock`,
+      appHost: '127.0.0.1',
+      appPorts,
+    },
     outbound,
     admin,
     otlp: options.otlp ?? [],
@@ -182,14 +201,28 @@ async function startSidecar(base: string, root: CertificateAndKey, options: Test
 
   function setRules(rules: readonly AccessRule[], more: Partial<InboundPolicy> = {}): void {
     push('inbound', {
-      inbound: { identity, mode: 'enforce', modeFrom: 'test', ports: [], ...options.inbound, rules, ...more },
+      inbound: {
+        identity,
+        mode: 'enforce',
+        modeFrom: 'test',
+        ports: [],
+        ...options.inbound,
+        rules,
+        ...more,
+      },
     });
   }
 
   function renew(issuer = root, bundle = issuer.certificate): void {
-    const leaf = createLeaf(issuer, rootName, toLeafNames(identity), { from: Date.now(), lifetime: day });
+    const leaf = createLeaf(issuer, rootName, toLeafNames(identity), {
+      from: Date.now(),
+      lifetime: day,
+    });
     secrets.setRoots(bundle);
-    secrets.setIdentity({ privateKey: leaf.privateKey, certificateChain: leaf.certificate });
+    secrets.setIdentity({
+      privateKey: leaf.privateKey,
+      certificateChain: leaf.certificate,
+    });
   }
 
   if (!options.bare) {
@@ -233,7 +266,11 @@ async function startSidecar(base: string, root: CertificateAndKey, options: Test
 
 /** A rule of a TrafficTarget, for tests. */
 export function allow(sources: readonly ServiceIdentity[], more: Partial<AccessRule> = {}): AccessRule {
-  return { origin: { kind: 'TrafficTarget', namespace: 'shop', name: 'rule' }, sources, ...more };
+  return {
+    origin: { kind: 'TrafficTarget', namespace: 'shop', name: 'rule' },
+    sources,
+    ...more,
+  };
 }
 
 /** All that a stream says until its end; unlike `for await`, it doesn't destroy the stream then. */
