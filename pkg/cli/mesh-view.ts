@@ -36,7 +36,7 @@ export function renderPicture(picture: MeshPicture, paint: Paint, columns: numbe
 function flowLines({ flows, report }: MeshPicture, paint: Paint, columns: number): readonly string[] {
   if (!report) return [paint.dim('the controller does not answer yet')];
   if (flows.length === 0) return [paint.dim('no calls yet')];
-  const rows = [...flows]
+  const rows = [...join(flows)]
     .sort((a, b) => (`${a.source} ${a.service} ${a.backend}` < `${b.source} ${b.service} ${b.backend}` ? -1 : 1))
     .map((flow) => [
       flow.source || '(not in the mesh)',
@@ -46,7 +46,25 @@ function flowLines({ flows, report }: MeshPicture, paint: Paint, columns: number
       why(flow),
       latency(flow),
     ]);
-  return toTable([heading(['CALLER', 'SERVICE', 'CALLS', 'VERDICT', 'WHY', 'P50'], paint), ...rows], columns);
+  return toTable([heading(['CALLER', 'SERVICE', 'CALLS/MIN', 'VERDICT', 'WHY', 'P50'], paint), ...rows], columns);
+}
+
+/** A call is counted without its rule until the server's side has reported it: one row for both. */
+function join(flows: readonly Flow[]): readonly Flow[] {
+  const rows = new Map<string, Flow>();
+  for (const flow of flows) {
+    const { source, verdict: said } = flow;
+    const key = `${source} ${target(flow)} ${said} ${said === 'allowed' ? '' : flow.reason}`;
+    const row = rows.get(key);
+    const larger = row && row.requests > flow.requests ? row : flow;
+    rows.set(key, {
+      ...larger,
+      rule: larger.rule || flow.rule || (row?.rule ?? ''),
+      requests: flow.requests + (row?.requests ?? 0),
+      errors: flow.errors + (row?.errors ?? 0),
+    });
+  }
+  return [...rows.values()];
 }
 
 function target({ service, backend }: Flow): string {

@@ -35,10 +35,10 @@ export function cut(text: string, columns: number): string {
 }
 
 export interface Paint {
-  good(text: string): string;
-  bad(text: string): string;
-  dim(text: string): string;
-  strong(text: string): string;
+  readonly good: (text: string) => string;
+  readonly bad: (text: string) => string;
+  readonly dim: (text: string) => string;
+  readonly strong: (text: string) => string;
 }
 
 export function createPaint(coloured: boolean): Paint {

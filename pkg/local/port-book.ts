@@ -39,9 +39,15 @@ export function createPortBook(): PortBook {
           ports.push({ port, appPort: await fresh(`${pod}:${port}`, pod, owner) });
           continue;
         }
-        const rival = await rivalFor(port, pod, taken);
-        if (rival !== undefined) return conflict(owner, port, rival);
+        const holder = taken.get(port);
+        if (holder) return conflict(owner, port, holder.pod === pod ? 'another of its containers' : holder.owner);
+        // Ours from here on, before anything else is asked: another pod may want it meanwhile.
         taken.set(port, { pod, owner });
+        const stranger = await whoHolds(port);
+        if (stranger !== undefined) {
+          taken.delete(port);
+          return conflict(owner, port, stranger);
+        }
         ports.push({ port, appPort: port });
       }
       return ports;
@@ -60,13 +66,8 @@ export function createPortBook(): PortBook {
   };
 }
 
-async function rivalFor(
-  port: number,
-  pod: string,
-  taken: ReadonlyMap<number, { readonly pod: string; readonly owner: string }>,
-): Promise<string | undefined> {
-  const holder = taken.get(port);
-  if (holder) return holder.pod === pod ? 'another of its containers' : holder.owner;
+/** A program outside of the mesh that listens there. */
+async function whoHolds(port: number): Promise<string | undefined> {
   try {
     await listenOnce(port);
     return undefined;

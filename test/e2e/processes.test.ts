@@ -62,7 +62,10 @@ for (const isolation of ['isolated', 'proxy'] as const) {
       assert.ok(processesWith(mark).length > 0);
       mesh.child.kill('SIGKILL');
       await mesh.ended;
-      await eventually('all processes end', () => processesWith(mark).length === 0 && processesWith(run).length === 0);
+      await eventually(
+        'all processes end',
+        () => (processesWith(mark).length === 0 && processesWith(run).length === 0) || undefined,
+      );
       assert.equal(
         (
           await tulle(['up', '-f', folder.path, '--isolation', isolation, '--run-for', '2s'], {
@@ -91,11 +94,14 @@ for (const isolation of ['isolated', 'proxy'] as const) {
         await mesh.line(/shop\/web-\w+-0: Ready/);
         write('one', 2);
         await mesh.line(/shop\/web-\w+-1: Ready/);
-        assert.equal(count('one'), 2);
+        await eventually('both run', () => count('one') === 2 || undefined);
         write('two', 1);
-        await eventually('the new one runs and the old ones are gone', () => count('two') === 1 && count('one') === 0);
+        await eventually(
+          'the new one runs and the old ones are gone',
+          () => (count('two') === 1 && count('one') === 0) || undefined,
+        );
         writeFileSync(file, '');
-        await eventually('it is gone', () => count('two') === 0);
+        await eventually('it is gone', () => count('two') === 0 || undefined);
       } finally {
         await mesh.stop();
       }
@@ -130,7 +136,7 @@ describe('processes', function () {
     assert.equal(without.code, 1);
     assert.match(
       without.output,
-      /a\.yaml:11:\d+: Deployment shop\/shop .*no program "\/app\/shop" on this machine\. Fix: .*--image example\.com\/shop=PROGRAM/,
+      /a\.yaml:12:\d+: Deployment shop\/shop .*no program "\/app\/shop" on this machine\. Fix: .*--image example\.com\/shop=PROGRAM/,
     );
     const withImage = await tulle([...args, '--image', 'example.com/shop=node']);
     assert.match(withImage.output, /main \| hello from the image/);

@@ -1,0 +1,112 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'mocha';
+import type { PodStatus } from '../local/pod-status.ts';
+import type { PodPlan } from '../local/pod-plan.ts';
+import type { Flow } from '../observability/flows.ts';
+import { renderPicture, stateOf, type MeshPicture } from './mesh-view.ts';
+import { createPaint, cut, toTable, widthOf } from './table.ts';
+
+const flow: Flow = {
+  source: 'shop/web',
+  service: 'shop/cart:80',
+  destination: 'shop/cart',
+  split: '',
+  backend: 'cart-v1',
+  protocol: 'http',
+  verdict: 'allowed',
+  reason: '',
+  rule: 'shop/web-to-cart',
+  requests: 7,
+  denied: 0,
+  errors: 0,
+  p50: 1.25,
+  p99: 3,
+  lastSeen: 0,
+  example: { traceId: '', method: 'GET', path: '/' },
+};
+const status: PodStatus = {
+  phase: 'Running',
+  ready: true,
+  stopping: false,
+  ip: '10.244.0.2',
+  sidecar: undefined,
+  addresses: [{ port: 80, url: 'http://127.0.0.1:20001' }],
+  containers: [{ name: 'web', init: false, state: 'running', reason: '', message: '', restarts: 1, ready: true }],
+};
+const picture: MeshPicture = {
+  id: 'abc123',
+  mode: 'enforce',
+  isolation: 'isolated',
+  page: 'http://127.0.0.1:18000',
+  inputs: ['mesh'],
+  report: { splits: [] },
+  flows: [flow],
+  pods: [{ plan: { namespace: 'shop', name: 'web-0' } as PodPlan, status }],
+  problems: [],
+};
+const render = (changes: Partial<MeshPicture>): readonly string[] =>
+  renderPicture({ ...picture, ...changes }, createPaint(false), 120);
+
+describe('renderPicture', () => {
+  it('says who calls whom, by which rule, and where each pod is', () => {
+    const lines = render({});
+    assert.ok(lines.includes('shop/web  shop/cart:80 > cart-v1  7          allowed  shop/web-to-cart  1.3 ms'));
+    assert.ok(lines.includes('shop/web-0  Ready (1 restart)  http://127.0.0.1:20001'));
+  });
+
+  it('says why a call is denied', () => {
+    const denied: Flow = { ...flow, verdict: 'denied', reason: 'SourceNotAllowed', rule: '', denied: 7 };
+    assert.match(render({ flows: [denied] }).join('\n'), /denied +SourceNotAllowed/);
+  });
+
+  it('joins a call that only the client has reported with the others of its kind', () => {
+    const lines = render({ flows: [flow, { ...flow, rule: '', requests: 2, errors: 1 }] });
+    assert.deepEqual(
+      lines.filter((line) => line.startsWith('shop/web ')),
+      ['shop/web  shop/cart:80 > cart-v1  9          allowed 1 failed  shop/web-to-cart  1.3 ms'],
+    );
+  });
+
+  it('says so when the controller does not answer', () => {
+    const { id, mode, isolation, page, inputs, flows, pods, problems } = picture;
+    const silent = { id, mode, isolation, page, inputs, flows, pods, problems };
+    assert.ok(renderPicture(silent, createPaint(false), 120).includes('the controller does not answer yet'));
+  });
+
+  it('never is wider than the terminal', () => {
+    for (const line of renderPicture(picture, createPaint(true), 30)) assert.ok(widthOf(line) <= 30, line);
+  });
+});
+
+describe('stateOf', () => {
+  it('names what went wrong', () => {
+    const [container] = status.containers;
+    assert.ok(container);
+    const crashed = {
+      ...container,
+      ready: false,
+      state: 'terminated' as const,
+      reason: 'CrashLoopBackOff',
+      restarts: 3,
+    };
+    assert.equal(stateOf({ ...status, ready: false, containers: [crashed] }), 'CrashLoopBackOff (3 restarts)');
+  });
+});
+
+describe('toTable', () => {
+  it('aligns by what is seen, colours or not', () => {
+    const { good } = createPaint(true);
+    assert.deepEqual(
+      toTable([
+        [good('ab'), 'c'],
+        ['d', 'e'],
+      ]),
+      [`${good('ab')}  c`, 'd   e'],
+    );
+  });
+
+  it('ends a colour that it cuts', () => {
+    const { bad } = createPaint(true);
+    assert.equal(cut(bad('abcdef'), 4), '\u001b[31mabc…\u001b[0m');
+  });
+});
