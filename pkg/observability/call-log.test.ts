@@ -72,6 +72,20 @@ describe('the call log', () => {
     });
   }
 
+  it('counts a call whose rule is not known yet with its like, and by itself when it stays unknown', () => {
+    let time = 10_000;
+    const calls = log(() => time);
+    calls.add([clientSpan({ trace: 1, at: 9_000 }), serverSpan({ trace: 1, at: 9_000 })]);
+    calls.add([clientSpan({ trace: 2, at: 9_500 })]);
+    assert.deepEqual(
+      calls.flows(0).map(({ rule, requests }) => [rule, requests]),
+      [['bookstore/bookstore', 2]],
+    );
+
+    time += 20_000;
+    assert.equal(calls.flows(0).length, 2);
+  });
+
   it('moves a call that the server denied', () => {
     const calls = log();
     calls.add([clientSpan({ trace: 1, attributes: { 'http.response.status_code': 403 } })]);

@@ -40,6 +40,9 @@ const maxFlows = 4_000;
 /** A clock that is ahead by more than this is wrong. */
 const aheadMs = 60_000;
 
+/** The server's part of a call, which names the rule, comes within this after the client's. */
+const unjoinedMs = 4_000;
+
 interface Slot {
   requests: number;
   errors: number;
@@ -49,6 +52,11 @@ interface Slot {
 interface FlowEntry {
   latest: Call;
   readonly slots: Map<number, Slot>;
+}
+
+interface FoldedEntry {
+  readonly latest: Call;
+  readonly slots: readonly (readonly [number, Slot])[];
 }
 
 /** Counts of calls by kind over the last 15 minutes, in slots of 5 s. */
@@ -105,7 +113,7 @@ export function createFlowTable(now: () => number): FlowTable {
     flows(since) {
       prune();
       const first = Math.floor(since / slotMs);
-      return [...entries.values()]
+      return foldUnjoined([...entries.values()], Math.floor((now() - unjoinedMs) / slotMs))
         .map((entry) => toFlow(entry, first))
         .filter((flow) => flow !== undefined)
         .sort((a, b) => b.requests - a.requests);
@@ -122,8 +130,28 @@ function keyOf(call: Call): string {
   return [source, service, destination, split, backend, protocol, verdict, reason, rule].join('\n');
 }
 
-function toFlow({ latest, slots }: FlowEntry, first: number): Flow | undefined {
-  const inWindow = [...slots].filter(([index]) => index >= first).map(([, slot]) => slot);
+/**
+ * Counts calls whose rule is not known yet with their like, so that no row comes and goes with each export of spans.
+ * Those that stay without a rule (permissive mode, a sidecar that reports elsewhere) become a row of their own.
+ */
+function foldUnjoined(entries: readonly FlowEntry[], recent: number): FoldedEntry[] {
+  const likeOf = ({ source, service, split, backend, protocol, verdict }: Call): string =>
+    [source, service, split, backend, protocol, verdict].join('\n');
+  const ruled = new Map(
+    entries.filter(({ latest }) => latest.rule !== '').map((entry) => [likeOf(entry.latest), entry]),
+  );
+  const guests = new Map<FlowEntry, [number, Slot][]>();
+  const rows = entries.filter(({ latest, slots }) => {
+    const host = latest.rule === '' && latest.reason === '' ? ruled.get(likeOf(latest)) : undefined;
+    if (host === undefined || [...slots.keys()].some((index) => index < recent)) return true;
+    guests.set(host, [...(guests.get(host) ?? []), ...slots]);
+    return false;
+  });
+  return rows.map((entry) => ({ latest: entry.latest, slots: [...entry.slots, ...(guests.get(entry) ?? [])] }));
+}
+
+function toFlow({ latest, slots }: FoldedEntry, first: number): Flow | undefined {
+  const inWindow = slots.filter(([index]) => index >= first).map(([, slot]) => slot);
   if (inWindow.length === 0) return undefined;
   const histograms = inWindow.map(({ latency }) => latency);
   const requests = inWindow.reduce((sum, slot) => sum + slot.requests, 0);

@@ -3,19 +3,26 @@ import { useState } from 'preact/hooks';
 import type { Flow } from '../../observability/flows.ts';
 import { formatCount, formatMs } from './format.ts';
 import { sayWhy } from './reasons.ts';
+import type { Tone } from './ui.tsx';
 import { Address, Badge, Name } from './ui.tsx';
 
 export function VerdictBadge({ flow }: { flow: Flow }): JSX.Element {
-  const why = sayWhy(flow);
-  if (flow.verdict === 'denied') return <Badge tone="bad" title={why}>{`denied${suffix(flow.reason)}`}</Badge>;
-  if (flow.verdict === 'would-deny')
-    return <Badge tone="shadow" title={why}>{`would deny${suffix(flow.reason)}`}</Badge>;
-  if (flow.errors > 0) return <Badge tone="warn" title={why}>{`allowed, ${formatCount(flow.errors)} failed`}</Badge>;
+  const { tone, text } = sayVerdict(flow);
   return (
-    <Badge tone="ok" title={why}>
-      allowed
+    <Badge tone={tone} title={sayWhy(flow)}>
+      {text}
     </Badge>
   );
+}
+
+function sayVerdict({ verdict, reason, errors, requests }: Flow): { tone: Tone; text: string } {
+  if (verdict === 'denied') return { tone: 'bad', text: `denied${suffix(reason)}` };
+  if (verdict === 'would-deny') return { tone: 'shadow', text: `would deny${suffix(reason)}` };
+  if (errors === 0) return { tone: 'ok', text: 'allowed' };
+  return {
+    tone: 'warn',
+    text: errors === requests ? `failed${suffix(reason)}` : `allowed, ${formatCount(errors)} failed`,
+  };
 }
 
 function suffix(reason: string): string {
@@ -80,7 +87,7 @@ function Row({ flow, onSelect }: { flow: Flow; onSelect: () => void }): JSX.Elem
       </td>
       <td data-label="To">
         <Address of={flow.service} />
-        {flow.backend !== '' && <span class="via"> ↳ {flow.backend}</span>}
+        {flow.split !== '' && flow.backend !== '' && <span class="via"> ↳ {flow.backend}</span>}
         {flow.protocol !== 'http' && <span class="via"> {flow.protocol}</span>}
       </td>
       <td data-label="Verdict">

@@ -3,14 +3,11 @@ import { toAddress } from './format.ts';
 
 /** Why calls of a flow are decided as they are, in a sentence. */
 export function sayWhy(flow: Flow): string {
-  const { verdict, reason, rule, source, service, mode } = {
-    mode: '',
-    ...flow,
-  };
+  const { verdict, reason, rule, source, service } = flow;
   const from = source === '' ? 'a peer without a sidecar' : source;
   if (verdict === 'allowed') {
-    if (rule !== '') return `Allowed by TrafficTarget ${rule}.`;
-    return mode === 'permissive' ? 'Allowed: the mode is permissive.' : 'Allowed.';
+    if (reason !== '') return `Failed: ${reasonTexts[reason]?.(from, toAddress(service)) ?? `${reason}.`}`;
+    return rule === '' ? 'Allowed.' : `Allowed by TrafficTarget ${rule}.`;
   }
   const would = verdict === 'would-deny' ? 'Passes now; would be denied in enforce mode: ' : 'Denied: ';
   return (
