@@ -1,7 +1,8 @@
-import { createAssembler, type SourceFile } from './assemble.ts';
+import { createAssembler } from './assemble.ts';
 import { readText } from './bounded-file.ts';
 import { type FileTree, listFiles } from './file-tree.ts';
 import type { MeshRead, ReadOptions } from './mesh-read.ts';
+import type { SourceFile } from './placed-objects.ts';
 import { parseDocuments } from './yaml-documents.ts';
 
 /** Reads everything once. Never throws for what it reads: what can't be read is a problem of the result. */

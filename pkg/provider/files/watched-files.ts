@@ -1,6 +1,6 @@
 import { stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import type { SourceFile } from './assemble.ts';
+import type { SourceFile } from './placed-objects.ts';
 import { type FileTree, isManifest, listFiles, toPlainPath } from './file-tree.ts';
 import { faultsOf, readSource } from './read-mesh.ts';
 import type { FileEvent } from './watch-directories.ts';

@@ -1,0 +1,124 @@
+import type { Position, Problem } from '../../problem/problem.ts';
+import type { FileFault } from './bounded-file.ts';
+import { groupOf, type Role, roleOf } from './kinds.ts';
+import type { Extractor, SourceObject } from './source-objects.ts';
+import { placeOf, type YamlDocument } from './yaml-documents.ts';
+
+/** A file as it was read last. */
+export interface SourceFile {
+  /** As positions name it. */
+  readonly name: string;
+  readonly text: string;
+  readonly documents: readonly YamlDocument[];
+  readonly fault?: { readonly reason: FileFault; readonly message: string; readonly fix: string };
+}
+
+/** An object and where it stands. */
+export interface Placed extends SourceObject {
+  readonly file: string;
+  readonly document: YamlDocument;
+}
+
+export function positionOf({ file, document, at }: Placed, field: string): Position {
+  return { file, ...placeOf(document, at + field) };
+}
+
+/** All objects of the files; what can't be one becomes a problem. */
+export function collect(files: readonly SourceFile[], extractor: Extractor, problems: Problem[]): Placed[] {
+  return files.flatMap(({ name: file, documents, fault }) => {
+    const resource = { kind: 'File', namespace: '', name: '' };
+    if (fault) {
+      problems.push({ resource, field: '', severity: 'error', ...fault, position: { file, line: 1, column: 1 } });
+    }
+    return documents.flatMap((document) => {
+      if (document.fault) {
+        const { message, line, column } = document.fault;
+        problems.push({
+          resource: { ...resource, kind: 'Document' },
+          field: '',
+          severity: 'error',
+          reason: 'SyntaxError',
+          message: `${message}, so nothing of this document is in force; the others of the file are`,
+          fix: 'correct it; documents are separated by a line "---"',
+          position: { file, line, column },
+        });
+      }
+      const { objects, problems: found } = extractor.objectsOf(document);
+      for (const problem of found) {
+        problems.push({ ...problem, position: { file, ...placeOf(document, problem.field) } });
+      }
+      return objects.map((object) => ({ ...object, file, document }));
+    });
+  });
+}
+
+export function withoutDuplicates(placed: readonly Placed[], problems: Problem[]): Placed[] {
+  const first = new Map<string, Placed>();
+  return placed.filter((object) => {
+    const { apiVersion, kind, metadata } = object.raw;
+    const key = `${groupOf(apiVersion)}\n${kind}\n${metadata.namespace}\n${metadata.name}`;
+    const other = first.get(key);
+    if (other === undefined) {
+      first.set(key, object);
+      return true;
+    }
+    const { line } = positionOf(other, '/metadata/name');
+    problems.push({
+      resource: { apiVersion, kind, namespace: metadata.namespace, name: metadata.name },
+      field: '/metadata/name',
+      severity: 'error',
+      reason: 'DuplicateObject',
+      message: `it stands in ${other.file}:${line} already, and that one is in force`,
+      fix: 'remove one of them, or give it another name',
+      position: positionOf(object, '/metadata/name'),
+    });
+    return false;
+  });
+}
+
+export function groupByRole(placed: readonly Placed[]): ReadonlyMap<Role, readonly Placed[]> {
+  const groups = new Map<Role, Placed[]>();
+  for (const object of placed) {
+    const role = roleOf(object.raw);
+    const group = groups.get(role);
+    if (group) group.push(object);
+    else groups.set(role, [object]);
+  }
+  return groups;
+}
+
+/** One line for each kind that plays no part here, however many objects there are of it. */
+export function reportIgnored(byRole: ReadonlyMap<Role, readonly Placed[]>, problems: Problem[]): void {
+  for (const object of byRole.get('unknownSmi') ?? []) {
+    const { apiVersion, kind, metadata } = object.raw;
+    problems.push({
+      resource: { apiVersion, kind, namespace: metadata.namespace, name: metadata.name },
+      field: '/kind',
+      severity: 'error',
+      reason: 'KindUnsupported',
+      message: `${groupOf(apiVersion)} has no kind "${kind.slice(0, 60)}", so it is passed over`,
+      fix: 'correct the kind; case counts',
+      position: positionOf(object, '/kind'),
+    });
+  }
+  const kinds = new Map<string, Placed[]>();
+  for (const object of byRole.get('ignored') ?? []) {
+    const key = `${groupOf(object.raw.apiVersion)}\n${object.raw.kind}`;
+    const same = kinds.get(key);
+    if (same) same.push(object);
+    else kinds.set(key, [object]);
+  }
+  for (const [object, ...more] of kinds.values()) {
+    if (object === undefined) continue;
+    const { apiVersion, kind } = object.raw;
+    problems.push({
+      resource: { apiVersion, kind, namespace: '', name: '' },
+      field: '',
+      severity: 'info',
+      reason: 'KindIgnored',
+      message: `${more.length + 1} of kind ${kind} (${apiVersion}) ${more.length > 0 ? 'play' : 'plays'} no part here`,
+      fix: 'nothing: a cluster may need it',
+      position: positionOf(object, '/kind'),
+    });
+  }
+}
