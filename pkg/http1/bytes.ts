@@ -14,29 +14,25 @@ export const BACKSLASH = 0x5c;
 export const tokenLower = buildTokenTable();
 
 /** 1 for what a field value, a reason phrase or a start line may hold: HTAB, SP, VCHAR, obs-text. */
-export const textByte = buildTable(
-	(byte) => byte === HTAB || (byte >= SP && byte !== 0x7f),
-);
+export const textByte = buildTable((byte) => byte === HTAB || (byte >= SP && byte !== 0x7f));
 
 /** Value of a hex digit, or -1. */
 export const hexValue = buildHexTable();
 
 function buildTable(allowed: (byte: number) => boolean): Uint8Array {
-	return Uint8Array.from({ length: 256 }, (_, byte) => (allowed(byte) ? 1 : 0));
+  return Uint8Array.from({ length: 256 }, (_, byte) => (allowed(byte) ? 1 : 0));
 }
 
 function buildTokenTable(): Uint8Array {
-	return Uint8Array.from({ length: 256 }, (_, byte) => {
-		const char = String.fromCharCode(byte);
-		return /[!#$%&'*+\-.^_`|~0-9A-Za-z]/.test(char)
-			? char.toLowerCase().charCodeAt(0)
-			: 0;
-	});
+  return Uint8Array.from({ length: 256 }, (_, byte) => {
+    const char = String.fromCharCode(byte);
+    return /[!#$%&'*+\-.^_`|~0-9A-Za-z]/.test(char) ? char.toLowerCase().charCodeAt(0) : 0;
+  });
 }
 
 function buildHexTable(): Int8Array {
-	return Int8Array.from({ length: 256 }, (_, byte) => {
-		const char = String.fromCharCode(byte);
-		return /[0-9A-Fa-f]/.test(char) ? Number.parseInt(char, 16) : -1;
-	});
+  return Int8Array.from({ length: 256 }, (_, byte) => {
+    const char = String.fromCharCode(byte);
+    return /[0-9A-Fa-f]/.test(char) ? Number.parseInt(char, 16) : -1;
+  });
 }

@@ -3,48 +3,48 @@
  * README.md lists each, and which of them are stricter than Node's own parser.
  */
 export type RefusalReason =
-	// Start line
-	| "startLine"
-	| "startLineTooLong"
-	| "method"
-	| "target"
-	| "version"
-	| "status"
-	| "blankLines"
-	// Fields
-	| "bareLineEnd"
-	| "fieldName"
-	| "fieldValue"
-	| "fieldFolded"
-	| "headTooLarge"
-	| "tooManyFields"
-	// Meaning of fields
-	| "host"
-	| "contentLength"
-	| "transferEncoding"
-	| "lengthAndEncoding"
-	| "connection"
-	| "upgrade"
-	| "expectation"
-	// Body
-	| "chunkSize"
-	| "chunkExtension"
-	| "chunkEnd"
-	| "trailer"
-	// Order of messages
-	| "dataAfterClose"
-	| "unexpectedResponse"
-	| "truncated";
+  // Start line
+  | 'startLine'
+  | 'startLineTooLong'
+  | 'method'
+  | 'target'
+  | 'version'
+  | 'status'
+  | 'blankLines'
+  // Fields
+  | 'bareLineEnd'
+  | 'fieldName'
+  | 'fieldValue'
+  | 'fieldFolded'
+  | 'headTooLarge'
+  | 'tooManyFields'
+  // Meaning of fields
+  | 'host'
+  | 'contentLength'
+  | 'transferEncoding'
+  | 'lengthAndEncoding'
+  | 'connection'
+  | 'upgrade'
+  | 'expectation'
+  // Body
+  | 'chunkSize'
+  | 'chunkExtension'
+  | 'chunkEnd'
+  | 'trailer'
+  // Order of messages
+  | 'dataAfterClose'
+  | 'unexpectedResponse'
+  | 'truncated';
 
 const statuses: Partial<Record<RefusalReason, number>> = {
-	startLineTooLong: 414,
-	headTooLarge: 431,
-	tooManyFields: 431,
-	expectation: 417,
-	version: 505,
+  startLineTooLong: 414,
+  headTooLarge: 431,
+  tooManyFields: 431,
+  expectation: 417,
+  version: 505,
 };
 
 /** The status that tells a client of the refusal (RFC 9110 §15.5). */
 export function toStatus(reason: RefusalReason): number {
-	return statuses[reason] ?? 400;
+  return statuses[reason] ?? 400;
 }

@@ -78,7 +78,13 @@ export interface OracleCall {
 
 /** Reads bytes with Node's parser (llhttp, strict). */
 export function readWithNode(bytes: Buffer, call: OracleCall): Reading {
-  const reading: Reading = { messages: [], end: 'open', reason: '', forgiven: false, rest: Buffer.alloc(0) };
+  const reading: Reading = {
+    messages: [],
+    end: 'open',
+    reason: '',
+    forgiven: false,
+    rest: Buffer.alloc(0),
+  };
   let left = bytes;
   do left = readOnce(left, call, reading);
   while (left.length > 0);

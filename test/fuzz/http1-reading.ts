@@ -85,5 +85,11 @@ function toMessage(head: MessageHead & (RequestHead | ResponseHead)): ReadMessag
     'method' in head
       ? `${head.method} ${head.target} HTTP/1.${head.minor}`
       : `HTTP/1.${head.minor} ${head.status} ${head.startLine.slice(13)}`;
-  return { start, fields, body: Buffer.alloc(0), complete: false, keepAlive: head.keepAlive };
+  return {
+    start,
+    fields,
+    body: Buffer.alloc(0),
+    complete: false,
+    keepAlive: head.keepAlive,
+  };
 }

@@ -52,11 +52,21 @@ function generateCase(type: 'request' | 'response', chance: Chance): Case {
     upgrade: chance.below(2) === 0,
   }));
   const answers = (index: number): Answered => answered[Math.max(0, index) % answered.length]!;
-  return { type, bytes: generateInput(type, chance), answers, finish: chance.below(4) === 0 };
+  return {
+    type,
+    bytes: generateInput(type, chance),
+    answers,
+    finish: chance.below(4) === 0,
+  };
 }
 
 function ours(input: Case, more: Partial<OurCall> = {}): OurReading {
-  return readWithOurs(input.bytes, { ...input, output: 'data', cuts: [], ...more });
+  return readWithOurs(input.bytes, {
+    ...input,
+    output: 'data',
+    cuts: [],
+    ...more,
+  });
 }
 
 /** Node on the same bytes, told what ours made of each message where that isn't the parser's to know. */
@@ -136,7 +146,12 @@ function assertForwardsTheSame(input: Case, whole: OurReading, cuts: readonly nu
     if (!message.complete || (head.framing === 'close' && input.type === 'response')) continue;
     const sent = Buffer.concat([Buffer.from(forward(head), 'latin1'), wire.messages[i]!.body]);
     const isHead = isBodiless(input, whole.heads, i);
-    const call = { type: input.type, switches: () => isSwitch(head), bodiless: () => isHead, finish: false };
+    const call = {
+      type: input.type,
+      switches: () => isSwitch(head),
+      bodiless: () => isHead,
+      finish: false,
+    };
     const { messages, end, reason, rest } = readWithNode(sent, call);
     assert.equal(messages.length, 1, `${messages.length} messages sent on: ${reason}`);
     assert.notEqual(end, 'refused', reason);

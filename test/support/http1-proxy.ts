@@ -72,7 +72,10 @@ export async function startProxy(appPort: number, options: TestProxyOptions = {}
       options.onHead?.(head);
       if (head.path.startsWith('/deny')) return reply(403, 'RBAC: access denied\n');
       if (head.path.startsWith('/take')) {
-        return { kind: 'take', take: (socket, rest) => options.onTake?.(socket as Socket, rest) };
+        return {
+          kind: 'take',
+          take: (socket, rest) => options.onTake?.(socket as Socket, rest),
+        };
       }
       return {
         kind: 'forward',
@@ -103,7 +106,12 @@ function reply(status: number, body: string): LocalReply {
 }
 
 async function dial(port: number): Promise<Socket> {
-  const socket = connect({ port, host: '127.0.0.1', allowHalfOpen: true, noDelay: true });
+  const socket = connect({
+    port,
+    host: '127.0.0.1',
+    allowHalfOpen: true,
+    noDelay: true,
+  });
   await once(socket, 'connect');
   return socket;
 }
@@ -122,7 +130,12 @@ export class RawClient {
   closed = false;
 
   constructor(port: number) {
-    this.socket = connect({ port, host: '127.0.0.1', allowHalfOpen: true, noDelay: true });
+    this.socket = connect({
+      port,
+      host: '127.0.0.1',
+      allowHalfOpen: true,
+      noDelay: true,
+    });
     this.socket.on('data', (chunk: Buffer) => {
       this.text += chunk.toString('latin1');
     });

@@ -1,49 +1,43 @@
-import type { Handler, LocalReply } from "../../../pkg/http1/proxy/handler.ts";
-import type { Secrets } from "../../../pkg/sidecar/secrets.ts";
-import {
-	toEndpointUpstream,
-	toPlainUpstream,
-} from "../../../pkg/sidecar/upstream.ts";
-import { serverIdentity } from "./setup.ts";
-import type { ProxySetup } from "./setup.ts";
+import type { Handler, LocalReply } from '../../../pkg/http1/proxy/handler.ts';
+import type { Secrets } from '../../../pkg/sidecar/secrets.ts';
+import { toEndpointUpstream, toPlainUpstream } from '../../../pkg/sidecar/upstream.ts';
+import { serverIdentity } from './setup.ts';
+import type { ProxySetup } from './setup.ts';
 
 /** Sends everything on as it is. */
-export function toBareHandler(
-	{ side, upstream: port }: ProxySetup,
-	secrets: Secrets,
-): Handler {
-	const endpoint = {
-		address: { kind: "ip", ip: "127.0.0.1", port },
-		pod: "x/y",
-		identity: serverIdentity,
-		meshed: true,
-		ready: true,
-		port,
-	} as Parameters<typeof toEndpointUpstream>[0];
-	const upstream =
-		side === "outbound"
-			? toEndpointUpstream(endpoint, "peer", "peer", () => secrets.material)
-			: toPlainUpstream("127.0.0.1", port);
-	const nothing = (): void => undefined;
-	const route = {
-		upstream,
-		failed: nothing,
-		succeeded: nothing,
-		done: nothing,
-	};
-	const next = (): typeof route => route;
-	const reply: LocalReply = { kind: "reply", status: 503, lines: "", body: "" };
-	const edits = {};
-	return {
-		onRequest: () => ({
-			kind: "forward",
-			edits,
-			next,
-			onResponse: () => edits,
-			onFailure: () => reply,
-			onEnd: nothing,
-		}),
-		onRefused: (_reason, status) => ({ ...reply, status }),
-		draining: () => false,
-	};
+export function toBareHandler({ side, upstream: port }: ProxySetup, secrets: Secrets): Handler {
+  const endpoint = {
+    address: { kind: 'ip', ip: '127.0.0.1', port },
+    pod: 'x/y',
+    identity: serverIdentity,
+    meshed: true,
+    ready: true,
+    port,
+  } as Parameters<typeof toEndpointUpstream>[0];
+  const upstream =
+    side === 'outbound'
+      ? toEndpointUpstream(endpoint, 'peer', 'peer', () => secrets.material)
+      : toPlainUpstream('127.0.0.1', port);
+  const nothing = (): void => undefined;
+  const route = {
+    upstream,
+    failed: nothing,
+    succeeded: nothing,
+    done: nothing,
+  };
+  const next = (): typeof route => route;
+  const reply: LocalReply = { kind: 'reply', status: 503, lines: '', body: '' };
+  const edits = {};
+  return {
+    onRequest: () => ({
+      kind: 'forward',
+      edits,
+      next,
+      onResponse: () => edits,
+      onFailure: () => reply,
+      onEnd: nothing,
+    }),
+    onRefused: (_reason, status) => ({ ...reply, status }),
+    draining: () => false,
+  };
 }

