@@ -24,6 +24,8 @@ export interface Call {
   rule?: string;
   verdict: 'allowed' | 'denied' | 'would-deny';
   reason?: string;
+  /** `namespace/name` of TrafficTargets in shadow that would have allowed it. */
+  shadow?: readonly string[];
   mode?: PolicyMode;
 }
 

@@ -2,8 +2,16 @@ import { open } from 'node:fs/promises';
 import type { DirectoryEntry } from '../policy/proxy-policy.ts';
 import { namesOf } from './host-index.ts';
 
-/** Names of the mesh in the form of hosts(5), for an app of `namespace`. */
-export function toHosts(directory: Iterable<DirectoryEntry>, namespace: string, self?: HostLine): string {
+/**
+ * Names of the mesh in the form of hosts(5), for an app of `namespace`. The name of a headless Service leads to its
+ * ready pods, as DNS has it; a pod's own name to the pod in any case.
+ */
+export function toHosts(
+  directory: Iterable<DirectoryEntry>,
+  namespace: string,
+  self?: HostLine,
+  isReady: (key: string, podIp: string) => boolean = () => true,
+): string {
   const byAddress = new Map<string, Set<string>>();
   const add = (ip: string, names: readonly string[]): void => {
     const known = byAddress.get(ip);
@@ -16,8 +24,10 @@ export function toHosts(directory: Iterable<DirectoryEntry>, namespace: string, 
   for (const entry of directory) {
     const names = namesOf(entry, namespace);
     for (const ip of entry.addresses) add(ip, names);
-    for (const { ip, hostnames } of entry.pods ?? [])
-      add(ip, [...hostnames.map((name) => name.toLowerCase()), ...names]);
+    for (const { ip, hostnames } of entry.pods ?? []) {
+      const own = hostnames.map((name) => name.toLowerCase());
+      add(ip, isReady(entry.key, ip) ? [...own, ...names] : own);
+    }
   }
   let text = '';
   for (const [ip, names] of byAddress) {

@@ -1,7 +1,10 @@
+import type { Endpoint } from '../policy/endpoints.ts';
+import type { ServicePortKey } from '../policy/outbound.ts';
 import type { SidecarConfig } from './config.ts';
 import type { DataPlane } from './data-plane.ts';
 import { toHosts, writeHosts } from './hosts-file.ts';
 import { toProxyTargets, toRedirectTargets } from './outbound-listener.ts';
+import type { OutboundTarget } from './outbound-listener.ts';
 import type { PolicyStore } from './policy-store.ts';
 import { createRedirect } from './redirect.ts';
 
@@ -39,7 +42,9 @@ export function createInterception(options: InterceptionOptions): Interception {
     ports = nextPorts;
     if (outbound.kind !== 'redirect' || outbound.hostsFile === undefined) return;
     const [namespace = ''] = config.pod.split('/');
-    const nextHosts = toHosts(store.directory.values(), namespace, outbound.self);
+    const nextHosts = toHosts(store.directory.values(), namespace, outbound.self, (key, ip) =>
+      isPodReady(store, key, ip),
+    );
     if (nextHosts !== hosts) await writeHosts(outbound.hostsFile, nextHosts);
     hosts = nextHosts;
   }
@@ -75,15 +80,20 @@ export function createInterception(options: InterceptionOptions): Interception {
   };
 }
 
-function toTargets({ outbound }: SidecarConfig, { directory, outbound: services, endpoints }: PolicyStore) {
-  if (outbound.kind === 'proxy') return toProxyTargets(directory.values());
-  return toRedirectTargets(directory.values(), (key, podIp) => {
-    const ports = new Set<number>();
-    for (const route of services.get(key)?.routes ?? []) {
-      for (const backend of route.backends) {
-        for (const { ip, port } of endpoints.get(backend.endpoints)?.endpoints ?? []) if (ip === podIp) ports.add(port);
-      }
-    }
-    return [...ports];
-  });
+function toTargets({ outbound }: SidecarConfig, store: PolicyStore): OutboundTarget[] {
+  if (outbound.kind === 'proxy') return toProxyTargets(store.directory.values());
+  return toRedirectTargets(store.directory.values(), (key, podIp) => [
+    ...new Set(podEndpoints(store, key, podIp).map(({ port }) => port)),
+  ]);
+}
+
+/** A pod that this workload can't see the state of counts as ready: the answer is a denial, and not a name that is unknown. */
+function isPodReady(store: PolicyStore, key: ServicePortKey, podIp: string): boolean {
+  const endpoints = podEndpoints(store, key, podIp);
+  return endpoints.length === 0 || endpoints.some(({ ready }) => ready);
+}
+
+function podEndpoints({ outbound, endpoints }: PolicyStore, key: ServicePortKey, podIp: string): Endpoint[] {
+  const sets = outbound.get(key)?.routes.flatMap(({ backends }) => backends) ?? [];
+  return sets.flatMap((set) => endpoints.get(set.endpoints)?.endpoints.filter(({ ip }) => ip === podIp) ?? []);
 }

@@ -132,6 +132,7 @@ function toSpan({ call, trace, startedAt, http, error }: Ending, endedAt: number
   set(attributes, 'tulle.reason', call.reason);
   set(attributes, 'tulle.mode', call.mode);
   set(attributes, 'error.type', failed);
+  if (call.shadow && call.shadow.length > 0) attributes['tulle.shadow'] = [...call.shadow];
   if (http) setHttp(attributes, http);
   return {
     traceId: trace.traceId,

@@ -36,6 +36,7 @@ export function ruleInbound({ store, app }: InboundRules, port: number, peer: Pe
   const verdict = decide(policy, port, peer, request);
   if (verdict.rule) call.rule = `${verdict.rule.namespace}/${verdict.rule.name}`;
   if (verdict.reason !== undefined) call.reason = verdict.reason;
+  if (verdict.shadowRules) call.shadow = verdict.shadowRules.map(({ namespace, name }) => `${namespace}/${name}`);
   if (!verdict.allowed) {
     const answer = toDenial(verdict.reason ?? 'NoTarget', {
       source,

@@ -90,9 +90,9 @@ function rulePod(
     return { kind: 'answer', call, answer };
   }
   call.backend = service.name;
+  if (!endpoint.ready) return unavailable(call, `pod ${endpoint.pod} is not ready`);
   call.pod = endpoint.pod;
   call.destination = toSourceName(endpoint.identity);
-  if (!endpoint.ready) return unavailable(call, `pod ${endpoint.pod} is not ready`);
   const servername = `${service.name}.${service.namespace}`;
   const upstream = toEndpointUpstream(endpoint, toEndpointKey(endpoint), servername, () => secrets.material);
   let attempts = 0;

@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import type { Logger } from '../observability/logger.ts';
 import { Metrics } from '../observability/metrics.ts';
 import { createTracing } from '../observability/tracing.ts';
-import type { Tracing } from '../observability/tracing.ts';
+import type { HopSpan, Tracing } from '../observability/tracing.ts';
 import { runAdmin } from './admin.ts';
 import type { SidecarConfig } from './config.ts';
 import { createDataPlane } from './data-plane.ts';
@@ -41,6 +41,8 @@ export interface SidecarOptions {
   readonly source?: PolicySource;
   readonly limits?: Limits;
   readonly random?: () => number;
+  /** Sees each span that is recorded, before it is sent. */
+  readonly onSpan?: (span: HopSpan) => void;
 }
 
 export interface RunningSidecar {
@@ -76,7 +78,10 @@ export async function runSidecar(
   countSpans(metrics, tracing);
   const recorder = createRecorder({
     metrics,
-    record: (span) => tracing.record(span),
+    record(span) {
+      options.onSpan?.(span);
+      tracing.record(span);
+    },
     sampling: () => store.settings?.tracing.sampling ?? 1,
     randomHex: createRandomHex(),
     now: createClock(),

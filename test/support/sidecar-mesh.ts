@@ -5,6 +5,7 @@ import type { Readable } from 'node:stream';
 import { createLeaf, createRoot } from '../../pkg/certs/certificate.ts';
 import type { CertificateAndKey } from '../../pkg/certs/certificate.ts';
 import { toLeafNames } from '../../pkg/certs/workload-names.ts';
+import type { HopSpan } from '../../pkg/observability/tracing.ts';
 import { silentLogger } from '../../pkg/observability/logger.ts';
 import type { Endpoint } from '../../pkg/policy/endpoints.ts';
 import { toServiceIdentity } from '../../pkg/policy/identity.ts';
@@ -41,6 +42,7 @@ export interface TestSidecarOptions {
   readonly settings?: Partial<MeshSettings>;
   /** Leave the sidecar without a policy and without certificates. */
   readonly bare?: boolean;
+  readonly onSpan?: (span: HopSpan) => void;
 }
 
 export interface TestSidecar extends RunningSidecar {
@@ -182,6 +184,7 @@ async function startSidecar(base: string, root: CertificateAndKey, options: Test
       version: 'test',
       limits: { ...defaultLimits, ...options.limits },
       ...(options.random ? { random: options.random } : {}),
+      ...(options.onSpan ? { onSpan: options.onSpan } : {}),
       source: (into) => {
         sink = into;
         return { done: Promise.resolve(), state: () => ({}) };
