@@ -8,7 +8,7 @@ import type { IdentitySubject, TrafficTarget, TrafficTargetRule } from '../smi/t
 import type { PathMatch, ToHttpMatch } from './http-match.ts';
 import { compareText } from './order.ts';
 import { createReporter, type Reporter } from './report.ts';
-import type { SmiObjects } from './smi-objects.ts';
+import type { AccessObjects } from './smi-objects.ts';
 import type { Workload, Workloads } from './workloads.ts';
 
 /** What one TrafficTarget grants, and to whom it opens. */
@@ -24,7 +24,7 @@ export interface TargetGrant {
 }
 
 export interface GrantContext {
-  readonly smi: SmiObjects;
+  readonly smi: AccessObjects;
   readonly workloads: Workloads;
   readonly trustDomain: TrustDomain;
   readonly pathMatch: PathMatch;
@@ -73,7 +73,10 @@ export function buildGrant(target: TrafficTarget, context: GrantContext): Target
   };
 }
 
-function bindingOf({ kind, namespace, name }: IdentitySubject, { bindings }: SmiObjects): IdentityBinding | undefined {
+function bindingOf(
+  { kind, namespace, name }: IdentitySubject,
+  { bindings }: AccessObjects,
+): IdentityBinding | undefined {
   return kind === 'IdentityBinding' ? bindings.get(`${namespace}/${name}`) : undefined;
 }
 
@@ -274,7 +277,7 @@ function kindUnsupported(kind: string, wanted: string): Parameters<Reporter['rep
 function notFound(
   kind: string,
   { namespace, name }: { readonly namespace: string; readonly name: string },
-  { undecoded }: SmiObjects,
+  { undecoded }: AccessObjects,
 ): Parameters<Reporter['report']>[1] {
   const there = undecoded.has(`${kind} ${namespace}/${name}`);
   return {

@@ -6,19 +6,19 @@ import { createSplitChecks, createTargetChecks } from './checks.ts';
 import { createDirectory } from './directory.ts';
 import { createBackings } from './endpoints.ts';
 import { createGrants } from './grants.ts';
-import { createToHttpMatch } from './http-match.ts';
+import { createToHttpMatch, type PathMatch } from './http-match.ts';
 import { createInbound, createUses, protocolConflicts } from './inbound.ts';
-import { createIntern, createNumbering, createStep, keepMap, sameContent } from './memo.ts';
+import { createIntern, createStep, keepMap, sameContent } from './memo.ts';
 import type { MeshModel } from './mesh-model.ts';
 import { indexNamespaces } from './namespaces.ts';
 import { compareText } from './order.ts';
 import { createOffers } from './outbound.ts';
 import { createPermissions } from './permission.ts';
 import { createReaches } from './reach.ts';
-import { createSmiObjects } from './smi-objects.ts';
+import { type AccessObjects, createSmiObjects, type SmiObjects } from './smi-objects.ts';
 import type { MeshConfig, MeshSnapshot, Service } from './snapshot.ts';
 import { createSplitPlan } from './traffic-split.ts';
-import { createWorkloadIndex } from './workloads.ts';
+import { createWorkloadIndex, type Workloads } from './workloads.ts';
 
 export interface MeshBuilder {
   /**
@@ -48,18 +48,14 @@ export function createMeshBuilder(): MeshBuilder {
   const workloadsOf = step(createWorkloadIndex());
   const backingsOf = step(createBackings());
   const usesOf = createStep(createUses());
+  const accessOf = createStep((_: AccessObjects | undefined, ...lists: AccessLists) => toAccess(...lists));
   const grants = createGrants();
-  const grantsOf = createStep(
-    (
-      _,
-      smi: Parameters<typeof grants>[0]['smi'],
-      workloads: Parameters<typeof grants>[0]['workloads'],
-      trustDomain: TrustDomain,
-      pathMatch: MeshConfig['pathMatch'],
-    ) => grants({ smi, workloads, trustDomain, pathMatch, toHttpMatch }),
+  const grantsOf = step((smi: AccessObjects, workloads: Workloads, trustDomain: TrustDomain, pathMatch: PathMatch) =>
+    grants({ smi, workloads, trustDomain, pathMatch, toHttpMatch }),
   );
   const inboundOf = step(createInbound());
   const permissionsOf = step(createPermissions());
+  const splitsOf = step((splits: SmiObjects['splits'], groups: SmiObjects['groups']) => ({ splits, groups }));
   const planOf = step(createSplitPlan(toHttpMatch));
   const offersOf = step(createOffers());
   const reachesOf = step(createReaches());
@@ -68,9 +64,9 @@ export function createMeshBuilder(): MeshBuilder {
   const splitChecks = step(createSplitChecks());
   const conflictsOf = step(protocolConflicts);
   const problemsOf = createStep((_, ...lists: readonly (readonly Problem[])[]) => sorted(lists.flat()));
-  const policies = createIntern<ProxyPolicy>();
+  /** The latest of each inbound policy; pods that share one have one identity, and so one reach. */
+  const policies = new WeakMap<InboundPolicy, ProxyPolicy>();
   const clients = createIntern<InboundPolicy>();
-  const numberOf = createNumbering();
   let pods: MeshModel['pods'] | undefined;
 
   return {
@@ -79,13 +75,15 @@ export function createMeshBuilder(): MeshBuilder {
       const trustDomain = settings.trustDomain as TrustDomain;
       const namespaces = namespacesOf(namespaceList, config);
       const smi = smiObjects(raws);
+      const { targets, splits, groups, tcpRoutes, udpRoutes, bindings, undecoded } = smi;
+      const access = accessOf(targets, groups, tcpRoutes, udpRoutes, bindings, undecoded);
       const workloads = workloadsOf(podList, trustDomain);
       const backings = backingsOf(services, endpointSlices, workloads, namespaces);
       const uses = usesOf(backings);
-      const granted = grantsOf(smi, workloads, trustDomain, config.pathMatch);
+      const granted = grantsOf(access, workloads, trustDomain, config.pathMatch);
       const inbound = inboundOf(workloads, uses, granted, namespaces);
       const permissions = permissionsOf(backings, inbound, granted, namespaces);
-      const plan = planOf(smi, servicesByName(services), config.pathMatch);
+      const plan = planOf(splitsOf(splits, groups), servicesByName(services), config.pathMatch);
       const offers = offersOf(backings, permissions, plan);
       const reaches = reachesOf(offers);
       const directory = directoryOf(backings);
@@ -93,14 +91,11 @@ export function createMeshBuilder(): MeshBuilder {
       const policyFor = (own: InboundPolicy): ProxyPolicy => {
         const { identity } = own;
         const reach = reaches.reachOf(identity);
-        const key = [own, reach, settings, directory].map(numberOf).join(' ');
-        return policies.get(key, () => ({
-          identity,
-          settings,
-          inbound: own,
-          reach,
-          directory,
-        }));
+        const before = policies.get(own);
+        if (before?.reach === reach && before.settings === settings && before.directory === directory) return before;
+        const policy = { identity, settings, inbound: own, reach, directory };
+        policies.set(own, policy);
+        return policy;
       };
       pods = keepMap(pods, new Map([...inbound].map(([{ key }, own]) => [key, policyFor(own)])));
 
@@ -112,11 +107,11 @@ export function createMeshBuilder(): MeshBuilder {
 
       const problems = problemsOf(
         ...smi.problems,
-        ...backings.map((backing) => backing.problems),
-        ...granted.all.map((grant) => grant.problems),
+        ...backings.map((backing) => backing.problems).filter(isFilled),
+        ...granted.all.map((grant) => grant.problems).filter(isFilled),
         plan.problems,
         conflictsOf(uses),
-        targetChecks(granted, smi, workloads, uses),
+        targetChecks(granted, access, workloads, uses),
         splitChecks(plan, permissions),
       );
       return { value: { pods, policyOf }, problems };
@@ -127,6 +122,23 @@ export function createMeshBuilder(): MeshBuilder {
 /** A step whose function keeps its own memory. */
 function step<I extends readonly unknown[], O>(compute: (...inputs: I) => O): (...inputs: I) => O {
   return createStep((_: O | undefined, ...inputs: I) => compute(...inputs));
+}
+
+type AccessLists = [
+  SmiObjects['targets'],
+  SmiObjects['groups'],
+  SmiObjects['tcpRoutes'],
+  SmiObjects['udpRoutes'],
+  SmiObjects['bindings'],
+  SmiObjects['undecoded'],
+];
+
+function toAccess(...[targets, groups, tcpRoutes, udpRoutes, bindings, undecoded]: AccessLists): AccessObjects {
+  return { targets, groups, tcpRoutes, udpRoutes, bindings, undecoded };
+}
+
+function isFilled({ length }: readonly Problem[]): boolean {
+  return length > 0;
 }
 
 function byName(services: readonly Service[]): ReadonlyMap<string, Service> {

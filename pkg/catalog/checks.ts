@@ -8,14 +8,14 @@ import { createMemo } from './memo.ts';
 import { compareText } from './order.ts';
 import type { Permission } from './permission.ts';
 import { createReporter } from './report.ts';
-import type { SmiObjects } from './smi-objects.ts';
+import type { AccessObjects } from './smi-objects.ts';
 import type { PlannedSplit, SplitPlan } from './traffic-split.ts';
 import type { Workload, Workloads } from './workloads.ts';
 
 /** What is in force and likely not what was meant, about TrafficTargets: ports of Services, accounts that nobody uses. */
 export function createTargetChecks(): (
   grants: Grants,
-  smi: SmiObjects,
+  smi: AccessObjects,
   workloads: Workloads,
   uses: PortUses,
 ) => readonly Problem[] {
@@ -67,7 +67,7 @@ function unusedAccount(
 /** A number that is a port of the Service and none of the workload (DECISIONS S7). */
 function servicePortsMeant(
   { target }: TargetGrant,
-  smi: SmiObjects,
+  smi: AccessObjects,
   opened: readonly Workload[],
   uses: PortUses,
 ): readonly Problem[] {

@@ -1,7 +1,7 @@
 import type { ServiceIdentity } from '../policy/identity.ts';
 import type { AccessRule } from '../policy/inbound.ts';
 import { buildGrant, type GrantContext, grantInputs, type TargetGrant } from './access-rule.ts';
-import { createIntern, createMemo, createNumbering, keepList } from './memo.ts';
+import { createIntern, createMemo, createNumbering, keepList, keepMap } from './memo.ts';
 import { compareText } from './order.ts';
 import { groupBy, type Workload } from './workloads.ts';
 
@@ -19,29 +19,33 @@ export function createGrants(): (context: GrantContext) => Grants {
   const memo = createMemo<string, TargetGrant>();
   const ruleLists = createIntern<readonly AccessRule[]>();
   const numberOf = createNumbering();
-  let waiting = new Map<string, readonly ServiceIdentity[]>();
+  let waiting: ReadonlyMap<string, readonly ServiceIdentity[]> = new Map();
+  let latest: Latest | undefined;
 
   return (context) => {
     const { smi, workloads } = context;
-    const all = smi.targets.map((target) =>
+    const made = smi.targets.map((target) =>
       memo.get(`${target.namespace}/${target.name}`, grantInputs(target, context), (previous) => {
         const grant = buildGrant(target, context);
         return keepRule(previous, grant);
       }),
     );
     memo.sweep();
+    const all = keepList(latest?.all, made);
 
     const giving = all.filter(({ rule }) => rule !== undefined);
+    const now = keepMap(waiting, waitingSources(giving, workloads, waiting));
+    waiting = now;
+    // Rules are asked for pod by pod: what there is of them does not depend on the pods that there are.
+    if (latest !== undefined && latest.all === all && latest.waiting === now) return latest.grants;
     const byIdentity = groupBy(giving, ({ target, identities }) => identities.map((id) => `${target.namespace} ${id}`));
     const bySelector = groupBy(
       giving.filter(({ selectors }) => selectors.length > 0),
       ({ target }) => [target.namespace],
     );
-    const now = waitingSources(giving, workloads, waiting);
-    waiting = now;
     const lists = new Map<string, readonly AccessRule[]>();
 
-    return {
+    const grants: Grants = {
       all,
       rulesFor({ pod, identity }) {
         const named = byIdentity.get(`${pod.namespace} ${identity}`) ?? [];
@@ -60,7 +64,15 @@ export function createGrants(): (context: GrantContext) => Grants {
       },
       waitingFor: (namespace) => now.get(namespace) ?? nobody,
     };
+    latest = { all, waiting: now, grants };
+    return grants;
   };
+}
+
+interface Latest {
+  readonly all: readonly TargetGrant[];
+  readonly waiting: ReadonlyMap<string, readonly ServiceIdentity[]>;
+  readonly grants: Grants;
 }
 
 const nobody: readonly ServiceIdentity[] = [];

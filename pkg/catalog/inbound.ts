@@ -2,7 +2,7 @@ import type { AppProtocol, InboundPolicy, InboundPort } from '../policy/inbound.
 import type { Problem } from '../problem/problem.ts';
 import type { Backing } from './endpoints.ts';
 import type { Grants } from './grants.ts';
-import { createIntern, createNumbering, keepList, keepMap } from './memo.ts';
+import { createIntern, createMemo, createNumbering, keepList, keepMap } from './memo.ts';
 import type { Namespaces } from './namespaces.ts';
 import { compareText } from './order.ts';
 import { isHttp } from './protocol.ts';
@@ -54,14 +54,18 @@ export function createInbound(): (
 ) => InboundPolicies {
   const portLists = createIntern<readonly InboundPort[]>();
   const policies = createIntern<InboundPolicy>();
+  const memo = createMemo<Workload, InboundPolicy>();
   const numberOf = createNumbering();
   const portsOfUses = new WeakMap<readonly PortUse[], readonly InboundPort[]>();
   let previous: InboundPolicies | undefined;
 
   function portsOf(uses: readonly PortUse[]): readonly InboundPort[] {
-    const ports = portsOfUses.get(uses) ?? toPorts(uses);
-    portsOfUses.set(uses, ports);
-    return portLists.get(JSON.stringify(ports), () => ports);
+    const known = portsOfUses.get(uses);
+    if (known !== undefined) return known;
+    const ports = toPorts(uses);
+    const shared = portLists.get(JSON.stringify(ports), () => ports);
+    portsOfUses.set(uses, shared);
+    return shared;
   }
 
   return (workloads, uses, grants, namespaces) => {
@@ -72,12 +76,13 @@ export function createInbound(): (
       const { mode, modeFrom } = namespaces.modeOf(pod.namespace);
       const ports = portsOf(uses.get(workload) ?? none);
       const rules = grants.rulesFor(workload);
-      const key = [identity, mode, modeFrom, numberOf(ports), numberOf(rules)].join(' ');
-      next.set(
-        workload,
-        policies.get(key, () => ({ identity, mode, modeFrom, ports, rules })),
-      );
+      const policy = memo.get(workload, [identity, mode, modeFrom, ports, rules], () => {
+        const key = [identity, mode, modeFrom, numberOf(ports), numberOf(rules)].join(' ');
+        return policies.get(key, () => ({ identity, mode, modeFrom, ports, rules }));
+      });
+      next.set(workload, policy);
     }
+    memo.sweep();
     previous = keepMap(previous, next);
     return previous;
   };

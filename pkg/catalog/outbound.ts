@@ -24,87 +24,100 @@ export interface Offer {
 type Accounts = readonly ServiceIdentity[];
 type Permissions = ReadonlyMap<ServicePortKey, Permission>;
 
+/** What a fragment of one Service port is made of; each is another object when it changed. */
+interface Sources {
+  readonly backing: Backing;
+  readonly split: OutboundRoute | undefined;
+  readonly own: Permission;
+  /** The split's backends that take a share: who may call them, and their endpoints. */
+  readonly backends: readonly { readonly permission: Permission; readonly endpoints: EndpointSet }[];
+}
+
 /** Builds all fragments: one per Service port and view, whatever the number of clients. */
 export function createOffers(): (
   backings: readonly Backing[],
   permissions: Permissions,
   plan: SplitPlan,
 ) => readonly Offer[] {
+  const offers = createMemo<ServicePortKey, Offer>();
+  let makers = new Map<ServicePortKey, OfferMaker>();
+
+  return (backings, permissions, plan) => {
+    let byKey: ReadonlyMap<ServicePortKey, Backing> | undefined;
+    const next = new Map<ServicePortKey, OfferMaker>();
+    const made = backings.map((backing) => {
+      const { key, service, port } = backing;
+      const own = permissions.get(key) ?? noPermission;
+      const split = plan.byRoot.get(`${service.namespace}/${service.name}`)?.routes.get(port);
+      byKey ??= split && new Map(backings.map((each) => [each.key, each]));
+      const backends = (split?.backends ?? []).flatMap(({ endpoints, excluded }) => {
+        const target = excluded === undefined ? byKey?.get(endpoints) : undefined;
+        const permission = permissions.get(endpoints);
+        return target && permission ? [{ permission, endpoints: target.endpoints }] : [];
+      });
+      const maker = makers.get(key) ?? createOfferMaker();
+      next.set(key, maker);
+      const inputs = [backing, split, own, ...backends.flatMap((each) => [each.permission, each.endpoints])];
+      return offers.get(key, inputs, (previous) => maker(previous, { backing, split, own, backends }));
+    });
+    offers.sweep();
+    makers = next;
+    return made;
+  };
+}
+
+type OfferMaker = (previous: Offer | undefined, sources: Sources) => Offer;
+
+/** Makes the offer of one Service port again and again; views that did not change stay the same objects. */
+function createOfferMaker(): OfferMaker {
   const services = createMemo<string, OutboundService>();
   const fragments = createMemo<string, Fragment>();
   const limited = createMemo<EndpointSetKey, EndpointSet>();
-  const offers = createMemo<ServicePortKey, Offer>();
 
-  return (backings, permissions, plan) => {
-    const byKey = new Map(backings.map((backing) => [backing.key, backing]));
+  function viewOf({ backing, own }: Sources, accounts: Accounts): EndpointSet {
+    if (accounts === own.accounts) return backing.endpoints;
+    const key = `${backing.key}~${hashOf(accounts)}`;
+    return limited.get(key, [backing.endpoints, ...accounts], () => ({
+      key,
+      endpoints: backing.endpoints.endpoints.filter(
+        ({ meshed, identity }) => !meshed || accounts.some((account) => account === identity),
+      ),
+    }));
+  }
 
-    function setOf(key: EndpointSetKey): EndpointSet | undefined {
-      return byKey.get(key)?.endpoints;
-    }
+  function fragmentOf({ backing, split, backends }: Sources, own: EndpointSet | undefined): Fragment {
+    const { service, port, protocol } = backing;
+    const id = own?.key ?? '';
+    const made = services.get(id, [service, port, protocol, split, id], () =>
+      toOutboundService(backing, own?.key, split),
+    );
+    const sets = [...new Set([...backends.map(({ endpoints }) => endpoints), ...(own ? [own] : [])])];
+    return fragments.get(id, [made, ...sets], () => ({ service: made, sets }));
+  }
 
-    function viewOf(backing: Backing, accounts: Accounts, all: Accounts): EndpointSet {
-      if (accounts === all) return backing.endpoints;
-      const key = `${backing.key}~${hashOf(accounts)}`;
-      return limited.get(key, [backing.endpoints, ...accounts], () => ({
-        key,
-        endpoints: backing.endpoints.endpoints.filter(
-          ({ meshed, identity }) => !meshed || accounts.some((account) => account === identity),
-        ),
-      }));
-    }
-
-    function fragmentOf(backing: Backing, own: EndpointSet | undefined, split: OutboundRoute | undefined): Fragment {
-      const { service, port, protocol, key } = backing;
-      const id = own === undefined ? key : `${key} ${own.key}`;
-      const made = services.get(id, [service, port, protocol, split, own?.key], () =>
-        toOutboundService(backing, own?.key, split),
-      );
-      const used = new Map<EndpointSetKey, EndpointSet>();
-      for (const { backends } of made.routes) {
-        for (const { endpoints, excluded } of backends) {
-          const set = endpoints === own?.key ? own : setOf(endpoints);
-          if (excluded === undefined && set) used.set(set.key, set);
-        }
+  return (previous, sources) => {
+    const { backing, split, own, backends } = sources;
+    // A split without conditions leaves nothing to the root's own endpoints, so that nobody's view of them counts.
+    const usesOwn = split === undefined || split.match !== undefined;
+    const fragmentFor = (accounts: Accounts): Fragment =>
+      fragmentOf(sources, usesOwn ? viewOf(sources, accounts) : undefined);
+    const involved = [own, ...backends.map(({ permission }) => permission)];
+    // Who may reach a backend and none of the root's own pods is told so by these.
+    const viewFor = (client: ServiceIdentity): Accounts => own.clients.get(client) ?? own.everyone ?? own.accounts;
+    const open = involved.some(({ everyone }) => everyone !== undefined);
+    const everyone = open ? fragmentFor(own.everyone ?? own.accounts) : undefined;
+    const clients = new Map<ServiceIdentity, Fragment>();
+    for (const permission of involved) {
+      for (const client of permission.clients.keys()) {
+        if (clients.has(client)) continue;
+        const fragment = fragmentFor(viewFor(client));
+        if (fragment !== everyone) clients.set(client, fragment);
       }
-      const sets = [...used.values()];
-      return fragments.get(id, [made, ...sets], () => ({
-        service: made,
-        sets,
-      }));
     }
-
-    function offerOf(backing: Backing): Offer {
-      const { key, service, port } = backing;
-      const split = plan.byRoot.get(`${service.namespace}/${service.name}`)?.routes.get(port);
-      const own = permissions.get(key) ?? noPermission;
-      // A split without conditions leaves nothing to the root's own endpoints, so that nobody's view of them counts.
-      const usesOwn = split === undefined || split.match !== undefined;
-      const fragmentFor = (accounts: Accounts): Fragment =>
-        fragmentOf(backing, usesOwn ? viewOf(backing, accounts, own.accounts) : undefined, split);
-      const targets = split?.backends.filter(({ excluded }) => excluded === undefined) ?? [];
-      const involved = [own, ...targets.flatMap(({ endpoints }) => permissions.get(endpoints) ?? [])];
-      // Who may reach a backend and none of the root's own pods is told so by these.
-      const viewFor = (client: ServiceIdentity): Accounts => own.clients.get(client) ?? own.everyone ?? own.accounts;
-      const open = involved.some(({ everyone }) => everyone !== undefined);
-      const everyone = open ? fragmentFor(own.everyone ?? own.accounts) : undefined;
-      const clients = new Map<ServiceIdentity, Fragment>();
-      for (const permission of involved) {
-        for (const client of permission.clients.keys()) {
-          if (clients.has(client)) continue;
-          const fragment = fragmentFor(viewFor(client));
-          if (fragment !== everyone) clients.set(client, fragment);
-        }
-      }
-      const offer = { key, ...(everyone && { everyone }), clients };
-      return offers.get(key, [everyone, ...clients.keys(), ...clients.values()], (previous) => ({
-        ...offer,
-        clients: keepMap(previous?.clients, clients),
-      }));
-    }
-
-    const made = backings.map(offerOf);
-    for (const memo of [services, fragments, limited, offers]) memo.sweep();
-    return made;
+    for (const memo of [services, fragments, limited]) memo.sweep();
+    const kept = keepMap(previous?.clients, clients);
+    const same = previous !== undefined && previous.everyone === everyone && previous.clients === kept;
+    return same ? previous : { key: backing.key, ...(everyone && { everyone }), clients: kept };
   };
 }
 

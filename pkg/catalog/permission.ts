@@ -4,7 +4,7 @@ import type { ServicePortKey } from '../policy/outbound.ts';
 import { accountsOf, type Backing } from './endpoints.ts';
 import type { Grants } from './grants.ts';
 import type { InboundPolicies } from './inbound.ts';
-import { createMemo, sameMembers } from './memo.ts';
+import { sameMembers } from './memo.ts';
 import type { Namespaces } from './namespaces.ts';
 import { compareText } from './order.ts';
 import { isHttp } from './protocol.ts';
@@ -39,7 +39,7 @@ export function createPermissions(): (
   namespaces: Namespaces,
 ) => ReadonlyMap<ServicePortKey, Permission> {
   const guards = new WeakMap<InboundPolicy, Map<number, Guard>>();
-  const memo = createMemo<ServicePortKey, Permission>();
+  let last: Round | undefined;
 
   function guardOf(policy: InboundPolicy, port: number): Guard {
     const byPort = guards.get(policy) ?? new Map<number, Guard>();
@@ -50,9 +50,15 @@ export function createPermissions(): (
   }
 
   return (backings, inbound, grants, namespaces) => {
-    const permissions = new Map<ServicePortKey, Permission>();
+    const settled = last?.inbound === inbound && last.grants === grants && last.namespaces === namespaces;
+    const entries = new Map<ServicePortKey, Entry>();
     for (const backing of backings) {
       const { key, members, service } = backing;
+      const before = last?.entries.get(key);
+      if (settled && before?.backing === backing) {
+        entries.set(key, before);
+        continue;
+      }
       const open = namespaces.modeOf(service.namespace).mode !== 'enforce' || !namespaces.isMeshed(service.namespace);
       const waiting = members.length === 0 ? grants.waitingFor(service.namespace) : nobody;
       const seen = new Map<Guard, ServiceIdentity>();
@@ -61,13 +67,29 @@ export function createPermissions(): (
         if (policy) seen.set(guardOf(policy, endpoint.port), policy.identity);
       }
       const inputs = [backing.endpoints, open, waiting, ...seen.keys()];
-      const compute = (previous: Permission | undefined): Permission =>
-        keepPermission(previous, members.length === 0 ? emptyPermission(open, waiting) : toPermission(backing, seen));
-      permissions.set(key, memo.get(key, inputs, compute));
+      if (before && sameMembers(before.inputs, inputs)) {
+        entries.set(key, { ...before, backing });
+        continue;
+      }
+      const next = members.length === 0 ? emptyPermission(open, waiting) : toPermission(backing, seen);
+      entries.set(key, { backing, inputs, permission: keepPermission(before?.permission, next) });
     }
-    memo.sweep();
-    return permissions;
+    last = { inbound, grants, namespaces, entries };
+    return new Map([...entries].map(([key, { permission }]) => [key, permission]));
   };
+}
+
+interface Entry {
+  readonly backing: Backing;
+  readonly inputs: readonly unknown[];
+  readonly permission: Permission;
+}
+
+interface Round {
+  readonly inbound: InboundPolicies;
+  readonly grants: Grants;
+  readonly namespaces: Namespaces;
+  readonly entries: ReadonlyMap<ServicePortKey, Entry>;
 }
 
 const nobody: readonly ServiceIdentity[] = [];

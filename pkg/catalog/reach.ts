@@ -3,6 +3,7 @@ import type { ServiceIdentity } from '../policy/identity.ts';
 import type { EndpointSetKey, OutboundService, ServicePortKey } from '../policy/outbound.ts';
 import type { Reach } from '../policy/proxy-policy.ts';
 import { createIntern, createNumbering, keepList } from './memo.ts';
+import { compareText } from './order.ts';
 import type { Fragment, Offer } from './outbound.ts';
 
 export interface Reaches {
@@ -19,8 +20,6 @@ export function createReaches(): (offers: readonly Offer[]) => Reaches {
   const outbounds = createIntern<ReadonlyMap<ServicePortKey, OutboundService>>();
   const endpointMaps = createIntern<ReadonlyMap<EndpointSetKey, EndpointSet>>();
   const reaches = createIntern<Reach>();
-  const byFragments = createIntern<{ readonly reach: Reach }>();
-  const holders = new WeakMap<Reach, object>();
   let common: readonly Fragment[] = [];
 
   function toReach(fragments: readonly Fragment[]): Reach {
@@ -37,45 +36,89 @@ export function createReaches(): (offers: readonly Offer[]) => Reaches {
     }));
   }
 
+  let offered: readonly Offer[] = [];
+  let own: ReadonlyMap<ServiceIdentity, Own> = new Map();
+  let last = new Map<
+    ServiceIdentity | '',
+    { readonly base: readonly Fragment[]; readonly own: Own; readonly reach: Reach }
+  >();
+
   return (offers) => {
     common = keepList(
       common,
       offers.flatMap(({ everyone }) => everyone ?? []),
     );
     const base = common;
-    const own = new Map<ServiceIdentity, Fragment[]>();
-    for (const { clients } of offers) {
-      for (const [client, fragment] of clients) {
-        const list = own.get(client);
-        if (list) list.push(fragment);
-        else own.set(client, [fragment]);
-      }
-    }
-    const known = new Map<ServiceIdentity | '', Reach>();
+    const views = changeOwn(own, offered, offers);
+    own = views;
+    offered = offers;
+    const before = last;
+    const known: typeof last = new Map();
+    last = known;
     return {
       reachOf(identity) {
-        const extra = own.get(identity) ?? [];
-        const id = extra.length === 0 ? '' : identity;
-        let reach = known.get(id);
-        if (reach === undefined) {
-          const key = [numberOf(base), ...extra.map(numberOf)].join(' ');
-          const holder = byFragments.get(key, () => ({
-            reach: toReach(merge(base, extra)),
-          }));
-          reach = holder.reach;
-          // The holder lives as long as what it holds is in use.
-          holders.set(reach, holder);
-          known.set(id, reach);
+        const extra = views.get(identity) ?? nothing;
+        const id = extra.size === 0 ? '' : identity;
+        const found = known.get(id) ?? before.get(id);
+        if (found?.base === base && found.own === extra) {
+          known.set(id, found);
+          return found.reach;
         }
+        const reach = toReach(merge(base, extra));
+        known.set(id, { base, own: extra, reach });
         return reach;
       },
     };
   };
 }
 
+/** What one client may reach beyond what everybody may, sorted by key. Never changed once made. */
+type Own = ReadonlyMap<ServicePortKey, Fragment>;
+
+const nothing: Own = new Map();
+
+/** Carries over what changed between two rounds of offers; clients whom it does not concern keep the same map. */
+function changeOwn(
+  own: ReadonlyMap<ServiceIdentity, Own>,
+  before: readonly Offer[],
+  after: readonly Offer[],
+): ReadonlyMap<ServiceIdentity, Own> {
+  const kept = new Set(before);
+  const gone = new Map(before.map((offer) => [offer.key, offer]));
+  const changes = new Map<ServiceIdentity, Map<ServicePortKey, Fragment | undefined>>();
+  const note = (client: ServiceIdentity, key: ServicePortKey, fragment: Fragment | undefined): void => {
+    const own = changes.get(client) ?? new Map<ServicePortKey, Fragment | undefined>();
+    changes.set(client, own.set(key, fragment));
+  };
+  for (const offer of after) {
+    const old = gone.get(offer.key);
+    gone.delete(offer.key);
+    if (kept.has(offer)) continue;
+    for (const client of old?.clients.keys() ?? []) if (!offer.clients.has(client)) note(client, offer.key, undefined);
+    for (const [client, fragment] of offer.clients) {
+      if (old?.clients.get(client) !== fragment) note(client, offer.key, fragment);
+    }
+  }
+  for (const { key, clients } of gone.values()) for (const client of clients.keys()) note(client, key, undefined);
+  if (changes.size === 0) return own;
+  const next = new Map(own);
+  for (const [client, changed] of changes) {
+    const views = new Map(own.get(client));
+    for (const [key, fragment] of changed) {
+      if (fragment === undefined) views.delete(key);
+      else views.set(key, fragment);
+    }
+    if (views.size === 0) next.delete(client);
+    else next.set(client, new Map([...views].sort(([a], [b]) => compareText(a, b))));
+  }
+  return next;
+}
+
 /** What a client's own view has of a Service port replaces everybody's. */
-function merge(base: readonly Fragment[], extra: readonly Fragment[]): readonly Fragment[] {
-  if (extra.length === 0) return base;
-  const byKey = new Map([...base, ...extra].map((fragment) => [fragment.service.key, fragment]));
+function merge(base: readonly Fragment[], extra: Own): readonly Fragment[] {
+  if (extra.size === 0) return base;
+  if (base.length === 0) return [...extra.values()];
+  const byKey = new Map(base.map((fragment) => [fragment.service.key, fragment]));
+  for (const [key, fragment] of extra) byKey.set(key, fragment);
   return [...byKey.values()];
 }

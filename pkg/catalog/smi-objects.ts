@@ -26,6 +26,15 @@ export interface SmiObjects {
   readonly problems: readonly (readonly Problem[])[];
 }
 
+/** What access depends on. */
+export type AccessObjects = Pick<
+  SmiObjects,
+  'targets' | 'groups' | 'tcpRoutes' | 'udpRoutes' | 'bindings' | 'undecoded'
+>;
+
+/** What splits depend on. */
+export type SplitObjects = Pick<SmiObjects, 'splits' | 'groups'>;
+
 type Decoded = ReturnType<typeof decodeSmiObject>;
 
 /** Decodes each object once. */

@@ -8,7 +8,7 @@ import { createMemo } from './memo.ts';
 import { compareAge } from './order.ts';
 import { createReporter, type Reporter } from './report.ts';
 import type { Service } from './snapshot.ts';
-import type { SmiObjects } from './smi-objects.ts';
+import type { SplitObjects } from './smi-objects.ts';
 
 /** What one TrafficSplit makes of the ports of its root. */
 export interface PlannedSplit {
@@ -29,7 +29,7 @@ export type ServicesByName = ReadonlyMap<string, Service>;
 /** Plans all splits; one whose root, backends and matches did not change is not planned again. */
 export function createSplitPlan(
   toHttpMatch: ToHttpMatch,
-): (smi: SmiObjects, services: ServicesByName, pathMatch: PathMatch) => SplitPlan {
+): (smi: SplitObjects, services: ServicesByName, pathMatch: PathMatch) => SplitPlan {
   const memo = createMemo<string, PlannedSplit>();
   return ({ splits, groups }, services, pathMatch) => {
     const problems: Problem[] = [];
@@ -82,7 +82,7 @@ type Matches = { readonly kind: 'all' } | { readonly kind: 'some'; readonly matc
 /** The requests that are split: all, or those that one of the groups matches. Other requests go to the root (DECISIONS S9). */
 function toMatches(
   { matches, namespace }: TrafficSplit,
-  groups: SmiObjects['groups'],
+  groups: SplitObjects['groups'],
   pathMatch: PathMatch,
   toHttpMatch: ToHttpMatch,
   { report }: Reporter,
