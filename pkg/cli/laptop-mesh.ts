@@ -44,7 +44,6 @@ export async function startLaptopMesh(
   if (flags.isolation === 'isolated' && isolation.kind !== 'isolated') {
     throw new CliError(`workloads can't be isolated here: ${isolation.why}; leave --isolation out to run by proxy`);
   }
-  const port = await choosePort(flags.port);
   const findEnvoy = createEnvoyFinder(env, path, events.onNotice);
   if (flags.sidecar === 'envoy') findEnvoy();
   const run = createRunDirectory(runBase(env, uid), uid);
@@ -70,14 +69,14 @@ export async function startLaptopMesh(
       launcher: join(dist, 'launcher.js'),
     };
     const base = { ...baseEnvironment(machine.env), ...logLevel(env) };
-    const controller = nodeController({
+    const controller = await nodeController({
       run,
       node,
       program: join(dist, 'controller.js'),
-      port,
+      choosePort: (current) => (current === undefined ? choosePort(flags.port) : keepPort(current, flags.port)),
       env: base,
       cwd,
-      config: toControllerConfig({ run, inputs, flags, mesh: config, port, isolation, dist }),
+      config: (port) => toControllerConfig({ run, inputs, flags, mesh: config, port, isolation, dist }),
     });
     events.onStart({ run, isolation, api: controller.api, inputs });
     const supervisor = await startSupervisor({
@@ -103,7 +102,18 @@ export async function startLaptopMesh(
       onNotice: events.onNotice,
       onLog: events.onLog,
     });
-    return Object.assign(supervisor, { run, isolation, api: controller.api, inputs });
+    return {
+      ...supervisor,
+      get controllerRestarts() {
+        return supervisor.controllerRestarts;
+      },
+      get api() {
+        return controller.api;
+      },
+      run,
+      isolation,
+      inputs,
+    };
   } catch (error) {
     run.remove();
     throw error;
@@ -144,6 +154,17 @@ export async function choosePort(wanted: number | undefined): Promise<number> {
     if (wanted === undefined) return freePort('tulle', new Set());
     const holder = whoListens(wanted) ?? 'another program';
     throw new CliError(`port ${wanted} is in use by ${holder}: end it, or give another --port`);
+  }
+}
+
+/** The same port as before, so that an open page goes on; another one when somebody took it meanwhile. */
+async function keepPort(current: number, wanted: number | undefined): Promise<number> {
+  try {
+    return await listenOnce(current);
+  } catch {
+    if (wanted !== undefined)
+      throw new CliError(`port ${current} is in use by ${whoListens(current) ?? 'another program'}`);
+    return freePort(`tulle ${current}`, new Set([current]));
   }
 }
 

@@ -32,10 +32,12 @@ export function watchMesh(mesh: LaptopMesh, mode: string, display: LiveDisplay, 
 
   async function poll(): Promise<void> {
     try {
-      [report, flows] = await Promise.all([
+      const [mine, calls] = await Promise.all([
         getJson<MeshReport>(mesh.api, '/api/mesh'),
         getJson<Flow[]>(mesh.api, '/api/flows?since=1m'),
       ]);
+      // While two meshes want one port, the other's controller may answer there.
+      if (mine.id === mesh.run.id) [report, flows] = [mine, calls];
     } catch {
       // The controller starts, or was killed and comes again: the last picture stays.
     }

@@ -14,7 +14,7 @@ export interface KeptProcessOptions {
   readonly name: string;
   readonly launcher: Pick<LauncherSpawn, 'command' | 'env' | 'cwd'>;
   /** Asked again for every start. */
-  readonly spec: () => ProcessSpec;
+  readonly spec: () => Promise<ProcessSpec>;
   onStart(): void;
   onEnd(message: string, againMs: number): void;
   onLog(stream: 'out' | 'err', line: string): void;
@@ -29,6 +29,7 @@ export function keepProcess(options: KeptProcessOptions): KeptProcess {
   let stopping = false;
   let started = Date.now();
   let restarts = 0;
+  let lastWords = '';
   let onGone: (() => void) | undefined;
 
   function again(message: string): void {
@@ -38,9 +39,18 @@ export function keepProcess(options: KeptProcessOptions): KeptProcess {
     options.onEnd(message, wait);
     setTimeout(() => {
       if (stopping) return;
-      if (handle) handle.tell({ type: 'start', name, spec: options.spec() });
+      if (handle) start();
       else launch();
     }, wait);
+  }
+
+  function start(): void {
+    options.spec().then(
+      (spec) => {
+        if (!stopping) handle?.tell({ type: 'start', name, spec });
+      },
+      (error: Error) => again(error.message),
+    );
   }
 
   function launch(): void {
@@ -49,7 +59,7 @@ export function keepProcess(options: KeptProcessOptions): KeptProcess {
       onEvent(event) {
         switch (event.type) {
           case 'up':
-            return handle?.tell({ type: 'start', name, spec: options.spec() });
+            return start();
           case 'started':
             started = Date.now();
             pid = event.pid;
@@ -59,9 +69,10 @@ export function keepProcess(options: KeptProcessOptions): KeptProcess {
           case 'exited':
             pid = undefined;
             if (stopping) handle?.close();
-            else again(`ended with ${event.code ?? event.signal}`);
+            else again(`ended with ${event.code ?? event.signal}${lastWords === '' ? '' : ` (${lastWords})`}`);
             return;
           case 'log':
+            lastWords = toWords(event.line);
             return options.onLog(event.stream, event.line);
           case 'readiness':
         }
@@ -98,4 +109,18 @@ export function keepProcess(options: KeptProcessOptions): KeptProcess {
       handle?.kill();
     },
   };
+}
+
+/** Of a line of our own logs, what it says; of another, its start. */
+function toWords(line: string): string {
+  try {
+    const { message, error } = JSON.parse(line) as { message?: string; error?: { message?: string } | string };
+    const cause = typeof error === 'string' ? error : error?.message;
+    return [message, cause]
+      .filter((part) => part !== undefined)
+      .join(': ')
+      .slice(0, 300);
+  } catch {
+    return line.slice(0, 300);
+  }
 }

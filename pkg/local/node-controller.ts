@@ -7,20 +7,25 @@ export interface NodeControllerOptions {
   readonly node: string;
   /** `controller.js`. */
   readonly program: string;
-  readonly port: number;
+  /** Asked before every start: the port that it has, or another one when that is taken. */
+  readonly choosePort: (current: number | undefined) => Promise<number>;
   readonly env: Readonly<Record<string, string>>;
   readonly cwd: string;
   /** Written to control/controller.json. */
-  readonly config: object;
+  readonly config: (port: number) => object;
 }
 
-export function nodeController(options: NodeControllerOptions): ControllerProgram {
-  const { run, node, program, port, env, cwd } = options;
+export async function nodeController(options: NodeControllerOptions): Promise<ControllerProgram> {
+  const { run, node, program, choosePort, config, env, cwd } = options;
   const file = run.file('control', 'controller.json');
+  let port = await choosePort(undefined);
   return {
-    api: `http://127.0.0.1:${port}`,
-    prepare() {
-      writeAtomically(file, JSON.stringify(options.config, undefined, 2));
+    get api() {
+      return `http://127.0.0.1:${port}`;
+    },
+    async prepare() {
+      port = await choosePort(port);
+      writeAtomically(file, JSON.stringify(config(port), undefined, 2));
       return {
         program: node,
         args: ['--enable-source-maps', program, '--config', file],

@@ -93,8 +93,13 @@ export async function startSupervisor(options: SupervisorOptions): Promise<Super
       env: base,
       cwd: machine.cwd,
     },
-    spec: () => controller.prepare(),
-    onStart: noteProcesses,
+    spec: controller.prepare,
+    onStart() {
+      noteProcesses();
+      writeRecord();
+      if (controller.api !== told) options.onNotice(`page ${controller.api}, as the port before is taken`);
+      told = controller.api;
+    },
     onEnd: (message, ms) =>
       options.onNotice(`the controller ${message}; it is started again in ${ms} ms, traffic goes on`),
     onLog: (stream, line) => options.onLog('controller', stream, line),
@@ -144,14 +149,20 @@ export async function startSupervisor(options: SupervisorOptions): Promise<Super
     return starter.join(namespace, serviceAccount, place, closed);
   }
 
-  run.writeRecord({
-    ...options.record,
-    isolation: isolation.kind,
-    supervisorPid: machine.pid,
-    supervisor: markProcess(machine.pid),
-    api: controller.api,
-    startedAt: new Date().toISOString(),
-  });
+  const startedAt = new Date().toISOString();
+  let told = controller.api;
+  function writeRecord(): void {
+    run.writeRecord({
+      ...options.record,
+      isolation: isolation.kind,
+      supervisorPid: machine.pid,
+      supervisor: markProcess(machine.pid),
+      api: controller.api,
+      startedAt,
+    });
+  }
+
+  writeRecord();
   const server = await runControlServer(run.file('supervisor.sock'), handle, end.signal);
   const reading = options.readFiles(onRead, end.signal);
   reading.catch((error: Error) => options.onNotice(`the files are not watched any more: ${error.message}`));

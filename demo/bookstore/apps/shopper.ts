@@ -5,6 +5,8 @@ export interface Tally {
   total: number;
   v1: number;
   v2: number;
+  /** Purchases that were refused or failed. */
+  notServed: number;
 }
 
 /**
@@ -30,7 +32,10 @@ export function shop(name: string, tally: Tally): void {
 }
 
 function count(tally: Tally, { status, headers }: Answer): void {
-  if (status !== 200) return;
+  if (status !== 200) {
+    tally.notServed += 1;
+    return;
+  }
   tally.total += 1;
   const identity = String(headers['identity'] ?? '');
   if (identity.startsWith('bookstore-v1')) tally.v1 += 1;
