@@ -96,7 +96,7 @@ export interface PodSpace {
 /**
  * The command that runs `command` as the first process of an isolated pod. Other sockets in /run (docker, D-Bus, the lock of
  * iptables, which only root could take) are hidden; a route over the loopback lets connections to addresses of the mesh
- * get as far as the redirection to the sidecar.
+ * get as far as the redirection to the sidecar; what is not redirected is refused at once, rather than waited for.
  */
 export function podCommand({ runBase, podDir, ip, hostname }: PodSpace, command: readonly string[]): readonly string[] {
   return [...podNamespaces, 'sh', '-eu', '-c', setUpScript, 'tulle-pod', runBase, podDir, ip, hostname, ...command];
@@ -125,6 +125,10 @@ mount -n --bind "$pod/hosts" /etc/hosts
 ip link set lo up
 ip addr add "$ip/32" dev lo
 ip route add default dev lo src "$ip"
+printf '%s\\n' 'table ip tulle_pod {' 'chain output {' 'type filter hook output priority 0' 'fib daddr type local accept' \\
+  'meta l4proto tcp reject with tcp reset' 'reject' '}' '}' | nft -f - 2> /dev/null ||
+  printf '%s\\n' '*filter' '-A OUTPUT -m addrtype --dst-type LOCAL -j ACCEPT' '-A OUTPUT -p tcp -j REJECT --reject-with tcp-reset' \\
+    '-A OUTPUT -j REJECT' 'COMMIT' | iptables-restore --noflush 2> /dev/null || true
 echo 0 > /proc/sys/net/ipv4/ip_unprivileged_port_start || true
 hostname "$name" 2> /dev/null || true
 "$@"
