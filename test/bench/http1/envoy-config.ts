@@ -9,6 +9,8 @@ export interface EnvoySetup {
   readonly privateKey: string;
   readonly roots: string;
   readonly between: 'http/1.1' | 'h2';
+  /** Share of requests that are traced; absent: no tracing, and no trace headers. Spans go to `collector`. */
+  readonly tracing?: { readonly sampling: number; readonly collector: number };
 }
 
 const type = 'type.googleapis.com/envoy.extensions';

@@ -13,13 +13,15 @@ import type { ProxySetup } from './setup.ts';
 
 /**
  * HTTP/1.1 over two hops with mutual TLS, SAN checks, RBAC and a split: client → outbound → inbound → app, on the codec,
- * on node:http, and on two Envoys. CPU seconds of both proxies per 10,000 requests, all setups in turn, medians.
+ * on node:http, and on two Envoys (HTTP/1.1 or HTTP/2 between them, with and without tracing). CPU seconds of both proxies per 10,000 requests, all setups in turn, medians.
  */
 const seconds = Number(process.env['BENCH_SECONDS'] ?? 5);
 const repetitions = Number(process.env['BENCH_REPETITIONS'] ?? 3);
 const connections = Number(process.env['BENCH_CONNECTIONS'] ?? 32);
 const sampling = Number(process.env['BENCH_SAMPLING'] ?? 0.01);
-const wanted = (process.env['BENCH_SETUPS'] ?? 'codec,node,envoy,envoy-h2').split(',');
+const wanted = (process.env['BENCH_SETUPS'] ?? 'codec,bare,node,envoy,envoy-h2,envoy-traced,envoy-h2-traced').split(
+  ',',
+);
 
 const folder = join(import.meta.dirname, '../../../build/bench');
 mkdirSync(folder, { recursive: true });
@@ -97,12 +99,12 @@ async function startEnvoys(name: string, appPort: number): Promise<Running> {
   const certificates = toCertificates();
   const [inbound, outbound] = [await freePort(), await freePort()];
   const launch = (side: 'outbound' | 'inbound', listen: number, upstream: number): ChildProcess => {
-    const between = name === 'envoy-h2' ? 'h2' : 'http/1.1';
     const config = toEnvoyConfig({
       side,
       listen,
       upstream,
-      between,
+      between: name.includes('-h2') ? 'h2' : 'http/1.1',
+      ...(name.includes('-traced') ? { tracing: { sampling, collector: appPort } } : undefined),
       ...certificates[side],
     });
     const file = join(work, `envoy-${side}.json`);
