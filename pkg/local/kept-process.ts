@@ -1,6 +1,7 @@
 import { createBackoff } from './backoff.ts';
 import { startLauncher, type LauncherHandle, type LauncherSpawn } from './launcher-handle.ts';
 import type { ProcessSpec } from './launcher-protocol.ts';
+import { sendSignal } from './processes.ts';
 
 export interface KeptProcess {
   /** Of its launcher, and its own. */
@@ -106,6 +107,8 @@ export function keepProcess(options: KeptProcessOptions): KeptProcess {
     },
     kill() {
       stopping = true;
+      // A killed launcher can't end what it started.
+      if (pid !== undefined) sendSignal(-pid, 'SIGKILL');
       handle?.kill();
     },
   };

@@ -123,6 +123,26 @@ for (const isolation of ['isolated', 'proxy'] as const) {
 }
 
 describe('processes', function () {
+  it('ends at once when asked twice, and leaves nothing', async () => {
+    const folder = makeFolder('twice');
+    const mark = `mark-${folder.path}`;
+    // Deaf to SIGTERM: ending in order would take seconds.
+    const deaf = ['node', '-e', `process.on('SIGTERM', () => {}); setInterval(() => {}, 1000); // ${mark}`];
+    writeFileSync(join(folder.path, 'a.yaml'), deployment('deaf', deaf));
+    for (const isolation of ['isolated', 'proxy']) {
+      const mesh = startTulle(['up', '-f', folder.path, '--isolation', isolation]);
+      const [, run = ''] = /(\/\S+)\/p$/.exec(await mesh.line(/processes keep their output in/)) ?? [];
+      await mesh.line(/shop\/deaf-\w+-0: Ready/);
+      mesh.child.kill('SIGINT');
+      await mesh.line(/once more to end at once/);
+      mesh.child.kill('SIGINT');
+      assert.equal(await mesh.ended, 130);
+      const left = () => [...processesWith(mark), ...processesWith(run)];
+      await eventually('all processes end', () => left().length === 0 || undefined);
+    }
+    folder.remove();
+  });
+
   this.timeout(60_000);
 
   it('names the missing program, the place and the flag; the flag helps', async () => {
