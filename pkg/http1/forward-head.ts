@@ -13,7 +13,7 @@ export const hopByHop = mask(
   field.http2Settings,
 );
 
-/** Fields that a trailer section must not bring along: they frame, address or authenticate a message (RFC 9110 §6.5.1). */
+/** Fields that mean nothing, or harm, in a trailer section (RFC 9110 §6.5.1): framing, routing, authentication, traces. */
 export const notInTrailers =
   hopByHop |
   mask(
@@ -22,11 +22,34 @@ export const notInTrailers =
     field.trailer,
     field.expect,
     field.proxyAuthorization,
+    field.proxyAuthenticate,
     field.contentType,
     field.xForwardedClientCert,
+    field.xForwardedFor,
+    field.xForwardedProto,
+    field.xRequestId,
     field.xTulle,
     field.xEnvoy,
+    field.traceparent,
+    field.tracestate,
+    field.b3,
+    field.xB3TraceId,
+    field.xB3SpanId,
+    field.xB3ParentSpanId,
+    field.xB3Sampled,
+    field.xB3Flags,
   );
+
+const namesNotInTrailers: readonly string[] = [
+  'authorization',
+  'cache-control',
+  'content-encoding',
+  'content-range',
+  'cookie',
+  'max-forwards',
+  'range',
+  'set-cookie',
+];
 
 /** How the forwarded body is delimited; decides the framing lines that are written. */
 export type ForwardedFraming = 'same' | 'chunked' | 'close';
@@ -98,7 +121,7 @@ export function toForwardedResponse(head: ResponseHead, edits: HeadEdits, terms:
 
 /** Trailer lines that may be forwarded, without the empty line. */
 export function keptTrailers(trailers: FieldLines): string {
-  return keptLines(trailers, notInTrailers, noNames, noNames);
+  return keptLines(trailers, notInTrailers, noNames, namesNotInTrailers);
 }
 
 /** A response to HEAD, or 304, may say how the body would have been framed. */

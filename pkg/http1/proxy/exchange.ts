@@ -307,7 +307,9 @@ export class Exchange implements UpstreamUser {
       return;
     }
     const untouched = !connection.answering && !this.#bodySent;
-    const again = untouched && connection.reused && this.#head.framing === 'none' && idempotent.has(this.#head.method);
+    const harmless = this.#head.framing === 'none' && idempotent.has(this.#head.method);
+    // What waits for the first bytes of its body hasn't been sent at all.
+    const again = untouched && connection.reused && (harmless || this.#requestText !== '');
     if (!again || this.#attempts >= MAX_ATTEMPTS) {
       this.#break('reset');
       return;
@@ -315,6 +317,7 @@ export class Exchange implements UpstreamUser {
     // A kept-alive connection that its server closed while we wrote to it.
     connection.destroy();
     this.#connection = undefined;
+    this.ready = false;
     this.#finishRoute();
     this.attempt();
   }
