@@ -8,6 +8,7 @@ export interface Flow {
   readonly service: string;
   readonly destination: string;
   readonly split: string;
+  /** What the split chose; without one it says nothing that `service` doesn't. */
   readonly backend: string;
   readonly protocol: Call['protocol'];
   readonly verdict: Verdict;
@@ -86,7 +87,8 @@ export function createFlowTable(now: () => number): FlowTable {
   }
 
   return {
-    add(call) {
+    add(given) {
+      const call = toCounted(given);
       prune();
       if (call.time + call.durationMs > now() + aheadMs) return;
       const key = keyOf(call);
@@ -100,7 +102,8 @@ export function createFlowTable(now: () => number): FlowTable {
       }
       count(slot, call, 1);
     },
-    remove(call) {
+    remove(given) {
+      const call = toCounted(given);
       const key = keyOf(call);
       const entry = entries.get(key);
       const index = slotOf(call);
@@ -119,6 +122,10 @@ export function createFlowTable(now: () => number): FlowTable {
         .sort((a, b) => b.requests - a.requests);
     },
   };
+}
+
+function toCounted(call: Call): Call {
+  return call.split === '' && call.backend !== '' ? { ...call, backend: '' } : call;
 }
 
 function slotOf({ time, durationMs }: Call): number {

@@ -1,7 +1,7 @@
 import type { JSX } from 'preact';
 import { useState } from 'preact/hooks';
 import type { Flow } from '../../observability/flows.ts';
-import { formatCount, formatMs } from './format.ts';
+import { formatCount, formatMs, splitName } from './format.ts';
 import { sayWhy } from './reasons.ts';
 import type { Tone } from './ui.tsx';
 import { Address, Badge, Name } from './ui.tsx';
@@ -23,6 +23,12 @@ function sayVerdict({ verdict, reason, errors, requests }: Flow): { tone: Tone; 
     tone: 'warn',
     text: errors === requests ? `failed${suffix(reason)}` : `allowed, ${formatCount(errors)} failed`,
   };
+}
+
+/** A rule stands in the namespace of what it opens: only its name is news. */
+function nameNear(rule: string, service: string): string {
+  const { namespace, name } = splitName(rule);
+  return service.startsWith(`${namespace}/`) ? name : rule;
 }
 
 function suffix(reason: string): string {
@@ -93,7 +99,9 @@ function Row({ flow, onSelect }: { flow: Flow; onSelect: () => void }): JSX.Elem
       <td data-label="Verdict">
         <VerdictBadge flow={flow} />
       </td>
-      <td data-label="By">{flow.rule === '' ? <span class="muted">–</span> : <Name of={flow.rule} />}</td>
+      <td data-label="By">
+        {flow.rule === '' ? <span class="muted">–</span> : <Name of={nameNear(flow.rule, flow.service)} />}
+      </td>
       <td data-label="Requests" class="number">
         {formatCount(flow.requests)}
       </td>

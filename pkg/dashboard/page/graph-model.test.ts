@@ -130,6 +130,14 @@ describe('the picture', () => {
     assert.ok(edges.every(({ kind }) => kind === 'quiet'));
   });
 
+  it('keeps the edges of a longer time, quiet', () => {
+    const flows = [flow({ service: 's/v1:80', requests: 3 })];
+    const { nodes, edges } = toGraph(mesh, [], flows);
+
+    assert.ok(edges.some(({ id, kind }) => id === 'w:b/buyer→w:s/v1|allowed' && kind === 'quiet'));
+    assert.deepEqual(nodes, toGraph(mesh, flows, flows).nodes);
+  });
+
   it('marks errors, and peers without sidecar', () => {
     const { nodes, edges } = toGraph(mesh, [flow({ source: '', service: 's/v1:80', requests: 10, errors: 2 })]);
 

@@ -45,53 +45,54 @@ interface Draft {
 
 /**
  * Who calls whom: workloads by their account, a split as a point of its own between its callers and its backends.
- * What is denied is an edge beside the one that is allowed. Sorted by name, so that equal input gives an equal picture.
+ * What is denied is an edge beside the one that is allowed. `known`: flows of a longer time, whose edges stay, quiet, so that
+ * the picture stands still. Sorted by name, so that equal input gives an equal picture.
  */
-export function toGraph(mesh: MeshReport, flows: readonly Flow[]): GraphModel {
+export function toGraph(mesh: MeshReport, flows: readonly Flow[], known: readonly Flow[] = []): GraphModel {
   const drafts = new Map<string, Draft>();
-  const draw = (from: string, to: string, flow: Flow, keep = flow.verdict): void => {
-    const id = `${from}→${to}|${keep}`;
+  const draftOf = ({ from, to, verdict }: Segment): Draft => {
+    const id = `${from}→${to}|${verdict}`;
     const draft = drafts.get(id) ?? {
       from,
       to,
-      denied: keep === 'denied',
-      wouldDeny: keep === 'would-deny',
+      denied: verdict === 'denied',
+      wouldDeny: verdict === 'would-deny',
       flows: [],
     };
-    draft.flows.push(flow);
     drafts.set(id, draft);
+    return draft;
   };
-  const roots = new Set(mesh.splits.map(({ root }) => root));
-  for (const flow of flows) {
-    const from = flow.source === '' ? 'outside' : `w:${flow.source}`;
-    const root = flow.service.replace(/:\d+$/, '');
-    if (!roots.has(root)) {
-      draw(from, toTarget(mesh, flow, root), flow);
-      continue;
-    }
-    draw(from, `s:${root}`, flow);
-    if (flow.backend === '' || flow.verdict === 'denied') continue;
-    const backend = `${splitName(root).namespace}/${flow.backend}`;
-    draw(`s:${root}`, toTarget(mesh, flow, backend), flow, 'allowed');
-  }
+  for (const flow of known) toSegments(mesh, flow).forEach(draftOf);
+  for (const flow of flows) for (const segment of toSegments(mesh, flow)) draftOf(segment).flows.push(flow);
   // A split shows where it leads before anybody calls.
   for (const { root, wanted } of mesh.splits) {
     for (const { backend, weight, excluded } of wanted) {
       const account = accountsOf(mesh, `${splitName(root).namespace}/${backend}`)[0];
       if (weight === 0 || excluded !== undefined || account === undefined) continue;
-      const id = `s:${root}→w:${account}|allowed`;
-      if (!drafts.has(id))
-        drafts.set(id, {
-          from: `s:${root}`,
-          to: `w:${account}`,
-          denied: false,
-          wouldDeny: false,
-          flows: [],
-        });
+      draftOf({ from: `s:${root}`, to: `w:${account}`, verdict: 'allowed' });
     }
   }
   const edges = [...drafts].map(([id, draft]) => toEdge(id, draft, [...drafts.values()])).sort(byId);
   return { nodes: toNodes(mesh, edges), edges };
+}
+
+interface Segment {
+  readonly from: string;
+  readonly to: string;
+  readonly verdict: Flow['verdict'];
+}
+
+/** The edges that a flow goes along: one, or two where a split shared it. */
+function toSegments(mesh: MeshReport, flow: Flow): Segment[] {
+  const { verdict } = flow;
+  const from = flow.source === '' ? 'outside' : `w:${flow.source}`;
+  const root = flow.service.replace(/:\d+$/, '');
+  if (!mesh.splits.some((split) => split.root === root)) return [{ from, to: toTarget(mesh, flow, root), verdict }];
+  const split = `s:${root}`;
+  const first: Segment = { from, to: split, verdict };
+  if (flow.backend === '' || verdict === 'denied') return [first];
+  const backend = `${splitName(root).namespace}/${flow.backend}`;
+  return [first, { from: split, to: toTarget(mesh, flow, backend), verdict: 'allowed' }];
 }
 
 function byId(a: { readonly id: string }, b: { readonly id: string }): number {

@@ -23,7 +23,8 @@ export function Traffic({ mesh }: { mesh: MeshReport }): JSX.Element {
   const [selected, setSelected] = useState<string>();
   const { value: flows } = useResource<Flow[]>(`/api/flows?since=${since}`, ['traffic']);
   const now = useNow(5_000);
-  const model = useMemo(() => toGraph(mesh, flows ?? []), [mesh, flows]);
+  const { value: known } = useResource<Flow[]>(since === '15m' ? undefined : '/api/flows?since=15m', ['traffic']);
+  const model = useMemo(() => toGraph(mesh, flows ?? [], known), [mesh, flows, known]);
   const edge = model.edges.find(({ id }) => id === selected);
   useEffect(() => {
     const onKeyDown = (event: KeyboardEvent): void => {
