@@ -7,6 +7,7 @@ import { connectionOptions, decodeRequestFraming, linesOf, toForwardedResponseHe
 import { answerHttp1 } from './http1-answer.ts';
 import { beginHttp1, toUpstreamHead } from './http1-forward.ts';
 import type { Peer } from './peer-identity.ts';
+import { recordAfterMillis } from './tcp-forward.ts';
 import type { Tunnels } from './tunnels.ts';
 
 export interface Upgrade {
@@ -89,6 +90,7 @@ function passUpgrade(
     facts.status = answer.statusCode ?? 101;
     res.detachSocket(socket);
     socket.write(toHeadText(answer, site));
+    const early = setTimeout(() => exchange.end(), recordAfterMillis);
     tunnels.join({
       client: socket,
       server,
@@ -97,6 +99,7 @@ function passUpgrade(
       idleTimeout: site.limits.tcpIdle,
       stillAllowed: ruling.stillAllowed,
       onEnd(error) {
+        clearTimeout(early);
         route.done();
         exchange.end(error);
       },

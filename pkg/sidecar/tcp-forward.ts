@@ -5,6 +5,9 @@ import type { Tunnels } from './tunnels.ts';
 
 const maxAttempts = 3;
 
+/** A connection that lives longer is recorded when it is so old: some live for days, and are to be seen meanwhile. */
+export const recordAfterMillis = 1_000;
+
 export interface TcpSite {
   readonly recorder: Recorder;
   readonly tunnels: Tunnels;
@@ -30,13 +33,11 @@ export async function forwardTcp(
   const startedAt = recorder.now();
   const trace = recorder.trace({});
   const { call } = ruling;
-  const end = (error?: string): void =>
-    recorder.end({
-      call,
-      trace,
-      startedAt,
-      ...(error === undefined ? {} : { error }),
-    });
+  let recorded = false;
+  const end = (error?: string): void => {
+    if (!recorded) recorder.end({ call, trace, startedAt, ...(error === undefined ? {} : { error }) });
+    recorded = true;
+  };
   client.on('error', () => undefined);
   if (ruling.kind === 'answer') {
     if (!options.keepOpen) client.destroy();
@@ -56,7 +57,9 @@ export async function forwardTcp(
     }
     route.succeeded();
     const { stillAllowed } = ruling;
+    const early = setTimeout(() => end(), recordAfterMillis);
     const onEnd = (error?: string): void => {
+      clearTimeout(early);
       route.done();
       end(error);
     };
