@@ -8,6 +8,7 @@ const logger = createLogger({
   component: 'envoy-sidecar',
   write: (line) => process.stderr.write(line),
 });
+const write = (text: string): void => void process.stdout.write(text);
 const [flag, file, ...rest] = process.argv.slice(2);
 if (flag !== '--config' || file === undefined || rest.length > 0) {
   process.stderr.write('usage: envoy-sidecar --config FILE\n');
@@ -19,7 +20,7 @@ for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => st
 
 try {
   const config = JSON.parse(readFileSync(file, 'utf8')) as EnvoyRunnerConfig;
-  process.exit(await runEnvoySidecar(config, logger, stop.signal));
+  process.exit(await runEnvoySidecar(config, { logger, write }, stop.signal));
 } catch (error) {
   logger.error('Envoy could not be run', { error });
   process.exit(1);

@@ -76,6 +76,7 @@ export type TcpProxy = Typed<
     readonly metadata_match?: Metadata;
     readonly idle_timeout?: Duration;
     readonly max_connect_attempts?: number;
+    readonly access_log_options?: { readonly flush_access_log_on_connected: boolean };
     readonly access_log?: readonly AccessLog[];
   }
 >;

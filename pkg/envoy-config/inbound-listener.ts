@@ -1,7 +1,8 @@
 import type { ServiceIdentity } from '../policy/identity.ts';
-import type { AppProtocol, InboundPolicy, InboundPort } from '../policy/inbound.ts';
+import type { AppProtocol, InboundPolicy, InboundPort, PolicyMode } from '../policy/inbound.ts';
 import type { MeshSettings } from '../policy/proxy-policy.ts';
-import { tcpAccessLog } from './access-log.ts';
+import { toTcpAccessLog } from './access-log.ts';
+import type { ConnectionFacts } from './access-log.ts';
 import type { FilterChain, FilterChainMatch, Listener, ListenerFilter, NetworkFilter } from './envoy-listener-types.ts';
 import { toInboundManager } from './http-connection-manager.ts';
 import type { InboundInterception } from './interception.ts';
@@ -13,6 +14,7 @@ import {
   passthroughCluster,
   peersSecret,
   rootsSecret,
+  toServiceOf,
 } from './names.ts';
 import { tcpSources } from './rbac.ts';
 import { toServerTls } from './tls.ts';
@@ -42,7 +44,7 @@ export function toInboundListeners(
   const match: ToMatch = interception.kind === 'redirect' ? toPortMatch : toProtocolMatch;
   const chainsOf = (port: InboundPort): readonly FilterChain[] => {
     if (isHttp(port.protocol)) return toHttpChains(port, settings, match);
-    if (policy.mode !== 'enforce') return toOpenTcpChains(port, match);
+    if (policy.mode !== 'enforce') return toOpenTcpChains(port, policy.mode, match);
     const sources = tcpSources(policy, port.port);
     const floor = toFloor(sources, previousFloors?.get(port.port));
     peers.set(peersSecret(port.port), sources);
@@ -157,7 +159,7 @@ function toHttpChains({ port }: InboundPort, settings: MeshSettings, match: ToMa
  * first byte of the client only, and show it the banner of a server that speaks first (DECISIONS E3).
  */
 function toEnforcedTcpChains(
-  { port }: InboundPort,
+  { port, services }: InboundPort,
   floor: readonly ServiceIdentity[],
   match: ToMatch,
 ): readonly FilterChain[] {
@@ -168,13 +170,13 @@ function toEnforcedTcpChains(
       filter_chain_match: match(port, 'tls'),
       transport_socket: toServerTls(peersSecret(port)),
       transport_socket_connect_timeout: '10s',
-      filters: [toTcpProxy(appCluster(port), `inbound/${port}`)],
+      filters: [toTcpProxy(appCluster(port), `inbound/${port}`, toFacts(port, services, 'enforce'))],
     },
   ];
 }
 
-function toOpenTcpChains({ port }: InboundPort, match: ToMatch): readonly FilterChain[] {
-  const filters = [toTcpProxy(appCluster(port), `inbound/${port}`)];
+function toOpenTcpChains({ port, services }: InboundPort, mode: PolicyMode, match: ToMatch): readonly FilterChain[] {
+  const filters = [toTcpProxy(appCluster(port), `inbound/${port}`, toFacts(port, services, mode))];
   return [
     {
       name: `${port}/tls`,
@@ -191,6 +193,10 @@ function toOpenTcpChains({ port }: InboundPort, match: ToMatch): readonly Filter
   ];
 }
 
+function toFacts(port: number, services: readonly string[], mode: PolicyMode): ConnectionFacts {
+  return { direction: 'inbound', service: toServiceOf(port, services), verdict: 'allowed', mode };
+}
+
 /**
  * The accounts that were allowed when the chain was last replaced. A replaced chain closes its connections, so it is
  * replaced only when one of these loses its grant; a grant that is added reaches the secret alone.
@@ -203,7 +209,7 @@ function toFloor(
   return kept ? previous : sources;
 }
 
-export function toTcpProxy(cluster: string, statPrefix: string, pod?: string): NetworkFilter {
+export function toTcpProxy(cluster: string, statPrefix: string, facts?: ConnectionFacts, pod?: string): NetworkFilter {
   return {
     name: 'envoy.filters.network.tcp_proxy',
     typed_config: {
@@ -214,7 +220,9 @@ export function toTcpProxy(cluster: string, statPrefix: string, pod?: string): N
       // Databases keep connections idle for long; keep-alive of TCP finds the dead ones.
       idle_timeout: '0s',
       max_connect_attempts: 3,
-      access_log: tcpAccessLog,
+      ...(facts
+        ? { access_log: [toTcpAccessLog(facts)], access_log_options: { flush_access_log_on_connected: true } }
+        : {}),
     },
   };
 }

@@ -84,6 +84,11 @@ export function tcpPortListener(key: ServicePortKey): string {
 /** No endpoint: a connection that is sent here is closed. */
 export const nowhereCluster = 'nowhere';
 
+/** What calls name a workload's port by: the first Service that leads there. */
+export function toServiceOf(port: number, services: readonly string[]): string {
+  return `${services[0] ?? 'unknown/unknown'}:${port}`;
+}
+
 /** `namespace/serviceaccount` */
 export function toAccountName(identity: ServiceIdentity | ''): string {
   const account = identity === '' ? undefined : toServiceAccount(identity);

@@ -1,6 +1,7 @@
 import type { EndpointSet } from '../policy/endpoints.ts';
 import type { OutboundService } from '../policy/outbound.ts';
 import type { DirectoryEntry, MeshSettings } from '../policy/proxy-policy.ts';
+import type { ConnectionFacts } from './access-log.ts';
 import { deniedReplies, outboundReplies } from './denial.ts';
 import type { FilterChain, Listener, NetworkFilter } from './envoy-listener-types.ts';
 import type { RouteConfiguration } from './envoy-route-types.ts';
@@ -40,7 +41,7 @@ export function toPodListeners(
     if (ip === undefined) continue;
     const filters = isHttp(service.protocol)
       ? [toManager(service, settings, toPodRoutes(service, pod))]
-      : [toTcpProxy(tcpCluster(service.key), `outbound/${service.key}`, pod)];
+      : [toTcpProxy(tcpCluster(service.key), `outbound/${service.key}`, toFacts(service), pod)];
     listeners.push(toVirtualListener(service, ip, filters));
   }
   return listeners;
@@ -61,8 +62,22 @@ function toVirtualListener(service: OutboundService, address: string, filters: r
 export function toServiceFilters(service: OutboundService, settings: MeshSettings): readonly NetworkFilter[] {
   return isHttp(service.protocol)
     ? [toManager(service, settings, outboundRoutes(service.key))]
-    : [toTcpProxy(tcpCluster(service.key), `outbound/${service.key}`)];
+    : [toTcpProxy(tcpCluster(service.key), `outbound/${service.key}`, toFacts(service))];
 }
+
+export function toFacts({ key, routes }: OutboundService): ConnectionFacts {
+  const origin = routes.at(-1)?.origin;
+  const split = origin?.kind === 'TrafficSplit' ? { split: `${origin.namespace}/${origin.name}` } : {};
+  return { direction: 'outbound', service: key, verdict: 'allowed', ...split };
+}
+
+/** Several Services share the chain: the address says which it was. */
+const denied: ConnectionFacts = {
+  direction: 'outbound',
+  service: '',
+  verdict: 'denied',
+  reason: 'SourceNotAllowed',
+};
 
 function toManager(service: OutboundService, settings: MeshSettings, routes: string | InlineRoutes): NetworkFilter {
   return toHttpConnectionManager({
@@ -110,7 +125,7 @@ export function toOutboundDefault(
   for (const [number, entries] of [...tcp].sort(byNumber)) {
     const ranges = toRanges(entries).filter((range) => !httpRanges.has(toRangeKey(number, range)));
     if (ranges.length === 0) continue;
-    chains.push(toDeniedChain(`denied/tcp/${number}`, number, ranges, toTcpProxy(nowhereCluster, 'denied')));
+    chains.push(toDeniedChain(`denied/tcp/${number}`, number, ranges, toTcpProxy(nowhereCluster, 'denied', denied)));
   }
   const leaves = settings.egress === 'allow' && meshOnly !== true;
   return {

@@ -20,7 +20,7 @@ import {
   tcpCluster,
   tcpPortListener,
 } from './names.ts';
-import { toServiceFilters } from './outbound-listener.ts';
+import { toFacts, toServiceFilters } from './outbound-listener.ts';
 import { toProxyRoutes } from './proxy-routes.ts';
 
 type ProxyMode = Extract<OutboundInterception, { kind: 'proxy' }>;
@@ -143,14 +143,22 @@ function toTcpListeners(
   const listeners: Listener[] = [];
   for (const [key, port] of ports) {
     if (!directory.has(key)) continue;
-    const cluster = reachable.has(key) ? tcpCluster(key) : nowhereCluster;
+    const service = reachable.get(key);
+    const filter = service
+      ? toTcpProxy(tcpCluster(key), `outbound/${key}`, toFacts(service))
+      : toTcpProxy(nowhereCluster, 'denied', {
+          direction: 'outbound',
+          service: key,
+          verdict: 'denied',
+          reason: 'SourceNotAllowed',
+        });
     listeners.push({
       '@type': 'type.googleapis.com/envoy.config.listener.v3.Listener',
       name: tcpPortListener(key),
       stat_prefix: 'outbound',
       address: { socket_address: { address: '127.0.0.1', port_value: port } },
       traffic_direction: 'OUTBOUND',
-      filter_chains: [{ name: key, filters: [toTcpProxy(cluster, `outbound/${key}`)] }],
+      filter_chains: [{ name: key, filters: [filter] }],
     });
   }
   return listeners;

@@ -13,10 +13,11 @@ import {
   inboundRoutes,
   outboundRoutes,
   toAccountName,
+  toServiceOf,
   toSpanName,
 } from './names.ts';
 import { toHeaderMatcher, toRbacConfig } from './rbac.ts';
-import { inboundVerdictTags, outboundPeerTags, toLiteral } from './tracing.ts';
+import { grpcTags, inboundVerdictTags, outboundPeerTags, toLiteral } from './tracing.ts';
 
 /** As long as the two apps want: Envoy's default would cut every answer at 15 s. */
 export const noTimeout = '0s';
@@ -50,7 +51,6 @@ export function toServiceRoutes(service: OutboundService): readonly Route[] {
   return service.routes.flatMap((route) => {
     const matches = route.match === undefined ? [{ prefix: '/' }] : route.match.map(toRouteMatch);
     const action = toBackends(route, service);
-    // `OPTIONS *` is no path; it goes where everything goes.
     return matches.map((match) => ({ match, ...action }));
   });
 }
@@ -84,6 +84,7 @@ function toBackends(route: OutboundRoute, service: OutboundService): Omit<Route,
       toLiteral('server.address', `${name}.${namespace}`),
       toLiteral('server.port', String(port)),
       ...(split === undefined ? [] : [toLiteral('tulle.split', split)]),
+      ...(service.protocol === 'grpc' ? grpcTags : []),
       ...outboundPeerTags,
     ]),
   };
@@ -155,8 +156,8 @@ function toSpan(key: string, tags: readonly CustomTag[]): Pick<Route, 'tracing' 
 }
 
 /** The routes into one port of a workload: everything goes to the app, for whom the rules allow. */
-export function toInboundRoutes(policy: InboundPolicy, { port, services }: InboundPort): RouteConfiguration {
-  const service = `${services[0] ?? 'unknown/unknown'}:${port}`;
+export function toInboundRoutes(policy: InboundPolicy, { port, protocol, services }: InboundPort): RouteConfiguration {
+  const service = toServiceOf(port, services);
   return {
     '@type': 'type.googleapis.com/envoy.config.route.v3.RouteConfiguration',
     name: inboundRoutes(port),
@@ -173,6 +174,7 @@ export function toInboundRoutes(policy: InboundPolicy, { port, services }: Inbou
               toLiteral('tulle.destination', toAccountName(policy.identity)),
               toLiteral('tulle.mode', policy.mode),
               ...inboundVerdictTags(policy.mode === 'enforce'),
+              ...(protocol === 'grpc' ? grpcTags : []),
             ]),
             route: { cluster: appCluster(port), timeout: noTimeout },
           },

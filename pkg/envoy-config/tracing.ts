@@ -78,6 +78,11 @@ const requestTags: readonly CustomTag[] = [
   { tag: 'user_agent.original', request_header: { name: 'user-agent' } },
 ];
 
+export const grpcTags: readonly CustomTag[] = [
+  { tag: 'rpc.system', literal: { value: 'grpc' } },
+  { tag: 'rpc.grpc.status_code', value: '%GRPC_STATUS_NUMBER%' },
+];
+
 export function toLiteral(tag: string, value: string): CustomTag {
   return { tag, literal: { value } };
 }

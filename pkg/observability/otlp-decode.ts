@@ -1,5 +1,6 @@
 import type { MessageTypeDefinition } from '@grpc/proto-loader';
 import { fromJSON } from '@grpc/proto-loader';
+import { unifyEnvoySpan } from './envoy-span.ts';
 import { otlpDescriptor } from './otlp-descriptor.ts';
 import type { Span, SpanEvent, SpanKind, SpanLink, SpanResource, SpanScope, Tag } from './span.ts';
 
@@ -48,7 +49,7 @@ function decodeExport(request: object): DecodedExport {
       const scope = decodeScope(fieldsOf(scopeSpans['scope']));
       for (const fields of listOf(scopeSpans['spans'])) {
         try {
-          spans.push(decodeSpan(fields, resource, scope));
+          spans.push(unifyEnvoySpan(decodeSpan(fields, resource, scope)));
         } catch (error) {
           rejected += 1;
           reason ??= (error as Error).message;

@@ -71,51 +71,53 @@ export function envoySidecar(options: EnvoySidecarOptions): SidecarProgram {
 
 function toRunnerConfig(pod: SidecarPod, options: EnvoySidecarOptions, bootstrap: string): EnvoyRunnerConfig {
   const { plan, dir, ip, proxy } = pod;
+  const { run, redirect, findEnvoy } = options;
+  const account = `${plan.namespace}/${plan.serviceAccount}`;
+  const resource = toResource(pod);
   return {
     pod: podKey(plan),
+    account,
     envoy: {
-      program: options.findEnvoy(),
+      program: findEnvoy(),
       args: [
         ...['--config-path', bootstrap, '--disable-hot-restart', '--concurrency', '1', '--log-level', 'warning'],
         // A TCP connection whose grant is gone is closed after this; requests end at once (DECISIONS E3).
         ...['--drain-time-s', '30', '--drain-strategy', 'immediate'],
+        ...['--file-flush-interval-msec', '500'],
       ],
       env: {
-        TULLE_SOURCE: `${plan.namespace}/${plan.serviceAccount}`,
-        OTEL_RESOURCE_ATTRIBUTES: toResourceAttributes(pod),
+        TULLE_SOURCE: account,
+        OTEL_RESOURCE_ATTRIBUTES: Object.entries(resource)
+          .map(([key, value]) => `${key}=${value}`)
+          .join(','),
       },
       admin: join(dir, 'admin.sock'),
+    },
+    resource,
+    otlp: [`unix:${run.file('otlp.sock')}`],
+    xds: {
+      address: `unix:${run.file('xds.sock')}`,
+      ca: run.file('controller-ca.pem'),
+      tokenFile: join(dir, 'token'),
     },
     drainMillis,
     ...(proxy
       ? {}
       : {
-          redirect: {
-            tool: options.redirect,
-            port: outboundPort,
-            hostsFile: join(dir, 'hosts'),
-            self: { ip, names: [plan.hostname] },
-            xds: {
-              address: `unix:${options.run.file('xds.sock')}`,
-              ca: options.run.file('controller-ca.pem'),
-              tokenFile: join(dir, 'token'),
-            },
-          },
+          redirect: { tool: redirect, port: outboundPort, ownIp: ip },
+          hosts: { file: join(dir, 'hosts'), self: { ip, names: [plan.hostname] } },
         }),
   };
 }
 
-/** What its spans say of the process, in the form of OTEL_RESOURCE_ATTRIBUTES. */
-function toResourceAttributes({ plan }: SidecarPod): string {
-  const attributes = {
+/** What its spans say of the process. */
+function toResource({ plan }: SidecarPod): Record<string, string> {
+  return {
     'service.name': plan.owner.split('/').at(-1) || plan.name,
     'service.namespace': plan.namespace,
     'k8s.namespace.name': plan.namespace,
     'k8s.pod.name': plan.name,
   };
-  return Object.entries(attributes)
-    .map(([key, value]) => `${key}=${value}`)
-    .join(',');
 }
 
 /** How traffic gets into and out of it: the control plane asks (pkg/envoy-config/interception.ts). */

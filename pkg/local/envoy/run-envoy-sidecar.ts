@@ -1,35 +1,54 @@
 import { spawn } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
 import { rmSync } from 'node:fs';
+import type { Readable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from '../../observability/logger.ts';
+import { createTracing } from '../../observability/tracing.ts';
 import { callAdmin } from './admin-client.ts';
-import { keepNames } from './keep-names.ts';
+import { createConnectionLines, decodeConnectionLine, toConnectionSpan } from './connection-spans.ts';
+import type { SpanContext } from './connection-spans.ts';
+import { followMesh } from './follow-mesh.ts';
+import type { MeshView } from './follow-mesh.ts';
 import { redirectAll } from './redirect-all.ts';
 import type { EnvoyRunnerConfig } from './runner-config.ts';
+
+export interface EnvoyRunnerOptions {
+  readonly logger: Logger;
+  /** Takes what Envoy writes: its access log. */
+  readonly write: (text: string) => void;
+}
 
 /**
  * Runs an Envoy until the signal is aborted, then drains and ends it; resolves with the exit code to end with. When
  * Envoy ends by itself so does this: whoever started it starts it again.
  */
 export async function runEnvoySidecar(
-  { pod, envoy, redirect, drainMillis }: EnvoyRunnerConfig,
-  logger: Logger,
+  config: EnvoyRunnerConfig,
+  { logger, write }: EnvoyRunnerOptions,
   signal: AbortSignal,
 ): Promise<number> {
+  const { envoy, redirect, drainMillis, resource, otlp } = config;
   const stopping = new AbortController();
-  if (redirect) {
-    await redirectAll(redirect.tool, redirect.port, redirect.self.ip);
-    await keepNames({ pod, redirect, logger, signal: stopping.signal });
-  }
+  const tracing = createTracing({ resource, receivers: otlp });
+  const mesh = followMesh(config, logger, stopping.signal);
+  if (redirect) await redirectAll(redirect.tool, redirect.port, redirect.ownIp);
+  await mesh.ready;
   // Left by one that was killed; Envoy would not start over it.
   rmSync(envoy.admin, { force: true });
-  const child = spawn(envoy.program, [...envoy.args], {
-    env: { ...envoy.env },
-    stdio: ['ignore', 'inherit', 'inherit'],
+  const child = spawn(envoy.program, [...envoy.args], { env: { ...envoy.env }, stdio: ['ignore', 'pipe', 'inherit'] });
+  const connections = createConnectionLines((line) => {
+    const span = toConnectionSpan(line, toContext(config, mesh));
+    if (span) tracing.record(span);
+  }, later);
+  readLines(child.stdout, (line) => {
+    const connection = decodeConnectionLine(line);
+    if (connection) connections.take(connection);
+    write(`${line}\n`);
   });
   const ended = new Promise<number>((resolve, reject) => {
     child.once('error', reject);
-    child.once('exit', (code, how) => {
+    child.once('close', (code, how) => {
       if (!signal.aborted) logger.warn('Envoy ended', { code, signal: how });
       resolve(signal.aborted ? 0 : (code ?? 1));
     });
@@ -44,7 +63,30 @@ export async function runEnvoySidecar(
     return await ended;
   } finally {
     stopping.abort();
+    await tracing.shutdown();
   }
+}
+
+function later(milliseconds: number, task: () => void): () => void {
+  const timer = setTimeout(task, milliseconds);
+  return () => clearTimeout(timer);
+}
+
+const longestLine = 64 * 1024;
+
+function readLines(stream: Readable, onLine: (line: string) => void): void {
+  let rest = '';
+  stream.setEncoding('utf8');
+  stream.on('data', (chunk: string) => {
+    const lines = (rest + chunk).split('\n');
+    rest = (lines.pop() ?? '').slice(-longestLine);
+    for (const line of lines) onLine(line);
+  });
+}
+
+function toContext({ account }: EnvoyRunnerConfig, { directory, settings }: MeshView): SpanContext {
+  const randomHex = (bytes: number): string => randomBytes(bytes).toString('hex');
+  return { account, directory, settings: settings(), randomHex, random: Math.random };
 }
 
 /** No new inbound connections, answers that end theirs, then a wait for what is under way, bounded (DECISIONS E9). */
