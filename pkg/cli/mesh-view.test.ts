@@ -31,7 +31,7 @@ const status: PodStatus = {
   ip: '10.244.0.2',
   sidecar: undefined,
   addresses: [{ port: 80, url: 'http://127.0.0.1:20001' }],
-  containers: [{ name: 'web', init: false, state: 'running', reason: '', message: '', restarts: 1, ready: true }],
+  containers: [{ name: 'web', state: 'running', reason: '', message: '', restarts: 1, ready: true }],
 };
 const picture: MeshPicture = {
   id: 'abc123',

@@ -1,5 +1,6 @@
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { CliError, type CliContext } from './context.ts';
+import { addPolicyCommands } from './policy-commands.ts';
 
 /** Runs one command; its exit code: 0 well, 1 not, 2 asked for wrongly. */
 export async function runCli(argv: readonly string[], context: CliContext): Promise<number> {
@@ -100,6 +101,7 @@ export function createProgram(run: RunCommand = () => Promise.resolve()): Comman
       run(async (context) => (await import('./proxy.ts')).proxyConfig(context, pod, options)),
     );
 
+  addPolicyCommands(program, run);
   return program;
 }
 

@@ -13,6 +13,7 @@ interface PodListing {
   readonly namespace: string;
   readonly name: string;
   readonly owner: string;
+  readonly sidecar: 'node' | 'envoy' | 'none';
   readonly dir: string;
   readonly status: PodStatus;
 }
@@ -51,19 +52,33 @@ export async function proxyConfig(
     matches(`${namespace}/${name}`, pod),
   );
   if (pods.length === 0) throw new CliError(`no pod "${pod}" is running; see "tulle proxy status"`);
-  const policies = await Promise.all(
-    pods.map(async ({ namespace, name, dir }) => ({
-      pod: `${namespace}/${name}`,
-      policy: await readPolicy(join(dir, 'admin.sock')),
-    })),
-  );
+  const configs = await Promise.all(pods.map(readConfig));
   if (output === 'json') {
-    context.stdout.write(`${JSON.stringify(policies, undefined, 2)}\n`);
+    context.stdout.write(`${JSON.stringify(configs, undefined, 2)}\n`);
     return 0;
   }
-  for (const { pod: name, policy } of policies)
-    for (const line of describePolicy(name, policy)) context.stdout.write(`${line}\n`);
+  for (const { pod: name, sidecar, config } of configs) {
+    const lines =
+      sidecar === 'node'
+        ? describePolicy(name, config as PolicyDump)
+        : [name, sidecar === 'none' ? '  has no sidecar' : '  is an Envoy: -o json prints its config dump'];
+    for (const line of lines) context.stdout.write(`${line}\n`);
+  }
   return 0;
+}
+
+interface SidecarConfigDump {
+  readonly pod: string;
+  readonly sidecar: PodListing['sidecar'];
+  /** The policy of a Node sidecar, the config dump of an Envoy. */
+  readonly config: unknown;
+}
+
+async function readConfig({ namespace, name, sidecar, dir }: PodListing): Promise<SidecarConfigDump> {
+  const pod = `${namespace}/${name}`;
+  if (sidecar === 'none') return { pod, sidecar, config: {} };
+  const config = await askSidecar(join(dir, 'admin.sock'), sidecar === 'node' ? '/policy' : '/config_dump');
+  return { pod, sidecar, config };
 }
 
 async function listPods(mesh: RunningMesh): Promise<readonly PodListing[]> {
@@ -123,12 +138,18 @@ function describePolicy(pod: string, { inbound, outbound }: PolicyDump): readonl
   return lines;
 }
 
-function readPolicy(socketPath: string): Promise<PolicyDump> {
+function askSidecar(socketPath: string, path: string): Promise<unknown> {
   return new Promise((resolve, reject) => {
-    const call = request({ socketPath, path: '/policy', timeout: 5_000, agent: false }, (answer) => {
+    const call = request({ socketPath, path, timeout: 5_000, agent: false }, (answer) => {
       let body = '';
       answer.setEncoding('utf8').on('data', (chunk: string) => (body += chunk));
-      answer.on('end', () => resolve(JSON.parse(body) as PolicyDump));
+      answer.on('end', () => {
+        try {
+          resolve(JSON.parse(body));
+        } catch {
+          reject(new CliError(`the sidecar answered ${answer.statusCode}: ${body.slice(0, 200)}`));
+        }
+      });
       answer.on('error', reject);
     });
     call.once('timeout', () => call.destroy(new Error('the sidecar does not answer')));

@@ -34,6 +34,16 @@ export function planWorkload(workload: Workload, context: PlanContext): Workload
       problems.push({ ...problem, resource, field: `${base}/${i}${problem.field}` }),
     ),
   );
+  for (const [i, init] of workload.initContainers.entries()) {
+    problems.push({
+      resource,
+      field: `${base.replace('containers', 'initContainers')}/${i}`,
+      severity: 'info',
+      reason: 'KindIgnored',
+      message: `the init container "${init}" is not run here`,
+      fix: 'do by hand what it prepares, if the workload needs it',
+    });
+  }
   const owner = `${namespace}/${kind}/${name}`;
   const sidecar = sidecarOf(workload, context.sidecar);
   const { labels, annotations, serviceAccount } = workload;
@@ -57,7 +67,6 @@ export function planWorkload(workload: Workload, context: PlanContext): Workload
         revision,
         graceMs: 5_000,
         sidecar,
-        initContainers: [],
         containers: containers.map((container) => withPodFields(container, { ...workload, podName })),
       };
     },

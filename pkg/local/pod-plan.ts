@@ -16,7 +16,6 @@ export interface PodPlan {
   readonly revision: string;
   readonly graceMs: number;
   readonly sidecar: 'node' | 'envoy' | 'none';
-  readonly initContainers: readonly ContainerPlan[];
   readonly containers: readonly ContainerPlan[];
 }
 

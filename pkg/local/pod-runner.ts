@@ -52,11 +52,8 @@ export function runPod(options: PodRunnerOptions): PodRunner {
     ready: false,
     stopping: false,
     ip: pod.ip,
-    containers: [
-      ...plan.initContainers.map(({ name }) => containerStatus(name, true)),
-      ...plan.containers.map(({ name }) => containerStatus(name, false)),
-    ],
-    sidecar: sidecar ? containerStatus(sidecarName, false) : undefined,
+    containers: plan.containers.map(({ name }) => containerStatus(name)),
+    sidecar: sidecar ? containerStatus(sidecarName) : undefined,
     addresses: options.addresses,
   };
   let launcher: LauncherHandle | undefined;
@@ -67,7 +64,7 @@ export function runPod(options: PodRunnerOptions): PodRunner {
       !status.stopping &&
       status.phase === 'Running' &&
       (status.sidecar?.ready ?? true) &&
-      status.containers.every(({ init, ready }) => init || ready);
+      status.containers.every(({ ready }) => ready);
     for (const wake of [...waiters]) wake();
     options.onChange();
   }
@@ -105,7 +102,7 @@ export function runPod(options: PodRunnerOptions): PodRunner {
         if (!container) return;
         Object.assign(container, { state: 'running', reason: '', message: '', pid: event.pid });
         startedAt.set(event.name, Date.now());
-        if (!container.init && container !== status.sidecar) status.phase = 'Running';
+        if (container !== status.sidecar) status.phase = 'Running';
         return changed();
       }
       case 'failed':
@@ -131,7 +128,13 @@ export function runPod(options: PodRunnerOptions): PodRunner {
 
   function startSidecar(program: SidecarProgram): void {
     if (status.stopping) return;
-    launcher?.tell({ type: 'start', name: sidecarName, spec: program.prepare(pod) });
+    let spec: ProcessSpec;
+    try {
+      spec = program.prepare(pod);
+    } catch (error) {
+      return processEnded(sidecarName, 'StartError', (error as Error).message, false);
+    }
+    launcher?.tell({ type: 'start', name: sidecarName, spec });
     const ask = async (): Promise<void> => {
       const ready = await program.isReady(pod).catch(() => false);
       if (gone || !status.sidecar || status.sidecar.state === 'terminated') return;
@@ -144,8 +147,6 @@ export function runPod(options: PodRunnerOptions): PodRunner {
   }
 
   function startContainers(): void {
-    const next = plan.initContainers.find(({ name }) => find(name)?.reason !== 'Completed');
-    if (next) return startContainer(next);
     for (const container of plan.containers) if (find(container.name)?.state === 'waiting') startContainer(container);
   }
 
@@ -154,7 +155,6 @@ export function runPod(options: PodRunnerOptions): PodRunner {
     const { name } = container;
     const spec = options.process(container);
     launcher?.tell({ type: 'start', name, spec });
-    if (find(name)?.init === true) return;
     const probe = readinessOf(container, spec, pod);
     if (probe) launcher?.tell({ type: 'watch', name, probe });
     else Object.assign(find(name) ?? {}, { ready: true });
@@ -175,9 +175,7 @@ export function runPod(options: PodRunnerOptions): PodRunner {
         container.state = 'waiting';
         startSidecar(sidecar);
       });
-    } else if (container.init && success) {
-      startContainers();
-    } else if (plan.restart === 'Always' && !container.init ? true : !success && plan.restart !== 'Never') {
+    } else if (plan.restart === 'Always' || (!success && plan.restart === 'OnFailure')) {
       restartLater(container, backoff);
     } else {
       settle();
@@ -191,17 +189,15 @@ export function runPod(options: PodRunnerOptions): PodRunner {
     container.message += `, started again in ${wait / 1000} s`;
     later(wait, () => {
       container.restarts += 1;
-      const containerPlan = [...plan.initContainers, ...plan.containers].find(({ name }) => name === container.name);
+      const containerPlan = plan.containers.find(({ name }) => name === container.name);
       if (containerPlan) startContainer(containerPlan);
     });
   }
 
   /** A pod whose containers have all ended for good is done, and so is its sidecar. */
   function settle(): void {
-    const apps = status.containers.filter(({ init }) => !init);
-    const failed = status.containers.some(({ state, reason }) => state === 'terminated' && reason !== 'Completed');
-    const initFailed = status.containers.some(({ init, reason }) => init && reason === 'Error');
-    if (!initFailed && !apps.every(({ state }) => state === 'terminated')) return;
+    if (!status.containers.every(({ state }) => state === 'terminated')) return;
+    const failed = status.containers.some(({ reason }) => reason !== 'Completed');
     status.phase = failed ? 'Failed' : 'Succeeded';
     status.stopping = true;
     launcher?.close();
@@ -295,8 +291,8 @@ export function runPod(options: PodRunnerOptions): PodRunner {
   };
 }
 
-function containerStatus(name: string, init: boolean): ContainerStatus {
-  return { name, init, state: 'waiting', reason: 'Starting', message: '', restarts: 0, ready: false };
+function containerStatus(name: string): ContainerStatus {
+  return { name, state: 'waiting', reason: 'Starting', message: '', restarts: 0, ready: false };
 }
 
 /** Without a probe: ready when its first port takes a connection; without a port: when it runs. */

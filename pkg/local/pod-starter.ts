@@ -182,7 +182,6 @@ function visitor(namespace: string, serviceAccount: string, sidecar: 'node' | 'e
     revision: '',
     graceMs: 5_000,
     sidecar,
-    initContainers: [],
     containers: [],
   };
 }

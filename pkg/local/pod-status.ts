@@ -2,7 +2,6 @@ import type { PodPlan } from './pod-plan.ts';
 
 export interface ContainerStatus {
   readonly name: string;
-  readonly init: boolean;
   state: 'waiting' | 'running' | 'terminated';
   /** `CrashLoopBackOff`, `Completed`, `Error`, `StartError`, or why it waits. */
   reason: string;
@@ -54,14 +53,14 @@ export function toPodObject(plan: PodPlan, status: PodStatus, inboundAddress: st
       phase: status.phase,
       podIP: status.ip,
       conditions: [{ type: 'Ready', status: status.ready ? 'True' : 'False' }],
-      containerStatuses: [...status.containers, ...(status.sidecar ? [status.sidecar] : [])]
-        .filter(({ init }) => !init)
-        .map(({ name, ready, restarts, state, reason, message }) => ({
+      containerStatuses: [...status.containers, ...(status.sidecar ? [status.sidecar] : [])].map(
+        ({ name, ready, restarts, state, reason, message }) => ({
           name,
           ready,
           restartCount: restarts,
           state: { [state]: state === 'running' ? {} : { reason, message } },
-        })),
+        }),
+      ),
     },
   };
 }

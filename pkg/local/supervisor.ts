@@ -136,6 +136,7 @@ export async function startSupervisor(options: SupervisorOptions): Promise<Super
         namespace: plan.namespace,
         name: plan.name,
         owner: plan.owner,
+        sidecar: plan.sidecar,
         dir: pod.dir,
         status,
       }));

@@ -1,0 +1,105 @@
+import { isAbsolute, join, relative, resolve } from 'node:path';
+import type { MeshConfig } from '../catalog/snapshot.ts';
+import { type MeshFacts, toMeshFacts } from '../explain/mesh-facts.ts';
+import type { Rendering } from '../explain/render-explanation.ts';
+import type { Position } from '../problem/problem.ts';
+import type { MeshRead } from '../provider/files/mesh-read.ts';
+import { readMesh } from '../provider/files/read-mesh.ts';
+import { CliError, type CliContext } from './context.ts';
+import { findMesh, type RunningMesh } from './find-mesh.ts';
+import { createPaint } from './table.ts';
+
+export interface InputFlags {
+  /** Empty: the running mesh's own. */
+  readonly file?: readonly string[];
+  readonly namespace?: string;
+  readonly mode?: MeshConfig['mode'];
+}
+
+export interface MeshInput {
+  readonly read: MeshRead;
+  readonly facts: MeshFacts;
+  /** Absent: files were given. */
+  readonly mesh?: RunningMesh;
+}
+
+/** Reads the files that were given, or those of the running mesh with its pods as they are. 2: neither is there. */
+export async function readInput(context: CliContext, flags: InputFlags): Promise<MeshInput> {
+  if (flags.file !== undefined && flags.file.length > 0) return readFiles(context, flags.file, flags);
+  const mesh = findRunningMesh(context);
+  const config = toConfig(
+    flags.mode ?? toMode(mesh.mode),
+    flags.mode === undefined ? 'the running mesh' : 'flag --mode',
+  );
+  const read = await readMesh({ inputs: mesh.dirs, podDirs: [join(mesh.path, 'pods')], config });
+  return { read, facts: toMeshFacts(read.snapshot, read.locate), mesh };
+}
+
+export async function readFiles(
+  { cwd }: CliContext,
+  files: readonly string[],
+  { namespace, mode }: Pick<InputFlags, 'namespace' | 'mode'>,
+): Promise<MeshInput> {
+  const inputs = files.map((file) => (file === '-' ? file : resolve(cwd, file)));
+  const config = toConfig(mode ?? 'enforce', mode === undefined ? 'default' : 'flag --mode');
+  const read = await readMesh({ inputs, config, ...(namespace !== undefined && { defaultNamespace: namespace }) });
+  const unreadable = read.problems.find(
+    ({ reason, position }) => reason === 'FileUnreadable' && inputs.includes(position?.file ?? ''),
+  );
+  if (unreadable) {
+    throw new CliError(`${displayFile(cwd, unreadable.position?.file ?? '')}: ${unreadable.message}`, 2);
+  }
+  return { read, facts: toMeshFacts(read.snapshot, read.locate) };
+}
+
+/** The running mesh that is meant; that there is none means that the command could not run. */
+export function findRunningMesh(context: CliContext, files?: readonly string[]): RunningMesh {
+  try {
+    return findMesh(context, files);
+  } catch (error) {
+    if (error instanceof CliError) throw new CliError(`${error.message}\n(or give files with -f)`, 2);
+    throw error;
+  }
+}
+
+function toConfig(mode: MeshConfig['mode'], modeFrom: string): MeshConfig {
+  return { mode, modeFrom, trustDomain: 'cluster.local', pathMatch: 'full', egress: 'deny', tracing: { sampling: 1 } };
+}
+
+function toMode(text: string): MeshConfig['mode'] {
+  return text === 'permissive' || text === 'shadow' ? text : 'enforce';
+}
+
+/** As somebody in this directory would write it. */
+export function displayFile(cwd: string, file: string): string {
+  if (!isAbsolute(file)) return file;
+  const near = relative(cwd, file);
+  return near.startsWith('..') ? file : near;
+}
+
+export function displayPlace(cwd: string, { file, line, column }: Position): string {
+  return `${displayFile(cwd, file)}:${line}:${column}`;
+}
+
+export function toRendering({ stdout, env, cwd }: CliContext): Rendering {
+  const paint = createPaint(stdout.isTTY === true && env['NO_COLOR'] === undefined);
+  return { ...paint, place: (position) => displayPlace(cwd, position) };
+}
+
+export function writeLines({ stdout }: Pick<CliContext, 'stdout'>, lines: readonly string[]): void {
+  if (lines.length > 0) stdout.write(`${lines.join('\n')}\n`);
+}
+
+export function writeJson({ stdout }: Pick<CliContext, 'stdout'>, value: unknown): void {
+  stdout.write(`${JSON.stringify(value, undefined, 2)}\n`);
+}
+
+/** What must not be mistaken for a "no": anything that keeps the command from answering is 2. */
+export async function orTwo(answer: () => Promise<number>): Promise<number> {
+  try {
+    return await answer();
+  } catch (error) {
+    if (error instanceof CliError) throw error.exitCode === 2 ? error : new CliError(error.message, 2);
+    throw new CliError(error instanceof Error ? (error.stack ?? error.message) : String(error), 2);
+  }
+}

@@ -1,0 +1,35 @@
+import { type Command, Option } from 'commander';
+import type { ExplainFlags } from './explain.ts';
+import type { RunCommand } from './program.ts';
+
+/** The commands that answer questions about policy: they change nothing. */
+export function addPolicyCommands(program: Command, run: RunCommand): void {
+  withInput(program.command('explain'))
+    .description('why a call is allowed, denied or routed as it is')
+    .argument('[words...]', 'SOURCE DESTINATION[:PORT] [METHOD PATH]')
+    .usage('[options] SOURCE DESTINATION[:PORT] [METHOD PATH]')
+    .option('-H, --header <line>', "header of the request, 'name: value'; may be repeated", collect, [])
+    .addOption(new Option('--expect <answer>', 'exit with 1 unless this is the answer').choices(['allow', 'deny']))
+    .option('--trace <id>', 'explain the calls of a trace that the running mesh recorded')
+    .addOption(new Option('-o, --output <format>', 'how to print').choices(['text', 'json']).default('text'))
+    .action(async (words: string[], options: ExplainFlags) =>
+      run(async (context) => (await import('./explain.ts')).runExplain(context, words, options)),
+    );
+}
+
+/** Files, or the running mesh. */
+function withInput(command: Command): Command {
+  return command
+    .option(
+      '-f, --file <path>',
+      "file, directory or - for stdin; may be repeated; the running mesh's by default",
+      collect,
+      [],
+    )
+    .option('-n, --namespace <name>', 'for objects that name none')
+    .addOption(new Option('--mode <mode>', 'policy mode').choices(['enforce', 'permissive', 'shadow']));
+}
+
+function collect(value: string, list: readonly string[]): readonly string[] {
+  return [...list, value];
+}
