@@ -67,7 +67,8 @@ export function createControlPlane(options: ControlPlaneOptions): ControlPlane {
   const buildFailures = metrics.counter('tulle_build_failures_total', 'Builds that failed: the last good mesh stayed');
   let snapshot: MeshSnapshot | undefined;
   let problems: readonly Problem[] = [];
-  let parts: Pick<MeshState, 'services' | 'pods' | 'splits'> = { services: [], pods: [], splits: [] };
+  /** For the page alone: made when it is asked for. */
+  let parts: Pick<MeshState, 'services' | 'pods' | 'splits'> | undefined;
   let state: MeshState | undefined;
 
   function changed(): void {
@@ -96,11 +97,7 @@ export function createControlPlane(options: ControlPlaneOptions): ControlPlane {
     source.publish(outcome.value);
     problems = [...input.problems, ...outcome.problems.map((problem) => withPosition(problem, input.locate))];
     tell(problems);
-    parts = {
-      services: toServiceStates(snapshot, outcome.value),
-      pods: toPodStates(snapshot),
-      splits: toSplitStates(outcome.value),
-    };
+    parts = undefined;
     if (before) dismiss(before, outcome.value);
     changed();
   }
@@ -152,6 +149,17 @@ export function createControlPlane(options: ControlPlaneOptions): ControlPlane {
     }
   });
 
+  function toParts(): NonNullable<typeof parts> {
+    const model = source.model();
+    if (!snapshot || !model) return { services: [], pods: [], splits: [] };
+    parts ??= {
+      services: toServiceStates(snapshot, model),
+      pods: toPodStates(snapshot),
+      splits: toSplitStates(model),
+    };
+    return parts;
+  }
+
   return {
     source,
     snapshot: () => snapshot,
@@ -166,7 +174,7 @@ export function createControlPlane(options: ControlPlaneOptions): ControlPlane {
           trustDomain: mesh.trustDomain,
           isolation: options.isolation,
           inputs: options.inputs,
-          ...parts,
+          ...toParts(),
           problems,
           proxies: toProxyStates(servers.flatMap((server) => server.status())),
         };

@@ -10,15 +10,17 @@ import { isEnvoy } from './mesh-source.ts';
 
 export function toServiceStates(snapshot: MeshSnapshot, model: MeshModel): ServiceState[] {
   const directory = directoryOf(model);
-  const byNamespace = groupBy(snapshot.pods, ({ namespace }) => namespace);
+  const byName = new Map(snapshot.pods.map((pod) => [`${pod.namespace}/${pod.name}`, pod]));
+  const select = indexPods(snapshot.pods);
   const slices = groupBy(snapshot.endpointSlices, ({ namespace, service }) => `${namespace}/${service}`);
   return snapshot.services.map((service) => {
     const { namespace, name, ports } = service;
-    const pods = byNamespace.get(namespace) ?? [];
     const given = slices.get(`${namespace}/${name}`);
     const behind = given
-      ? given.flatMap(({ endpoints }) => endpoints.map(({ pod, ready }) => ({ pod: findPod(pods, pod), ready })))
-      : pods.filter((pod) => isSelected(service, pod)).map((pod) => ({ pod, ready: pod.ready }));
+      ? given.flatMap(({ endpoints }) =>
+          endpoints.map(({ pod, ready }) => ({ pod: byName.get(`${namespace}/${pod}`), ready })),
+        )
+      : select(service).map((pod) => ({ pod, ready: pod.ready }));
     const accounts = behind.flatMap(({ pod }) => (pod ? [`${namespace}/${pod.serviceAccount}`] : []));
     return {
       namespace,
@@ -34,13 +36,23 @@ export function toServiceStates(snapshot: MeshSnapshot, model: MeshModel): Servi
   });
 }
 
-function findPod(pods: readonly Pod[], name: string | undefined): Pod | undefined {
-  return name === undefined ? undefined : pods.find((pod) => pod.name === name);
-}
-
-function isSelected({ selector }: Service, { labels }: Pod): boolean {
-  const wanted = Object.entries(selector ?? {});
-  return wanted.length > 0 && wanted.every(([key, value]) => labels[key] === value);
+/** Finds the pods of a Service by its rarest label, so that a service does not look at every pod of its namespace. */
+function indexPods(pods: readonly Pod[]): (service: Service) => readonly Pod[] {
+  const byLabel = new Map<string, Pod[]>();
+  for (const pod of pods) {
+    for (const [key, value] of Object.entries(pod.labels)) {
+      const label = `${pod.namespace} ${key}=${value}`;
+      const group = byLabel.get(label);
+      if (group) group.push(pod);
+      else byLabel.set(label, [pod]);
+    }
+  }
+  return ({ namespace, selector = {} }) => {
+    const wanted = Object.entries(selector);
+    const groups = wanted.map(([key, value]) => byLabel.get(`${namespace} ${key}=${value}`) ?? []);
+    const [rarest = []] = groups.sort((a, b) => a.length - b.length);
+    return rarest.filter(({ labels }) => wanted.every(([key, value]) => labels[key] === value));
+  };
 }
 
 function directoryOf(model: MeshModel): ReadonlyMap<string, DirectoryEntry> | undefined {
