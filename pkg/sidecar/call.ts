@@ -32,6 +32,8 @@ export interface Call {
 /** A way for one attempt. It ends with exactly one `done`. */
 export interface Route {
   readonly upstream: Upstream;
+  /** True: an app answers, and not a sidecar; reserved headers in its answer are its own invention. */
+  readonly fromApp: boolean;
   /** No connection could be made. */
   readonly failed: () => void;
   readonly succeeded: () => void;
@@ -53,3 +55,8 @@ export type Ruling =
       /** False once the policy has taken back what it granted; for tunnels and TCP. */
       readonly stillAllowed: () => boolean;
     };
+
+/** The way to an upstream that there is no choice of: a pod by its own address, the own app, a host outside. */
+export function toSoleRoute(upstream: Upstream, fromApp: boolean): Route {
+  return { upstream, fromApp, failed() {}, succeeded() {}, done() {} };
+}

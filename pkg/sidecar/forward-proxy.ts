@@ -193,5 +193,6 @@ export function endWith(socket: Socket, { status, reason, body, headers = [] }: 
   let head = `HTTP/1.1 ${status} tulle\r\ncontent-type: text/plain; charset=utf-8\r\nconnection: close\r\n`;
   for (let i = 0; i + 1 < headers.length; i += 2) head += `${headers[i]}: ${headers[i + 1]}\r\n`;
   head += `x-tulle-reason: ${reason}\r\ncontent-length: ${Buffer.byteLength(body)}\r\n\r\n`;
+  socket.on('error', () => undefined);
   socket.end(head + body, () => socket.destroy());
 }

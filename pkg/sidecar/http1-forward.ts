@@ -169,11 +169,16 @@ class Http1Forwarder {
     });
     request.on('information', (info) => {
       // 103 Early Hints is the one interim answer that means something end to end.
-      if (info.statusCode === 103 && !res.headersSent) res.writeEarlyHints(info.headers as Record<string, string>);
+      if (info.statusCode !== 103 || res.headersSent) return;
+      try {
+        res.writeEarlyHints(info.headers as Record<string, string>);
+      } catch {
+        // Hints that the writer refuses are worth no failed request.
+      }
     });
     request.once('response', (answer) => {
       answered = true;
-      this.#answer(answer, request);
+      this.#answer(answer, request, route.fromApp);
     });
     request.once('error', () => {
       if (answered || res.headersSent || res.destroyed) {
@@ -213,8 +218,8 @@ class Http1Forwarder {
     req.pipe(request);
   }
 
-  #answer(answer: IncomingMessage, request: ClientRequest): void {
-    const { facts, site } = this.#exchange;
+  #answer(answer: IncomingMessage, request: ClientRequest, fromApp: boolean): void {
+    const { facts } = this.#exchange;
     const res = this.#res;
     if (isResponseFramingBad(answer.rawHeaders)) {
       request.destroy();
@@ -222,7 +227,6 @@ class Http1Forwarder {
       return;
     }
     facts.status = answer.statusCode ?? 0;
-    const fromApp = site.direction === 'inbound';
     const headers = toForwardedResponseHeaders(answer.rawHeaders, fromApp);
     if (!this.#req.complete && connectionOptions(answer.rawHeaders).has('close')) res.shouldKeepAlive = false;
     try {

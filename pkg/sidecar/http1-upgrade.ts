@@ -1,7 +1,7 @@
 import { ServerResponse } from 'node:http';
-import type { IncomingMessage } from 'node:http';
+import type { ClientRequest, IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
-import { toUnavailable } from './denial.ts';
+import { toBadRequest, toUnavailable } from './denial.ts';
 import type { Exchange, HttpSite } from './exchange.ts';
 import { connectionOptions, decodeRequestFraming, linesOf, toForwardedResponseHeaders } from './headers.ts';
 import { answerHttp1 } from './http1-answer.ts';
@@ -71,12 +71,15 @@ function passUpgrade(
     return;
   }
   const headers = [...toUpstreamHead(exchange, { kind: 'none' }), 'connection', 'Upgrade', 'upgrade', wanted];
-  const request = site.http1.request(route.upstream, {
-    method: facts.method,
-    path: target,
-    headers,
-    idleTimeout: site.limits.streamIdle,
-  });
+  let request: ClientRequest;
+  try {
+    const idleTimeout = site.limits.streamIdle;
+    request = site.http1.request(route.upstream, { method: facts.method, path: target, headers, idleTimeout });
+  } catch {
+    route.done();
+    answerHttp1(exchange, req, res, toBadRequest('the request can not be forwarded as it is'));
+    return;
+  }
   let settled = false;
   const gone = (): void => {
     request.destroy();
@@ -89,7 +92,7 @@ function passUpgrade(
     socket.off('close', gone);
     facts.status = answer.statusCode ?? 101;
     res.detachSocket(socket);
-    socket.write(toHeadText(answer, site));
+    socket.write(toHeadText(answer, route.fromApp));
     const early = setTimeout(() => exchange.end(), recordAfterMillis);
     tunnels.join({
       client: socket,
@@ -110,11 +113,12 @@ function passUpgrade(
     facts.status = answer.statusCode ?? 0;
     res.once('close', () => exchange.end());
     request.once('close', route.done);
-    res.writeHead(
-      facts.status,
-      answer.statusMessage,
-      toForwardedResponseHeaders(answer.rawHeaders, site.direction === 'inbound'),
-    );
+    try {
+      res.writeHead(facts.status, answer.statusMessage, toForwardedResponseHeaders(answer.rawHeaders, route.fromApp));
+    } catch {
+      socket.destroy();
+      return;
+    }
     answer.once('close', () => {
       if (!answer.complete) socket.destroy();
     });
@@ -133,8 +137,8 @@ function passUpgrade(
 }
 
 /** The head of a 101, as the app gave it. */
-function toHeadText(answer: IncomingMessage, site: HttpSite): string {
-  const headers = toForwardedResponseHeaders(answer.rawHeaders, site.direction === 'inbound');
+function toHeadText(answer: IncomingMessage, fromApp: boolean): string {
+  const headers = toForwardedResponseHeaders(answer.rawHeaders, fromApp);
   const protocol = linesOf(answer.rawHeaders, 'upgrade').join(', ');
   let text = `HTTP/1.1 ${answer.statusCode} ${answer.statusMessage}\r\nConnection: Upgrade\r\nUpgrade: ${protocol}\r\n`;
   for (let i = 0; i + 1 < headers.length; i += 2) text += `${headers[i]}: ${headers[i + 1]}\r\n`;

@@ -1,12 +1,13 @@
 import { constants } from 'node:http2';
 import type { ClientHttp2Stream, IncomingHttpHeaders, OutgoingHttpHeaders, ServerHttp2Stream } from 'node:http2';
 import type { Ruling } from './call.ts';
-import { toBadRequest, toGrpcMessage, toGrpcStatus, toTimeout, toUnavailable } from './denial.ts';
+import { toBadRequest, toTimeout, toUnavailable } from './denial.ts';
 import type { LocalAnswer } from './denial.ts';
 import { beginExchange } from './exchange.ts';
 import type { Exchange, HttpSite } from './exchange.ts';
 import { isAuthority, linesOf, maxHeaderCount, toForwardedResponseHeaders, toForwardedTrailers } from './headers.ts';
 import type { RawHeaders } from './headers.ts';
+import { answerHttp2 } from './http2-answer.ts';
 import type { Peer } from './peer-identity.ts';
 
 const { NGHTTP2_CANCEL, NGHTTP2_INTERNAL_ERROR, NGHTTP2_NO_ERROR, NGHTTP2_REFUSED_STREAM } = constants;
@@ -52,44 +53,6 @@ function toRefusal(method: string, authority: string, fields: RawHeaders): Local
   if (hosts.some((host) => host.toLowerCase() !== authority.toLowerCase()))
     return toBadRequest('Host differs from :authority');
   return undefined;
-}
-
-/** Gives an answer of our own; to gRPC as gRPC (HTTP 200 and `grpc-status`, DECISIONS S11). */
-export function answerHttp2(exchange: Exchange, stream: ServerHttp2Stream, answer: LocalAnswer): void {
-  const { facts } = exchange;
-  stream.once('close', () => exchange.end());
-  if (stream.destroyed || stream.headersSent) {
-    stream.close(NGHTTP2_INTERNAL_ERROR);
-    return;
-  }
-  if (facts.grpc) {
-    facts.status = 200;
-    facts.grpcStatus = toGrpcStatus(answer.status);
-    stream.respond(
-      {
-        ':status': 200,
-        'content-type': 'application/grpc',
-        'grpc-status': String(facts.grpcStatus),
-        'grpc-message': toGrpcMessage(answer.body),
-        'x-tulle-reason': answer.reason,
-      },
-      { endStream: true },
-    );
-  } else {
-    facts.status = answer.status;
-    stream.respond({
-      ':status': answer.status,
-      'content-type': 'text/plain; charset=utf-8',
-      'content-length': Buffer.byteLength(answer.body),
-      'x-tulle-reason': answer.reason,
-    });
-    stream.end(facts.method === 'HEAD' ? undefined : answer.body);
-  }
-  // What the client still sends is of no use (RFC 9113 §8.1).
-  stream.once('finish', () => {
-    if (!stream.readableEnded) stream.close(NGHTTP2_NO_ERROR);
-  });
-  stream.resume();
 }
 
 class Http2Forwarder {
@@ -156,7 +119,7 @@ class Http2Forwarder {
       return;
     }
     this.#upstream = upstream;
-    this.#watch(upstream);
+    this.#watch(upstream, route.fromApp);
   }
 
   #toHeaders(): OutgoingHttpHeaders {
@@ -173,17 +136,30 @@ class Http2Forwarder {
     return all;
   }
 
-  #watch(upstream: ClientHttp2Stream): void {
+  #watch(upstream: ClientHttp2Stream, fromApp: boolean): void {
     const client = this.#client;
     let answered = false;
     let trailers: string[] = [];
     upstream.setTimeout(this.#exchange.site.limits.streamIdle, () => this.#fail('no data came in time', 'timeout'));
     upstream.on('headers', (headers: IncomingHttpHeaders) => {
-      if (!client.headersSent && !client.destroyed) client.additionalHeaders(toOutgoing(headers));
+      if (client.headersSent || client.destroyed) return;
+      try {
+        client.additionalHeaders(addFields({}, toFlat(headers)));
+      } catch {
+        // Hints that the writer refuses are worth no failed request.
+      }
     });
     upstream.once('response', (headers, flags, raw?: string[]) => {
       answered = true;
-      this.#answer(upstream, headers, (flags & endStreamFlag) !== 0, raw ?? toFlat(headers), () => trailers);
+      const head = splitPseudo(raw ?? toFlat(headers));
+      const fields = toForwardedResponseHeaders(head.fields, fromApp);
+      this.#exchange.facts.status = Number(head.pseudo.get(':status') ?? 0);
+      this.#noteGrpcStatus(headers);
+      try {
+        this.#answer(upstream, fields, (flags & endStreamFlag) !== 0, () => trailers);
+      } catch {
+        this.#fail('the answer can not be forwarded as it is', 'framing');
+      }
     });
     upstream.once('trailers', (headers: IncomingHttpHeaders, _flags: number, raw?: string[]) => {
       trailers = toForwardedTrailers(raw ?? toFlat(headers));
@@ -192,7 +168,11 @@ class Http2Forwarder {
     upstream.on('error', () => undefined);
     upstream.once('close', () => {
       if (answered) {
-        if (upstream.rstCode === NGHTTP2_NO_ERROR && upstream.readableEnded) return;
+        if (upstream.rstCode === NGHTTP2_NO_ERROR && upstream.readableEnded) {
+          // Answered before the end of its request: the rest is of no use (RFC 9113 §8.1).
+          if (!client.readableEnded && !client.closed) client.close(NGHTTP2_NO_ERROR);
+          return;
+        }
         // The answer is not whole: the client must see that.
         this.#error ??= 'reset';
         if (!client.closed)
@@ -219,20 +199,10 @@ class Http2Forwarder {
     client.pipe(upstream);
   }
 
-  #answer(
-    upstream: ClientHttp2Stream,
-    headers: IncomingHttpHeaders & { ':status'?: number | undefined },
-    endStream: boolean,
-    raw: RawHeaders,
-    trailers: () => string[],
-  ): void {
-    const { facts, site } = this.#exchange;
+  #answer(upstream: ClientHttp2Stream, fields: RawHeaders, endStream: boolean, trailers: () => string[]): void {
     const client = this.#client;
-    facts.status = headers[':status'] ?? 0;
-    this.#noteGrpcStatus(headers);
     if (client.destroyed) return;
-    const forwarded = toForwardedResponseHeaders(splitPseudo(raw).fields, site.direction === 'inbound');
-    const answer = addFields({ ':status': facts.status }, forwarded);
+    const answer = addFields({ ':status': this.#exchange.facts.status }, fields);
     if (endStream) {
       client.respond(answer, { endStream: true });
       upstream.resume();
@@ -296,8 +266,4 @@ function toFlat(headers: IncomingHttpHeaders): string[] {
     for (const line of Array.isArray(value) ? value : [String(value)]) flat.push(name, line);
   }
   return flat;
-}
-
-function toOutgoing(headers: IncomingHttpHeaders): OutgoingHttpHeaders {
-  return Object.fromEntries(Object.entries(headers));
 }

@@ -1,3 +1,4 @@
+import { constants } from 'node:crypto';
 import { createServer } from 'node:net';
 import type { Server, Socket } from 'node:net';
 import { createServer as createTlsServer } from 'node:tls';
@@ -120,6 +121,8 @@ function createTls(options: InboundOptions, port: number, http: boolean): TlsSer
     minVersion: 'TLSv1.3',
     maxVersion: 'TLSv1.3',
     requestCert: true,
+    // No resumption: each connection shows its certificate anew.
+    secureOptions: constants.SSL_OP_NO_TICKET,
     rejectUnauthorized: true,
     allowHalfOpen: true,
     handshakeTimeout: 10_000,

@@ -1,3 +1,4 @@
+import { toSoleRoute } from './call.ts';
 import type { Call, Ruling } from './call.ts';
 import { toNoPolicyAnswer } from './denial.ts';
 import { toSourceName } from './peer-identity.ts';
@@ -45,7 +46,7 @@ export function ruleEgress(
   return {
     kind: 'forward',
     call,
-    next: () => (attempts++ < 2 ? { upstream, failed() {}, succeeded() {}, done() {} } : undefined),
+    next: () => (attempts++ < 2 ? toSoleRoute(upstream, true) : undefined),
     stillAllowed: allowed,
   };
 }

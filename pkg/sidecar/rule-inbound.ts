@@ -2,7 +2,8 @@ import { decideInbound } from '../policy/decide.ts';
 import type { InboundVerdict } from '../policy/decide.ts';
 import type { InboundPolicy } from '../policy/inbound.ts';
 import type { HttpRequest } from '../policy/match.ts';
-import type { Call, Route, Ruling } from './call.ts';
+import { toSoleRoute } from './call.ts';
+import type { Call, Ruling } from './call.ts';
 import { toDenial, toNoPolicyAnswer } from './denial.ts';
 import { toSourceName } from './peer-identity.ts';
 import type { Peer } from './peer-identity.ts';
@@ -52,7 +53,7 @@ export function ruleInbound({ store, app }: InboundRules, port: number, peer: Pe
     kind: 'forward',
     call,
     // One app, so a second attempt is for a kept-alive connection that it had closed.
-    next: () => (attempts++ < 2 ? toRoute(upstream) : undefined),
+    next: () => (attempts++ < 2 ? toSoleRoute(upstream, true) : undefined),
     stillAllowed: () => store.inbound !== undefined && decide(store.inbound, port, peer, request).allowed,
   };
 }
@@ -63,8 +64,4 @@ function decide(policy: InboundPolicy, port: number, { identity }: Peer, request
     ...(identity === undefined ? {} : { source: identity }),
     ...(request === undefined ? {} : { request }),
   });
-}
-
-function toRoute(upstream: Upstream): Route {
-  return { upstream, failed() {}, succeeded() {}, done() {} };
 }

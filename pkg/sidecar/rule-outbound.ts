@@ -3,6 +3,7 @@ import type { Endpoint } from '../policy/endpoints.ts';
 import type { AppProtocol } from '../policy/inbound.ts';
 import type { HttpRequest } from '../policy/match.ts';
 import type { OutboundService, ServicePortKey, WeightedBackend } from '../policy/outbound.ts';
+import { toSoleRoute } from './call.ts';
 import type { Call, Route, Ruling } from './call.ts';
 import { toDenial, toNoPolicyAnswer, toUnavailable } from './denial.ts';
 import { toEndpointKey } from './endpoints-balancer.ts';
@@ -99,7 +100,7 @@ function rulePod(
   return {
     kind: 'forward',
     call,
-    next: () => (attempts++ < 2 ? { upstream, failed() {}, succeeded() {}, done() {} } : undefined),
+    next: () => (attempts++ < 2 ? toSoleRoute(upstream, !endpoint.meshed) : undefined),
     stillAllowed: () => find() !== undefined,
   };
 }
@@ -126,5 +127,5 @@ function nextRoute(
   call.destination = toSourceName(endpoint.identity);
   const { failed, succeeded, done } = lease;
   const upstream = toEndpointUpstream(endpoint, lease.key, servername, () => secrets.material);
-  return { upstream, failed, succeeded, done };
+  return { upstream, fromApp: !endpoint.meshed, failed, succeeded, done };
 }

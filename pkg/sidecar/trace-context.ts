@@ -1,6 +1,6 @@
 /**
- * Reads and writes the trace of a request: W3C Trace Context and B3 (multi and single header) in,
- * W3C and B3 multi out (DECISIONS E8). Nothing here knows a tracing library.
+ * Reads and writes the trace of a request: W3C Trace Context, B3 (multi and single header) and Jaeger's
+ * `uber-trace-id` in; W3C, B3 multi and Jaeger's out (DECISIONS E8). Nothing here knows a tracing library.
  */
 
 /** What came with a request. `sampled` is absent where no decision was made yet. */
@@ -36,7 +36,8 @@ const zeros = /^0+$/;
 
 /** The trace that a request belongs to. W3C wins where both came; what is malformed counts as absent. */
 export function decodeTrace(header: HeaderLookup): IncomingTrace {
-  return decodeTraceparent(header) ?? decodeB3Single(header('b3')) ?? decodeB3Multi(header);
+  const trace = decodeTraceparent(header) ?? decodeB3Single(header('b3')) ?? decodeB3Multi(header);
+  return trace.traceId === undefined ? (decodeUber(header('uber-trace-id')) ?? trace) : trace;
 }
 
 function decodeTraceparent(header: HeaderLookup): IncomingTrace | undefined {
@@ -80,11 +81,23 @@ function decodeB3Multi(header: HeaderLookup): IncomingTrace {
   return { ...ids, ...decision };
 }
 
+/** `{trace id}:{span id}:{parent id}:{flags}`, flags in hex: 1 sampled, 2 debug (Jaeger client libraries). */
+function decodeUber(lines: readonly string[]): IncomingTrace | undefined {
+  if (lines.length !== 1) return undefined;
+  // Some clients escape the colons.
+  const parts = (lines[0] as string).trim().toLowerCase().replaceAll('%3a', ':').split(':');
+  const ids = toIds(parts[0], parts[1]);
+  if (!ids || parts.length !== 4 || !/^[0-9a-f]{1,2}$/.test(parts[3] as string)) return undefined;
+  const flags = Number.parseInt(parts[3] as string, 16);
+  return { ...ids, ...toDecision((flags & 2) === 2 ? 'd' : (flags & 1) === 1 ? '1' : '0') };
+}
+
+/** Ids of the length that W3C has. Shorter ones count: some clients leave out leading zeros. */
 function toIds(trace: string | undefined, span: string | undefined): { traceId: string; spanId: string } | undefined {
   if (trace === undefined || span === undefined) return undefined;
-  if (!/^(?:[0-9a-f]{32}|[0-9a-f]{16})$/.test(trace) || !/^[0-9a-f]{16}$/.test(span)) return undefined;
+  if (!/^[0-9a-f]{1,32}$/.test(trace) || !/^[0-9a-f]{1,16}$/.test(span)) return undefined;
   if (zeros.test(trace) || zeros.test(span)) return undefined;
-  return { traceId: trace.padStart(32, '0'), spanId: span };
+  return { traceId: trace.padStart(32, '0'), spanId: span.padStart(16, '0') };
 }
 
 function toDecision(text: string | undefined): { sampled: boolean; debug?: true } | undefined {
@@ -142,6 +155,7 @@ export const traceHeaders: ReadonlySet<string> = new Set([
   'x-b3-parentspanid',
   'x-b3-sampled',
   'x-b3-flags',
+  'uber-trace-id',
 ]);
 
 /** The headers that carry a hop's trace on, as a flat list of names and values. */
@@ -154,5 +168,6 @@ export function toTraceHeaders(trace: HopTrace): string[] {
   // B3: a debug flag implies the decision, and `x-b3-sampled` isn't sent beside it.
   if (debug) headers.push('x-b3-flags', '1');
   else headers.push('x-b3-sampled', sampled ? '1' : '0');
+  headers.push('uber-trace-id', `${traceId}:${spanId}:${parentSpanId ?? '0'}:${debug ? '3' : sampled ? '1' : '0'}`);
   return headers;
 }
