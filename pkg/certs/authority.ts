@@ -1,5 +1,5 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { type CertificateAndKey, createLeaf, createRoot, type LeafNames } from './certificate.ts';
+import { type CertificateAndKey, createIssuer, createRoot, type Issuer, type LeafNames } from './certificate.ts';
 import type { Clock } from './clock.ts';
 import type { CertStore } from './store.ts';
 
@@ -67,6 +67,7 @@ export async function openAuthority(options: AuthorityOptions): Promise<Certific
     await keep(state);
   }
   let current: AuthorityState = state;
+  const issuers = new WeakMap<Root, Issuer>();
 
   function newRoot(): Root {
     const from = clock.now();
@@ -97,7 +98,9 @@ export async function openAuthority(options: AuthorityOptions): Promise<Certific
       const from = clock.now();
       // A leaf that outlives its root would look valid and be refused.
       const longest = Math.max(1000, root.notAfter - from);
-      const leaf = createLeaf(root, root.name, names, { from, lifetime: Math.min(lifetime, longest) });
+      const issuer = issuers.get(root) ?? createIssuer(root, root.name);
+      issuers.set(root, issuer);
+      const leaf = issuer.issue(names, { from, lifetime: Math.min(lifetime, longest) });
       return { ...leaf, issuer: root.id };
     },
     async rotate() {

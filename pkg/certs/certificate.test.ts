@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { X509Certificate } from 'node:crypto';
 import { createServer, connect, type TLSSocket } from 'node:tls';
-import { createLeaf, createRoot } from './certificate.ts';
+import { createIssuer, createRoot } from './certificate.ts';
 
 const day = 86_400_000;
 const now = Date.UTC(2026, 10, 21, 12);
@@ -19,9 +19,7 @@ describe('certificate', () => {
   });
 
   it('makes leaves with the identity as URI and DNS name', () => {
-    const leaf = createLeaf(
-      root,
-      'cluster.local 1',
+    const leaf = createIssuer(root, 'cluster.local 1').issue(
       { uris: [uri], dnsNames: ['cart.shop.cluster.local'] },
       { from: now, lifetime: day },
     );
@@ -44,7 +42,10 @@ describe('certificate', () => {
 
   it('refuses names that are none', () => {
     for (const bad of ['', 'a b', 'a\nb', 'ä']) {
-      assert.throws(() => createLeaf(root, 'x', { uris: [bad], dnsNames: [] }, { from: now, lifetime: day }), /name/);
+      assert.throws(
+        () => createIssuer(root, 'x').issue({ uris: [bad], dnsNames: [] }, { from: now, lifetime: day }),
+        /name/,
+      );
     }
   });
 
@@ -53,7 +54,7 @@ describe('certificate', () => {
     const trusted = createRoot('a', fresh);
     const other = createRoot('b', fresh);
     const leaf = (of: typeof root, name: string, account: string) =>
-      createLeaf(of, name, { uris: [`spiffe://t/ns/shop/sa/${account}`], dnsNames: [] }, fresh);
+      createIssuer(of, name).issue({ uris: [`spiffe://t/ns/shop/sa/${account}`], dnsNames: [] }, fresh);
     const server = leaf(trusted, 'a', 'server');
     const options = { minVersion: 'TLSv1.3', requestCert: true, ca: trusted.certificate } as const;
     const listener = createServer({ ...options, key: server.privateKey, cert: server.certificate });

@@ -1,4 +1,12 @@
-import { createHash, createPrivateKey, createPublicKey, generateKeyPairSync, randomBytes, sign } from 'node:crypto';
+import {
+  createHash,
+  createPrivateKey,
+  createPublicKey,
+  generateKeyPairSync,
+  type KeyObject,
+  randomBytes,
+  sign,
+} from 'node:crypto';
 import {
   toBitString,
   toBoolean,
@@ -61,45 +69,57 @@ export function createRoot(name: string, { from, lifetime }: Validity): Certific
     toExtension(oid.keyUsage, toBitString(Buffer.from([0b0000_0110]), 1), true),
     toExtension(oid.subjectKeyIdentifier, toOctetString(toKeyId(spki))),
   ];
-  const certificate = toCertificate({ issuer: subject, subject, spki, notBefore, notAfter, extensions, privateKey });
+  const signingKey = createPrivateKey(privateKey);
+  const certificate = toCertificate({ issuer: subject, subject, spki, notBefore, notAfter, extensions, signingKey });
   return { certificate, privateKey, notBefore, notAfter };
 }
 
-/** A leaf for client and server, signed by a root: it names its owner in the alternative names only (SPIFFE X.509-SVID). */
+/** A root with its key ready to sign. */
+export interface Issuer {
+  /**
+   * A leaf for client and server: it names its owner in the alternative names only (SPIFFE X.509-SVID).
+   */
+  issue(names: LeafNames, validity: Validity): CertificateAndKey;
+}
+
+export function createIssuer(root: Pick<CertificateAndKey, 'certificate' | 'privateKey'>, rootName: string): Issuer {
+  const signingKey = createPrivateKey(root.privateKey);
+  const keyId = toKeyId(createPublicKey(root.certificate).export({ type: 'spki', format: 'der' }));
+  const issuer = toName(rootName);
+  return {
+    issue(names, { from, lifetime }) {
+      const { spki, privateKey } = generateKey();
+      const notBefore = from - backdate;
+      const notAfter = from + lifetime;
+      const alternatives = [
+        ...names.uris.map((uri) => toImplicit(6, toIa5(uri))),
+        ...names.dnsNames.map((name) => toImplicit(2, toIa5(name))),
+      ];
+      const extensions = [
+        toExtension(oid.basicConstraints, toSequence(), true),
+        // digitalSignature, bit 0
+        toExtension(oid.keyUsage, toBitString(Buffer.from([0b1000_0000]), 7), true),
+        toExtension(oid.extendedKeyUsage, toSequence(toObjectId(oid.serverAuth), toObjectId(oid.clientAuth))),
+        // RFC 5280 4.2.1.6: critical, because the subject is empty
+        toExtension(oid.subjectAltName, toSequence(...alternatives), true),
+        toExtension(oid.subjectKeyIdentifier, toOctetString(toKeyId(spki))),
+        toExtension(oid.authorityKeyIdentifier, toSequence(toImplicit(0, keyId))),
+      ];
+      const subject = toSequence();
+      const certificate = toCertificate({ issuer, subject, spki, notBefore, notAfter, extensions, signingKey });
+      return { certificate, privateKey, notBefore, notAfter };
+    },
+  };
+}
+
+/** One leaf; whoever issues many keeps an Issuer. */
 export function createLeaf(
   root: Pick<CertificateAndKey, 'certificate' | 'privateKey'>,
   rootName: string,
   names: LeafNames,
-  { from, lifetime }: Validity,
+  validity: Validity,
 ): CertificateAndKey {
-  const { spki, privateKey } = generateKey();
-  const notBefore = from - backdate;
-  const notAfter = from + lifetime;
-  const rootSpki = createPublicKey(root.certificate).export({ type: 'spki', format: 'der' });
-  const alternatives = [
-    ...names.uris.map((uri) => toImplicit(6, toIa5(uri))),
-    ...names.dnsNames.map((name) => toImplicit(2, toIa5(name))),
-  ];
-  const extensions = [
-    toExtension(oid.basicConstraints, toSequence(), true),
-    // digitalSignature, bit 0
-    toExtension(oid.keyUsage, toBitString(Buffer.from([0b1000_0000]), 7), true),
-    toExtension(oid.extendedKeyUsage, toSequence(toObjectId(oid.serverAuth), toObjectId(oid.clientAuth))),
-    // RFC 5280 4.2.1.6: critical, because the subject is empty
-    toExtension(oid.subjectAltName, toSequence(...alternatives), true),
-    toExtension(oid.subjectKeyIdentifier, toOctetString(toKeyId(spki))),
-    toExtension(oid.authorityKeyIdentifier, toSequence(toImplicit(0, toKeyId(rootSpki)))),
-  ];
-  const certificate = toCertificate({
-    issuer: toName(rootName),
-    subject: toSequence(),
-    spki,
-    notBefore,
-    notAfter,
-    extensions,
-    privateKey: root.privateKey,
-  });
-  return { certificate, privateKey, notBefore, notAfter };
+  return createIssuer(root, rootName).issue(names, validity);
 }
 
 interface CertificateContent {
@@ -110,12 +130,12 @@ interface CertificateContent {
   readonly notAfter: number;
   readonly extensions: readonly Buffer[];
   /** The issuer's. */
-  readonly privateKey: string;
+  readonly signingKey: KeyObject;
 }
 
 /** RFC 5280 4.1 */
 function toCertificate(content: CertificateContent): string {
-  const { issuer, subject, spki, notBefore, notAfter, extensions, privateKey } = content;
+  const { issuer, subject, spki, notBefore, notAfter, extensions, signingKey } = content;
   const algorithm = toSequence(toObjectId(oid.ecdsaWithSha256));
   const toBeSigned = toSequence(
     toExplicit(0, toInteger(Buffer.from([2]))),
@@ -127,7 +147,7 @@ function toCertificate(content: CertificateContent): string {
     spki,
     toExplicit(3, toSequence(...extensions)),
   );
-  const signature = sign('sha256', toBeSigned, createPrivateKey(privateKey));
+  const signature = sign('sha256', toBeSigned, signingKey);
   return toPem(toSequence(toBeSigned, algorithm, toBitString(signature)));
 }
 

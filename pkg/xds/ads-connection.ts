@@ -27,6 +27,8 @@ export interface ConnectionOptions {
   readonly log: Logger;
   readonly now: () => number;
   readonly authenticate: Authenticate;
+  /** False: there are too many streams of this client. Counts the stream until `onClose`. */
+  readonly admit: (client: XdsClient) => boolean;
   readonly onStatus: () => void;
   readonly onClose: () => void;
 }
@@ -48,7 +50,8 @@ const tokenGrace = 5 * 60_000;
 const maxDelay = 2 ** 31 - 1;
 
 export function openConnection(options: ConnectionOptions): AdsConnection {
-  const { call, protocol, source, encoder, limits, metrics, log, now, authenticate, onStatus, onClose } = options;
+  const { call, protocol, source, encoder, limits, metrics, log, now, authenticate, admit, onStatus, onClose } =
+    options;
   const connectedSince = now();
   const allowance = createAllowance(limits, now);
   let client: XdsClient | undefined;
@@ -157,7 +160,13 @@ export function openConnection(options: ConnectionOptions): AdsConnection {
       return;
     }
     const { metadata } = node;
-    client = { ...answer.client, nodeId: clip(node.id), userAgent: clip(node.userAgent), metadata };
+    const admitted = { ...answer.client, nodeId: clip(node.id), userAgent: clip(node.userAgent), metadata };
+    if (!admit(admitted)) {
+      metrics.refused.inc({ reason: 'streams' });
+      end(grpcStatus.RESOURCE_EXHAUSTED, 'too many streams of one client');
+      return;
+    }
+    client = admitted;
     if (answer.expiresAt !== undefined) {
       const left = answer.expiresAt + tokenGrace - now();
       expiry = setTimeout(() => end(grpcStatus.UNAUTHENTICATED, 'the token expired'), Math.min(left, maxDelay));

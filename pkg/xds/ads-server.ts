@@ -97,6 +97,8 @@ export function createAdsServer(options: AdsServerOptions): AdsServer {
   const metrics = declareMetrics(options.metrics);
   const encoder = createResponseEncoder();
   const connections = new Set<AdsConnection>();
+  /** Open streams by client. */
+  const counts = new Map<string, number>();
   const listeners = new Set<() => void>();
   let serving = false;
   let again = false;
@@ -129,16 +131,18 @@ export function createAdsServer(options: AdsServerOptions): AdsServer {
       metrics,
       log,
       now,
-      authenticate: async (request) => {
-        const answer = await authenticate(request);
-        if (answer.ok && countOf(answer.client) >= limits.streamsPerClient) {
-          return { ok: false, reason: 'too many streams of one client' };
-        }
-        return answer;
+      authenticate,
+      admit: (client) => {
+        const key = keyOf(client);
+        const count = counts.get(key) ?? 0;
+        if (count >= limits.streamsPerClient) return false;
+        counts.set(key, count + 1);
+        return true;
       },
       onStatus: changed,
       onClose: () => {
         connections.delete(connection);
+        if (connection.client) discount(keyOf(connection.client));
         metrics.streams.set(connections.size);
         changed();
       },
@@ -147,10 +151,10 @@ export function createAdsServer(options: AdsServerOptions): AdsServer {
     metrics.streams.set(connections.size);
   }
 
-  function countOf({ identity: who, pod }: Pick<XdsClient, 'identity' | 'pod'>): number {
-    let count = 0;
-    for (const { client } of connections) if (client && client.identity === who && client.pod === pod) count += 1;
-    return count;
+  function discount(key: string): void {
+    const count = (counts.get(key) ?? 1) - 1;
+    if (count > 0) counts.set(key, count);
+    else counts.delete(key);
   }
 
   /** Offers the change to all streams. What changes meanwhile starts one more round, however often it does. */
@@ -160,17 +164,24 @@ export function createAdsServer(options: AdsServerOptions): AdsServer {
       return;
     }
     serving = true;
-    do {
-      again = false;
-      let start = performance.now();
-      for (const connection of [...connections]) {
-        connection.pump();
-        if (performance.now() - start < turn) continue;
-        await new Promise<void>((resolve) => setImmediate(resolve));
-        start = performance.now();
-      }
-    } while (again);
-    serving = false;
+    try {
+      do {
+        again = false;
+        await serveEach();
+      } while (again);
+    } finally {
+      serving = false;
+    }
+  }
+
+  async function serveEach(): Promise<void> {
+    let start = performance.now();
+    for (const connection of [...connections]) {
+      connection.pump();
+      if (performance.now() - start < turn) continue;
+      await new Promise<void>((resolve) => setImmediate(resolve));
+      start = performance.now();
+    }
   }
 
   const unsubscribe = source.subscribe(() => void serveAll());
@@ -215,6 +226,10 @@ export function createAdsServer(options: AdsServerOptions): AdsServer {
       });
     },
   };
+}
+
+function keyOf({ identity: who, pod }: Pick<XdsClient, 'identity' | 'pod'>): string {
+  return `${who} ${pod ?? ''}`;
 }
 
 function declareMetrics(metrics: Metrics): StreamMetrics {

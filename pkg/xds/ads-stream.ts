@@ -283,7 +283,7 @@ export function createAdsStream(options: AdsStreamOptions): AdsStream {
     }
     const previous = state.base;
     const { changed, removed } = collect(state, current);
-    for (const { name } of changed) state.stale.delete(name);
+    if (state.stale.size > 0) for (const { name } of changed) state.stale.delete(name);
     const due = dueRemovals(state, previous, removed);
     state.base = current;
     state.known = undefined;
