@@ -1,4 +1,4 @@
-import { dirname } from 'node:path';
+import { dirname, resolve } from 'node:path';
 import type { Problem } from '../problem/problem.ts';
 import type { MeshRead } from '../provider/files/mesh-read.ts';
 import type { Workload } from '../provider/files/workload.ts';
@@ -124,7 +124,9 @@ export async function startSupervisor(options: SupervisorOptions): Promise<Super
     if (known?.configMaps === read.configMaps && known.plan.pod) return known.plan;
     const { kind, namespace, name } = workload;
     const file = read.locate({ kind, namespace, name }, '')?.file;
-    const folder = file === undefined || file === '-' ? machine.cwd : dirname(file);
+    // What came over standard input has no folder of its own; its copy lies where apps can't look.
+    const given = file !== undefined && !file.startsWith(run.path);
+    const folder = given ? resolve(machine.cwd, dirname(file)) : machine.cwd;
     const plan = planWorkload(workload, { ...programs, configMaps: read.configMaps, folder, sidecar: options.sidecar });
     plans.set(workload, { configMaps: read.configMaps, plan });
     return plan;

@@ -163,6 +163,18 @@ describe('processes', function () {
     folder.remove();
   });
 
+  it('reads standard input; programs are looked for where the user is', async () => {
+    const folder = makeFolder('stdin');
+    writeFileSync(join(folder.path, 'here.mjs'), 'console.log("found here"); setInterval(() => {}, 1000);');
+    const mesh = startTulle(['up', '-f', '-', '--logs'], {
+      cwd: folder.path,
+      input: deployment('piped', ['node', 'here.mjs']),
+    });
+    await mesh.line(/piped-\w+-0 main \| found here/);
+    assert.equal(await mesh.stop(), 0);
+    folder.remove();
+  });
+
   it('says who has the port', async () => {
     const server = createServer().listen(0, '127.0.0.1');
     await new Promise((resolve) => server.once('listening', resolve));

@@ -21,6 +21,8 @@ export interface RunningTulle {
 export interface TulleOptions {
   readonly cwd?: string;
   readonly env?: Readonly<Record<string, string>>;
+  /** Its standard input. */
+  readonly input?: string;
 }
 
 /** A run directory of its own for each test: what it leaves behind is the test's to see. */
@@ -29,13 +31,14 @@ export function makeFolder(name: string): { readonly path: string; remove(): voi
   return { path, remove: () => rmSync(path, { recursive: true, force: true }) };
 }
 
-export function startTulle(args: readonly string[], { cwd, env }: TulleOptions = {}): RunningTulle {
+export function startTulle(args: readonly string[], { cwd, env, input = '' }: TulleOptions = {}): RunningTulle {
   if (!existsSync(command)) throw new Error('dist/tulle.js is missing: make build');
   const child = spawn(process.execPath, [command, ...args], {
     cwd: cwd ?? tmpdir(),
     env: { ...process.env, ...env },
-    stdio: ['ignore', 'pipe', 'pipe'],
+    stdio: ['pipe', 'pipe', 'pipe'],
   });
+  child.stdin.end(input);
   let text = '';
   const waiting = new Set<() => void>();
   const hear = (chunk: string): void => {
