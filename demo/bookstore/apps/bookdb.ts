@@ -8,7 +8,10 @@ let total = 0;
 const server = createServer((socket) => {
   socket.write('bookdb 1.0 ready\n');
   socket.on('error', () => socket.destroy());
-  createInterface({ input: socket }).on('line', (line) => {
+  const lines = createInterface({ input: socket });
+  // It passes the errors of its socket on, and a TCP probe resets: nobody listening would end the process.
+  lines.on('error', () => lines.close());
+  lines.on('line', (line) => {
     const [, books] = /^INSERT (\d{1,6})$/.exec(line) ?? [];
     if (books === undefined) {
       socket.end('ERR syntax\n');

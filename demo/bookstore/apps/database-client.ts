@@ -35,7 +35,10 @@ function openConnection(host: string, port: number, onEnd: () => void): Promise<
   return new Promise((resolve, reject) => {
     const waiting: Waiting[] = [];
     const socket = connect({ host, port });
+    let failed = false;
     const fail = (error: Error): void => {
+      if (failed) return;
+      failed = true;
       onEnd();
       socket.destroy();
       reject(error);
@@ -44,7 +47,10 @@ function openConnection(host: string, port: number, onEnd: () => void): Promise<
     socket.setTimeout(5000, () => waiting.length > 0 && fail(new Error('no answer within 5 s')));
     socket.once('error', fail);
     socket.once('close', () => fail(new Error('connection closed')));
-    createInterface({ input: socket }).on('line', (line) => {
+    const lines = createInterface({ input: socket });
+    // It passes the errors of its socket on: with nobody listening they would end the process.
+    lines.on('error', fail);
+    lines.on('line', (line) => {
       if (line.startsWith('bookdb ')) resolve(connection(socket, waiting));
       else if (line.startsWith('OK ')) waiting.shift()?.resolve(Number(line.slice(3)));
       else fail(new Error(line));
