@@ -59,6 +59,7 @@ export type HttpConnectionManager = Typed<
     };
     readonly http_protocol_options?: {
       readonly accept_http_10?: boolean;
+      readonly allow_custom_methods?: boolean;
       readonly allow_absolute_url?: boolean;
     };
     readonly http2_protocol_options?: Http2Options;

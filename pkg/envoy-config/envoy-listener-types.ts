@@ -76,6 +76,8 @@ export type TcpProxy = Typed<
     readonly metadata_match?: Metadata;
     readonly idle_timeout?: Duration;
     readonly max_connect_attempts?: number;
+    readonly upstream_connect_mode?: 'ON_DOWNSTREAM_TLS_HANDSHAKE';
+    readonly max_early_data_bytes?: number;
     readonly access_log_options?: { readonly flush_access_log_on_connected: boolean };
     readonly access_log?: readonly AccessLog[];
   }

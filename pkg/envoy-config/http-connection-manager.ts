@@ -74,7 +74,8 @@ function toConfig({ direction, settings, statPrefix, routes, filters, replies }:
         }
       : { forward_client_cert_details: 'SANITIZE' }),
     upgrade_configs: [{ upgrade_type: 'websocket' }, ...(direction === 'proxy' ? [{ upgrade_type: 'CONNECT' }] : [])],
-    http_protocol_options: { accept_http_10: true },
+    // A method is any word (RFC 9110 §9.1), and rules name it as it is.
+    http_protocol_options: { accept_http_10: true, allow_custom_methods: true },
     http2_protocol_options: {
       ...http2Options,
       allow_connect: true,

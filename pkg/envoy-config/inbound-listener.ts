@@ -3,7 +3,14 @@ import type { AppProtocol, InboundPolicy, InboundPort, PolicyMode } from '../pol
 import type { MeshSettings } from '../policy/proxy-policy.ts';
 import { toTcpAccessLog } from './access-log.ts';
 import type { ConnectionFacts } from './access-log.ts';
-import type { FilterChain, FilterChainMatch, Listener, ListenerFilter, NetworkFilter } from './envoy-listener-types.ts';
+import type {
+  FilterChain,
+  FilterChainMatch,
+  Listener,
+  ListenerFilter,
+  NetworkFilter,
+  TcpProxy,
+} from './envoy-listener-types.ts';
 import { toInboundManager } from './http-connection-manager.ts';
 import type { InboundInterception } from './interception.ts';
 import {
@@ -11,6 +18,7 @@ import {
   inboundListener,
   inboundPortListener,
   inboundRoutes,
+  nowhereCluster,
   passthroughCluster,
   peersSecret,
   rootsSecret,
@@ -70,15 +78,11 @@ function toRedirectListener(policy: InboundPolicy, port: number, chains: readonl
     listener_filters: [originalDst, tlsInspector],
     ...toInspection(open && serverFirst),
     filter_chains: chains,
-    // A port that no Service leads to: only rules without ports could open it, and nobody in the mesh dials it.
-    ...(open
-      ? {
-          default_filter_chain: {
-            name: 'other',
-            filters: [toTcpProxy(passthroughCluster, 'inbound/other')],
-          },
-        }
-      : {}),
+    // A port that no Service leads to: nobody in the mesh dials it, and in enforce mode nobody else is served.
+    default_filter_chain: {
+      name: 'other',
+      filters: [toTcpProxy(open ? passthroughCluster : nowhereCluster, 'inbound/other')],
+    },
   };
 }
 
@@ -163,34 +167,58 @@ function toEnforcedTcpChains(
   floor: readonly ServiceIdentity[],
   match: ToMatch,
 ): readonly FilterChain[] {
-  if (floor.length === 0) return [];
+  if (floor.length === 0) return [toClosedChain(port, services, match)];
   return [
     {
       name: `${port}/tls/${toFingerprint(floor)}`,
       filter_chain_match: match(port, 'tls'),
       transport_socket: toServerTls(peersSecret(port)),
       transport_socket_connect_timeout: '10s',
-      filters: [toTcpProxy(appCluster(port), `inbound/${port}`, toFacts(port, services, 'enforce'))],
+      filters: [afterHandshake(toTcpProxy(appCluster(port), `inbound/${port}`, toFacts(port, services, 'enforce')))],
     },
   ];
 }
 
+/** Nobody may connect. The port answers all the same, so that a caller can tell a refusal from a dead workload. */
+function toClosedChain(port: number, services: readonly string[], match: ToMatch): FilterChain {
+  const facts: ConnectionFacts = { ...toFacts(port, services, 'enforce'), verdict: 'denied' };
+  return {
+    name: `${port}/tls`,
+    filter_chain_match: match(port, 'tls'),
+    transport_socket: toServerTls(rootsSecret),
+    transport_socket_connect_timeout: '10s',
+    filters: [afterHandshake(toTcpProxy(nowhereCluster, `inbound/${port}`, facts))],
+  };
+}
+
 function toOpenTcpChains({ port, services }: InboundPort, mode: PolicyMode, match: ToMatch): readonly FilterChain[] {
-  const filters = [toTcpProxy(appCluster(port), `inbound/${port}`, toFacts(port, services, mode))];
+  const filter = toTcpProxy(appCluster(port), `inbound/${port}`, toFacts(port, services, mode));
   return [
     {
       name: `${port}/tls`,
       filter_chain_match: match(port, 'tls'),
       transport_socket: toServerTls(rootsSecret),
       transport_socket_connect_timeout: '10s',
-      filters,
+      filters: [afterHandshake(filter)],
     },
     {
       name: `${port}/plaintext`,
       filter_chain_match: match(port, 'raw_buffer'),
-      filters,
+      filters: [filter],
     },
   ];
+}
+
+/** The app hears of a connection once its peer has proved who it is. */
+function afterHandshake(filter: NetworkFilter): NetworkFilter {
+  return {
+    ...filter,
+    typed_config: {
+      ...(filter.typed_config as TcpProxy),
+      upstream_connect_mode: 'ON_DOWNSTREAM_TLS_HANDSHAKE',
+      max_early_data_bytes: 16_384,
+    },
+  };
 }
 
 function toFacts(port: number, services: readonly string[], mode: PolicyMode): ConnectionFacts {

@@ -102,7 +102,7 @@ export function inboundVerdictTags(enforced: boolean): readonly CustomTag[] {
     { tag: 'tulle.source', value: '%DOWNSTREAM_PEER_URI_SAN%' },
     toRbacTag('tulle.rule', rbacKeys.rule),
     toRbacTag('tulle.reason', rbacKeys.reason),
-    toRbacTag('tulle.rehearsed', rbacKeys.rehearsed),
+    toRbacTag('tulle.shadow', rbacKeys.rehearsed),
     enforced ? toRbacTag('tulle.verdict', rbacKeys.verdict) : toRbacTag('tulle.verdict', rbacKeys.report),
   ];
 }

@@ -9,6 +9,8 @@ interface Skip {
   readonly scenario: string;
   /** As `titleOf` has it; absent: every call of the scenario. */
   readonly call?: string;
+  /** `reason`: the call must end as it should, and only why is not compared. */
+  readonly part?: 'reason';
   readonly reason: string;
 }
 
@@ -16,7 +18,20 @@ const skips = (parse(readFileSync(join(import.meta.dirname, 'skips.yaml'), 'utf8
 
 /** Why a runner leaves a call out; undefined: it must hold. */
 export function skipReason(runner: Runner, scenario: string, call: string): string | undefined {
+  return find(runner, scenario, call, undefined)?.reason;
+}
+
+/** True where a runner is not asked why a call is refused. */
+export function skipsWhy(runner: Runner, scenario: string, call: string): boolean {
+  return find(runner, scenario, call, 'reason') !== undefined;
+}
+
+function find(runner: Runner, scenario: string, call: string, part: Skip['part']): Skip | undefined {
   return skips.find(
-    (skip) => skip.runner === runner && skip.scenario === scenario && (skip.call === undefined || skip.call === call),
-  )?.reason;
+    (skip) =>
+      skip.runner === runner &&
+      skip.scenario === scenario &&
+      skip.part === part &&
+      (skip.call === undefined || skip.call === call),
+  );
 }

@@ -4,7 +4,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { request } from 'node:http';
 import { join } from 'node:path';
 import { toBootstrap, toSecretFiles } from '../../pkg/envoy-config/bootstrap.ts';
-import type { BootstrapOptions } from '../../pkg/envoy-config/bootstrap.ts';
+import type { Bootstrap, BootstrapOptions } from '../../pkg/envoy-config/bootstrap.ts';
 
 export interface RunningEnvoy {
   readonly process: ChildProcess;
@@ -25,7 +25,7 @@ export interface EnvoyRun extends Omit<BootstrapOptions, 'admin'> {
 export async function startEnvoy(run: EnvoyRun): Promise<RunningEnvoy> {
   mkdirSync(run.directory, { recursive: true, mode: 0o700 });
   const socket = join(run.directory, 'admin.sock');
-  const bootstrap = toBootstrap({ ...run, admin: { pipe: { path: socket } } });
+  const bootstrap = withEagerSpans(toBootstrap({ ...run, admin: { pipe: { path: socket } } }));
   const file = join(run.directory, 'envoy.json');
   writeFileSync(file, JSON.stringify(bootstrap));
   for (const [name, content] of Object.entries(run.xdsTrust ? toSecretFiles(run.xdsTrust) : {})) {
@@ -68,6 +68,15 @@ export async function startEnvoy(run: EnvoyRun): Promise<RunningEnvoy> {
       await exited;
     },
   };
+}
+
+/** Each span is sent at once. */
+function withEagerSpans(bootstrap: Bootstrap): Bootstrap {
+  const layers = bootstrap.layered_runtime.layers.map(({ name, static_layer }) => ({
+    name,
+    static_layer: { ...static_layer, 'tracing.opentelemetry.min_flush_spans': 1 },
+  }));
+  return { ...bootstrap, layered_runtime: { layers } };
 }
 
 /** Asks until it is so, at most 20 s. */
