@@ -1,7 +1,8 @@
 import { rmSync } from 'node:fs';
 import { createBackoff, type Backoff } from './backoff.ts';
 import { startLauncher, type LauncherHandle } from './launcher-handle.ts';
-import type { LauncherEvent, Probe, ProcessSpec } from './launcher-protocol.ts';
+import type { LauncherEvent, ProcessSpec } from './launcher-protocol.ts';
+import { readinessOf } from './pod-readiness.ts';
 import { writeNames } from './pod-names.ts';
 import type { ContainerPlan, PodPlan } from './pod-plan.ts';
 import type { ContainerStatus, PodStatus } from './pod-status.ts';
@@ -293,30 +294,4 @@ export function runPod(options: PodRunnerOptions): PodRunner {
 
 function containerStatus(name: string): ContainerStatus {
   return { name, state: 'waiting', reason: 'Starting', message: '', restarts: 0, ready: false };
-}
-
-/** Without a probe: ready when its first port takes a connection; without a port: when it runs. */
-function readinessOf(container: ContainerPlan, spec: ProcessSpec, pod: SidecarPod): Probe | undefined {
-  const appPort = (port: number): number => pod.ports.find((entry) => entry.port === port)?.appPort ?? port;
-  const { readiness, readinessCommand, ports } = container;
-  if (readiness && readinessCommand) {
-    const [program = '', ...args] = readinessCommand;
-    return { ...readiness, handler: { kind: 'exec', spec: { ...spec, program, args } } };
-  }
-  if (readiness) {
-    const { handler } = readiness;
-    return handler.kind === 'exec' ? readiness : { ...readiness, handler: { ...handler, port: appPort(handler.port) } };
-  }
-  const [first] = ports;
-  return (
-    first && {
-      handler: { kind: 'tcp', port: appPort(first.port) },
-      initialDelayMs: 0,
-      periodMs: 2_000,
-      timeoutMs: 1_000,
-      successThreshold: 1,
-      failureThreshold: 3,
-      eager: true,
-    }
-  );
 }
