@@ -118,11 +118,25 @@ async function sendHttp1(to: NetConnectOpts, call: Call): Promise<Answer> {
   const trace = `traceparent: 00-${traceId}-${randomBytes(8).toString('hex')}-01\r\n`;
   const head = `${call.method} ${call.path} HTTP/1.1\r\nhost: ${call.authority ?? call.to}\r\nconnection: close\r\n`;
   socket.write(Buffer.from(`${head}${trace}${lines}\r\n`, 'latin1'));
-  const text = await readAll(socket).catch(() => '');
+  const text = await readAnswer(socket);
   socket.destroy();
   const [, status = '0'] = /^HTTP\/1\.1 (\d+)/.exec(text) ?? [];
   const reason = /\r\nx-tulle-reason: (\w+)/i.exec(text)?.[1];
   return { kind: toKind(Number(status)), traceId, ...(reason === undefined ? {} : { reason }) };
+}
+
+/** Envoy keeps a connection open for a second after an answer of its own: its end is told by its length. */
+function readAnswer(socket: Socket): Promise<string> {
+  return new Promise((resolve) => {
+    let text = '';
+    socket.on('data', (chunk: Buffer) => {
+      text += chunk.toString('latin1');
+      const head = text.indexOf('\r\n\r\n');
+      const [, length] = /\r\ncontent-length: (\d+)/i.exec(text.slice(0, head + 2)) ?? [];
+      if (head >= 0 && length !== undefined && text.length >= head + 4 + Number(length)) resolve(text);
+    });
+    socket.once('close', () => resolve(text));
+  });
 }
 
 function toKind(status: number): Kind {
