@@ -4,7 +4,8 @@ import type { PodStatus } from '../local/pod-status.ts';
 import type { PodPlan } from '../local/pod-plan.ts';
 import type { Flow } from '../observability/flows.ts';
 import { renderPicture, stateOf, type MeshPicture } from './mesh-view.ts';
-import { createPaint, cut, toTable, widthOf } from './table.ts';
+import type { Problem } from '../problem/problem.ts';
+import { createPaint, cut, toTable, widthOf, wrap } from './table.ts';
 
 const flow: Flow = {
   source: 'shop/web',
@@ -73,6 +74,30 @@ describe('renderPicture', () => {
     assert.ok(renderPicture(silent, createPaint(false), 120).includes('the controller does not answer yet'));
   });
 
+  it('tells problems whole and before all else, as a terminal may have few lines', () => {
+    const problem: Problem = {
+      resource: { kind: 'TrafficSplit', namespace: 'shop', name: 'canary' },
+      field: '/spec/backends/1/service',
+      severity: 'warning',
+      reason: 'BackendNotFound',
+      message: 'no Service "cart-v2" in namespace "shop", so the other backends take its share',
+      fix: 'create it, or correct the name',
+      position: { file: 'mesh/split.yaml', line: 8, column: 18 },
+    };
+    const note: Problem = { ...problem, severity: 'info' };
+    const lines = renderPicture({ ...picture, problems: [problem, note] }, createPaint(false), 60);
+    assert.deepEqual(lines.slice(2, 8), [
+      '1 problem',
+      'mesh/split.yaml:8:18: TrafficSplit shop/canary',
+      '  /spec/backends/1/service: no Service "cart-v2" in',
+      '  namespace "shop", so the other backends take its share.',
+      '  Fix: create it, or correct the name. [BackendNotFound]',
+      '1 note on what plays no part here: see the page',
+    ]);
+    const many = renderPicture({ ...picture, problems: Array<Problem>(7).fill(problem) }, createPaint(false), 200);
+    assert.ok(many.includes('and 2 more: see the page'));
+  });
+
   it('never is wider than the terminal', () => {
     for (const line of renderPicture(picture, createPaint(true), 30)) assert.ok(widthOf(line) <= 30, line);
   });
@@ -103,6 +128,11 @@ describe('toTable', () => {
       ]),
       [`${good('ab')}  c`, 'd   e'],
     );
+  });
+
+  it('breaks a text at its blanks', () => {
+    assert.deepEqual(wrap('one two three', 8), ['one two', '  three']);
+    assert.deepEqual(wrap('much-too-long a b', 5), ['much-too-long', '  a b']);
   });
 
   it('ends a colour that it cuts', () => {

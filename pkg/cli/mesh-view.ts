@@ -2,7 +2,7 @@ import type { MeshReport } from '../dashboard/dashboard.ts';
 import type { PodRunner } from '../local/pod-runner.ts';
 import type { Flow } from '../observability/flows.ts';
 import { formatProblem, type Problem } from '../problem/problem.ts';
-import { cut, toTable, type Paint } from './table.ts';
+import { cut, toTable, type Paint, wrap } from './table.ts';
 
 /** All that the live table shows. */
 export interface MeshPicture {
@@ -18,17 +18,19 @@ export interface MeshPicture {
   readonly problems: readonly Problem[];
 }
 
+const problemsShown = 5;
+
 /** The live table: who calls whom and what becomes of it, the shares, the pods and their addresses, what is wrong. */
 export function renderPicture(picture: MeshPicture, paint: Paint, columns: number): readonly string[] {
   const { id, mode, isolation, page, inputs } = picture;
   const lines = [
     `${paint.strong('tulle')} ${id}  ${mode}, ${isolation}  ${paint.strong(page)}  ${paint.dim(inputs.join(' '))}`,
     '',
+    ...problemLines(picture.problems, paint, columns),
     ...flowLines(picture, paint, columns),
     ...splitLines(picture, paint),
     '',
     ...podLines(picture.pods, paint, columns),
-    ...problemLines(picture.problems, paint),
   ];
   return lines.map((line) => cut(line, columns));
 }
@@ -141,14 +143,18 @@ export function messageOf({ ready, containers, sidecar }: PodRunner['status']): 
   return speaking ? `${speaking.name}: ${speaking.message}` : '';
 }
 
-function problemLines(problems: readonly Problem[], paint: Paint): readonly string[] {
+/** First, since a terminal may have too few lines for all, and whole: the end of a problem is its fix. */
+function problemLines(problems: readonly Problem[], paint: Paint, columns: number): readonly string[] {
   const told = problems.filter(({ severity }) => severity !== 'info');
-  if (told.length === 0) return [];
-  return [
-    '',
-    paint.strong(`${told.length} problem${told.length === 1 ? '' : 's'}`),
-    ...told.slice(0, 20).map((problem) => paint.bad(formatProblem(problem))),
-  ];
+  const notes = problems.length - told.length;
+  const lines = told
+    .slice(0, problemsShown)
+    .flatMap((problem) => wrap(formatProblem(problem), columns).map((line) => paint.bad(line)));
+  if (told.length > problemsShown) lines.push(paint.bad(`and ${told.length - problemsShown} more: see the page`));
+  if (notes > 0)
+    lines.push(paint.dim(`${notes} note${notes === 1 ? '' : 's'} on what plays no part here: see the page`));
+  if (told.length > 0) lines.unshift(paint.strong(`${told.length} problem${told.length === 1 ? '' : 's'}`));
+  return lines.length === 0 ? [] : [...lines, ''];
 }
 
 function heading(names: readonly string[], paint: Paint): readonly string[] {

@@ -1,10 +1,15 @@
-import { formatProblem } from '../problem/problem.ts';
+import { formatProblem, type Problem } from '../problem/problem.ts';
 import type { CliContext } from './context.ts';
 import type { LiveDisplay } from './live-display.ts';
 import { messageOf, renderPicture, stateOf, type MeshPicture } from './mesh-view.ts';
 import { createPaint } from './table.ts';
 
 const tableMs = 5_000;
+const note = 'note: ';
+
+function toLine(problem: Problem): string {
+  return `${problem.severity === 'info' ? note : ''}${formatProblem(problem)}`;
+}
 
 /** Where nobody watches a terminal: one line for each change, and the table now and then. */
 export function createPlainDisplay({ stdout }: CliContext, now: () => number): LiveDisplay {
@@ -17,9 +22,9 @@ export function createPlainDisplay({ stdout }: CliContext, now: () => number): L
     say: (line) => void stdout.write(`${line}\n`),
     show(picture) {
       for (const line of changedPods(picture, pods)) stdout.write(`${line}\n`);
-      const lines = new Set(picture.problems.filter(({ severity }) => severity !== 'info').map(formatProblem));
+      const lines = new Set(picture.problems.map(toLine));
       for (const line of lines) if (!problems.has(line)) stdout.write(`${line}\n`);
-      for (const line of problems) if (!lines.has(line)) stdout.write(`cured: ${line}\n`);
+      for (const line of problems) if (!lines.has(line) && !line.startsWith(note)) stdout.write(`cured: ${line}\n`);
       problems = lines;
       if (now() - shown < tableMs || picture.flows.length === 0) return;
       shown = now();

@@ -34,6 +34,19 @@ export function cut(text: string, columns: number): string {
   return result;
 }
 
+/** Breaks a plain text at blanks into lines of a width; the second and later ones are indented. */
+export function wrap(text: string, columns: number): readonly string[] {
+  const lines: string[] = [];
+  let line = '';
+  for (const word of text.split(' ')) {
+    if (line !== '' && widthOf(line) + 1 + widthOf(word) > columns) {
+      lines.push(line);
+      line = `  ${word}`;
+    } else line = line === '' ? word : `${line} ${word}`;
+  }
+  return [...lines, line];
+}
+
 export interface Paint {
   readonly good: (text: string) => string;
   readonly bad: (text: string) => string;

@@ -58,12 +58,16 @@ export function watchMesh(mesh: LaptopMesh, mode: string, display: LiveDisplay, 
   };
 }
 
-/** The supervisor and the controller read the same files: what both found is told once. */
-function unique(problems: readonly Problem[]): readonly Problem[] {
+/**
+ * The supervisor and the controller read the same files: what both found is told once. What has no name, as a file or a
+ * document, is known by its place.
+ */
+export function unique(problems: readonly Problem[]): readonly Problem[] {
   const seen = new Map<string, Problem>();
   for (const problem of problems) {
-    const { resource, field, reason, message } = problem;
-    seen.set(`${resource.kind} ${resource.namespace}/${resource.name} ${field} ${reason} ${message}`, problem);
+    const { resource, field, reason, message, position } = problem;
+    const name = resource.name === '' && position ? `${position.file}:${position.line}` : resource.name;
+    seen.set(`${resource.kind} ${resource.namespace}/${name} ${field} ${reason} ${message}`, problem);
   }
   return [...seen.values()];
 }
