@@ -9,6 +9,7 @@ import { maxHeaderBytes } from './headers.ts';
 import { forwardHttp1 } from './http1-forward.ts';
 import { upgradeHttp1 } from './http1-upgrade.ts';
 import { forwardHttp2 } from './http2-forward.ts';
+import { closeWhenIdle } from './http2-idle.ts';
 import { connectionWindow, http2Settings } from './http2-settings.ts';
 import type { Peer } from './peer-identity.ts';
 import type { Tunnels } from './tunnels.ts';
@@ -173,7 +174,8 @@ function createHttp2(limits: Limits, onSession: (session: ServerHttp2Session) =>
   const server = createHttp2Server(http2Settings);
   server.on('session', (session: ServerHttp2Session) => {
     session.setLocalWindowSize(connectionWindow);
-    session.setTimeout(limits.connectionIdle, () => session.close());
+    const idle = closeWhenIdle(session, limits.connectionIdle);
+    session.on('stream', (stream) => idle.add(stream));
     session.on('error', () => session.destroy());
     onSession(session);
   });

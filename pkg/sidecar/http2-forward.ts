@@ -63,6 +63,8 @@ class Http2Forwarder {
   readonly #scheme: string;
   #upstream: ClientHttp2Stream | undefined;
   #attempts = 0;
+  /** Not the streams' own: those outlive a stream that ends in an error (see http2-idle.ts). */
+  #timer: NodeJS.Timeout | undefined;
   #error: string | undefined;
 
   constructor(
@@ -81,8 +83,10 @@ class Http2Forwarder {
 
   start(): void {
     const client = this.#client;
-    client.setTimeout(this.#exchange.site.limits.streamIdle, () => this.#fail('no data came in time', 'timeout'));
+    const silence = (): void => this.#fail('no data came in time', 'timeout');
+    this.#timer = setTimeout(silence, this.#exchange.site.limits.streamIdle);
     client.once('close', () => {
+      clearTimeout(this.#timer);
       const reset = client.rstCode !== NGHTTP2_NO_ERROR;
       if (reset) this.#error ??= client.rstCode === NGHTTP2_CANCEL ? 'client_gone' : 'reset';
       const upstream = this.#upstream;
@@ -140,7 +144,6 @@ class Http2Forwarder {
     const client = this.#client;
     let answered = false;
     let trailers: string[] = [];
-    upstream.setTimeout(this.#exchange.site.limits.streamIdle, () => this.#fail('no data came in time', 'timeout'));
     upstream.on('headers', (headers: IncomingHttpHeaders) => {
       if (client.headersSent || client.destroyed) return;
       try {
@@ -151,6 +154,7 @@ class Http2Forwarder {
     });
     upstream.once('response', (headers, flags, raw?: string[]) => {
       answered = true;
+      this.#timer?.refresh();
       const head = splitPseudo(raw ?? toFlat(headers));
       const fields = toForwardedResponseHeaders(head.fields, fromApp);
       this.#exchange.facts.status = Number(head.pseudo.get(':status') ?? 0);
@@ -196,6 +200,7 @@ class Http2Forwarder {
     });
     upstream.once('wantTrailers', () => upstream.sendTrailers(addFields({}, trailers)));
     client.once('aborted', () => upstream.close(NGHTTP2_CANCEL));
+    client.on('data', () => this.#timer?.refresh());
     client.pipe(upstream);
   }
 
@@ -210,6 +215,7 @@ class Http2Forwarder {
     }
     client.respond(answer, { waitForTrailers: true });
     client.once('wantTrailers', () => client.sendTrailers(addFields({}, trailers())));
+    upstream.on('data', () => this.#timer?.refresh());
     upstream.pipe(client);
   }
 

@@ -1,5 +1,7 @@
 import { connect } from 'node:http2';
 import type { ClientHttp2Session, ClientHttp2Stream, OutgoingHttpHeaders } from 'node:http2';
+import { closeWhenIdle } from './http2-idle.ts';
+import type { Http2Idle } from './http2-idle.ts';
 import { connectionWindow, http2Settings } from './http2-settings.ts';
 import type { Upstream } from './upstream.ts';
 
@@ -19,7 +21,7 @@ interface PoolOptions {
 
 interface Entry {
   readonly session: ClientHttp2Session;
-  streams: number;
+  readonly idle: Http2Idle;
 }
 
 interface Host {
@@ -45,8 +47,8 @@ export function createHttp2Pool({ streamsPerSession, maxSessions, idleTimeout }:
         streamsPerSession,
         entry.session.remoteSettings?.maxConcurrentStreams ?? streamsPerSession,
       );
-      const free = entry.streams < limit || entries.size >= maxSessions;
-      if (free && (!best || entry.streams < best.streams)) best = entry;
+      const free = entry.idle.streams < limit || entries.size >= maxSessions;
+      if (free && (!best || entry.idle.streams < best.idle.streams)) best = entry;
     }
     return best;
   }
@@ -57,7 +59,7 @@ export function createHttp2Pool({ streamsPerSession, maxSessions, idleTimeout }:
       createConnection: () => socket,
       ...http2Settings,
     });
-    const entry: Entry = { session, streams: 0 };
+    const entry: Entry = { session, idle: closeWhenIdle(session, idleTimeout) };
     host.entries.add(entry);
     const retire = (): void => {
       host.entries.delete(entry);
@@ -68,9 +70,6 @@ export function createHttp2Pool({ streamsPerSession, maxSessions, idleTimeout }:
     session.on('goaway', retire);
     // What it means for a stream is told to that stream.
     session.on('error', retire);
-    session.setTimeout(idleTimeout, () => {
-      if (entry.streams === 0) session.close();
-    });
     if (closed) session.close();
     return entry;
   }
@@ -93,10 +92,7 @@ export function createHttp2Pool({ streamsPerSession, maxSessions, idleTimeout }:
         endStream,
         waitForTrailers: !endStream,
       });
-      entry.streams += 1;
-      stream.once('close', () => {
-        entry.streams -= 1;
-      });
+      entry.idle.add(stream);
       return stream;
     },
     close() {
