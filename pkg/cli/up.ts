@@ -1,5 +1,8 @@
+import type { MeshReport } from '../dashboard/dashboard.ts';
+import type { Problem } from '../problem/problem.ts';
 import type { CliContext } from './context.ts';
 import { parseDuration } from './duration.ts';
+import { getJson } from './mesh-client.ts';
 import { runSession, untilAborted } from './mesh-session.ts';
 import type { UpFlags } from './program.ts';
 
@@ -9,9 +12,19 @@ export async function runUp(context: CliContext, flags: UpFlags): Promise<number
   return runSession(context, flags, async ({ mesh, ended, interrupted }) => {
     await untilAborted(ended);
     if (interrupted()) return 0;
+    const problems = [...mesh.problems(), ...(await problemsOfController(mesh.api))];
     const broken =
-      mesh.problems().some(({ severity }) => severity === 'error') ||
+      problems.some(({ severity }) => severity === 'error') ||
       mesh.pods().some(({ status }) => !status.ready && status.phase !== 'Succeeded');
     return broken ? 1 : 0;
   });
+}
+
+/** What is wrong in the objects of SMI is known by the controller. One that does not answer is no fault of the files. */
+async function problemsOfController(api: string): Promise<readonly Problem[]> {
+  try {
+    return (await getJson<MeshReport>(api, '/api/mesh')).problems ?? [];
+  } catch {
+    return [];
+  }
 }

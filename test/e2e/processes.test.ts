@@ -175,6 +175,29 @@ describe('processes', function () {
     folder.remove();
   });
 
+  it('ends with 1 when an object is broken at the end of its time', async () => {
+    const folder = makeFolder('broken');
+    const file = join(folder.path, 'mesh.yaml');
+    const split = (root: string): string =>
+      `apiVersion: split.smi-spec.io/v1alpha2
+kind: TrafficSplit
+metadata: { name: canary }
+spec: { service: ${root}, backends: [{ service: cart, weight: 1 }] }
+---
+apiVersion: v1
+kind: Service
+metadata: { name: cart }
+spec: { ports: [{ port: 80 }] }
+`;
+    writeFileSync(file, split('ghost'));
+    const { code, output } = await tulle(['up', '-f', file, '--run-for', '2s']);
+    assert.match(output, /mesh\.yaml:4:18: .*\[RootNotFound\]/);
+    assert.equal(code, 1);
+    writeFileSync(file, split('cart'));
+    assert.equal((await tulle(['up', '-f', file, '--run-for', '2s'])).code, 0);
+    folder.remove();
+  });
+
   it('says who has the port', async () => {
     const server = createServer().listen(0, '127.0.0.1');
     await new Promise((resolve) => server.once('listening', resolve));
