@@ -42,8 +42,8 @@ describe('spans and trace headers of two hops', () => {
     return { client: client as HopSpan, server: server as HopSpan };
   }
 
-  it('begins a trace: client span, server span, and both codecs for the app', async () => {
-    const { client, server } = await get({ baggage: 'k=v', 'uber-trace-id': 'a:b:0:1' });
+  it('begins a trace: client span, server span, and all codecs for the app', async () => {
+    const { client, server } = await get({ baggage: 'k=v' });
     assert.equal(client.parentSpanId, undefined);
     assert.equal(server.parentSpanId, client.spanId);
     assert.equal(seen['traceparent'], `00-${server.traceId}-${server.spanId}-01`);
@@ -51,7 +51,7 @@ describe('spans and trace headers of two hops', () => {
     assert.equal(seen['x-b3-spanid'], server.spanId);
     assert.equal(seen['x-b3-sampled'], '1');
     assert.equal(seen['baggage'], 'k=v');
-    assert.equal(seen['uber-trace-id'], 'a:b:0:1');
+    assert.equal(seen['uber-trace-id'], `${server.traceId}:${server.spanId}:${client.spanId}:1`);
   });
 
   it('joins W3C, and keeps its state', async () => {

@@ -65,7 +65,25 @@ const cases: readonly (readonly [string, Lines, IncomingTrace])[] = [
   ['B3 multi, deny alone', { 'x-b3-sampled': '0' }, { sampled: false }],
   ['B3 multi, malformed', { 'x-b3-traceid': 'xyz', 'x-b3-spanid': s }, {}],
   ['B3 multi without a span', { 'x-b3-traceid': t }, {}],
-  ['B3 multi, an odd length', { 'x-b3-traceid': t.slice(1), 'x-b3-spanid': s }, {}],
+  [
+    'B3 multi without leading zeros',
+    { 'x-b3-traceid': 'abc', 'x-b3-spanid': 'd' },
+    { traceId: 'abc'.padStart(32, '0'), spanId: 'd'.padStart(16, '0') },
+  ],
+  ['B3 multi, too long', { 'x-b3-traceid': `${t}0`, 'x-b3-spanid': s }, {}],
+  ['Jaeger', { 'uber-trace-id': `${t}:${s}:0:1` }, { traceId: t, spanId: s, sampled: true }],
+  [
+    'Jaeger, escaped and short',
+    { 'uber-trace-id': 'abc%3Ad%3A0%3A0' },
+    { traceId: 'abc'.padStart(32, '0'), spanId: 'd'.padStart(16, '0'), sampled: false },
+  ],
+  ['Jaeger, debug', { 'uber-trace-id': `${t}:${s}:0:3` }, { traceId: t, spanId: s, sampled: true, debug: true }],
+  ['Jaeger, malformed', { 'uber-trace-id': `${t}:${s}:1` }, {}],
+  [
+    'Jaeger beside W3C: W3C wins',
+    { traceparent: `00-${t}-${s}-00`, 'uber-trace-id': 'abc:d:0:1' },
+    { traceId: t, spanId: s, sampled: false },
+  ],
   ['B3 single', { b3: `${t}-${s}-1` }, { traceId: t, spanId: s, sampled: true }],
   ['B3 single with parent', { b3: `${t}-${s}-0-05e3ac9a4f6e3b90` }, { traceId: t, spanId: s, sampled: false }],
   ['B3 single of 64 bits', { b3: `${t64}-${s}` }, { traceId: wide, spanId: s }],
@@ -98,12 +116,14 @@ describe('trace context', () => {
       s,
       'x-b3-sampled',
       '1',
+      'uber-trace-id',
+      `${t}:abababababababab:${s}:1`,
     ]);
   });
 
   it('passes debug on as a flag', () => {
     const headers = toTraceHeaders(toHopTrace({ traceId: t, spanId: s, sampled: true, debug: true }, 0, ids));
-    assert.deepEqual(headers.slice(-2), ['x-b3-flags', '1']);
+    assert.deepEqual(headers.slice(-4), ['x-b3-flags', '1', 'uber-trace-id', `${t}:abababababababab:${s}:3`]);
   });
 
   it('keeps the parent of a trace that is not sampled', () => {
