@@ -1,0 +1,271 @@
+import { isHttp } from '../catalog/protocol.ts';
+import { explainInbound } from '../policy/explain.ts';
+import type { OutboundService } from '../policy/outbound.ts';
+import type { DirectoryEntry } from '../policy/proxy-policy.ts';
+import { toWrittenField } from '../smi/decode.ts';
+import type { BackendView, Explanation, Finding, RequestView, SplitView } from './explanation.ts';
+import type { CallDestination, CallSource } from './call-parties.ts';
+import { type MeshFacts, placeOf } from './mesh-facts.ts';
+import { nearestMiss } from './nearest-miss.ts';
+import type { CallRequest } from './request.ts';
+import { idleTargets, nameOf, optionalAt, viewTarget } from './view-target.ts';
+import {
+  answerOf,
+  askServer,
+  type CallPart,
+  type CallQuery,
+  type CallWalk,
+  serversOf,
+  summarize,
+  walkCall,
+} from './walk-call.ts';
+
+/** One question: may this caller call that Service with this request? */
+export interface Question {
+  readonly source: CallSource;
+  readonly destination: CallDestination;
+  /** Absent: a TCP connection, or whatever request the rules ask for. */
+  readonly request?: CallRequest;
+}
+
+/** The whole path of a decision: each verdict in it is `decide`'s own (walkCall), each condition `explainInbound`'s. */
+export function explainCall(facts: MeshFacts, { source, destination, request }: Question): Explanation {
+  const { entry, hostname } = destination;
+  const asked = isHttp(entry.protocol) ? request : undefined;
+  const query: CallQuery = {
+    entry,
+    ...(source.identity !== undefined && { source: source.identity }),
+    ...(hostname !== undefined && { hostname }),
+    ...(asked?.kind === 'request' && { request: asked.request }),
+  };
+  const view = asked && toRequestView(asked);
+  const base = {
+    source: {
+      account: source.account,
+      ...(source.identity !== undefined && { identity: source.identity }),
+      workloads: source.workloads,
+    },
+    destination: {
+      service: `${entry.namespace}/${entry.name}`,
+      port: entry.port,
+      protocol: entry.protocol,
+      ...(hostname !== undefined && { pod: hostname }),
+    },
+    ...(view && { request: view }),
+  };
+  const notes = notesOf({ source, destination, ...(request && { request }) });
+  if (asked?.kind === 'malformed') {
+    const because = [{ message: `the request target is refused with 400 (${asked.fault}), before any policy` }];
+    const shares = { served: 0, denied: 0, unavailable: 0, reasons: [], backends: [] };
+    return { ...base, ...shares, answer: 'malformed', because, notes };
+  }
+  const walk = walkCall(facts.model, query);
+  const summary = summarize(walk);
+  const routing = walk.service ?? borrowedRouting(facts, query);
+  const parts = walk.service || query.source === undefined ? walk.parts : behindReach(facts, query, routing);
+  const backends = parts.map((part) => viewBackend(facts, part, query));
+  const split = routing && viewSplit(facts, routing, walk, query);
+  const answer = answerOf(summary);
+  const open = answer === 'deny' && isHttp(entry.protocol) && asked === undefined && backends.some(asksForRequest);
+  const near = summary.reasons.length > 0 && !open ? nearestMiss(backends) : undefined;
+  return {
+    ...base,
+    ...(split && { split }),
+    backends,
+    answer: open ? 'depends' : answer,
+    served: summary.served,
+    denied: summary.denied,
+    unavailable: summary.unavailable,
+    reasons: summary.reasons,
+    because: open ? requestsAskedFor(backends) : because(facts, walk, backends, entry),
+    ...(near && { nearest: near }),
+    notes,
+  };
+}
+
+function toRequestView(asked: CallRequest): RequestView {
+  const { method, target, headers } = asked.sent;
+  return asked.kind === 'malformed'
+    ? { method, target, fault: asked.fault, headers }
+    : { method, target, path: asked.request.path, headers };
+}
+
+function notesOf({ source, destination, request }: Question): readonly string[] {
+  const notes: string[] = [];
+  const { entry, needsNamespace } = destination;
+  if (source.account !== '' && source.workloads.length === 0) notes.push(`no workload runs as ${source.account}`);
+  if (needsNamespace) {
+    notes.push(`from ${source.namespace} the app has to call it ${entry.name}.${entry.namespace}`);
+  }
+  if (request && !isHttp(entry.protocol)) {
+    notes.push(
+      `port ${entry.port} speaks ${entry.protocol}: its bytes pass as they are, and no method, path or header is seen`,
+    );
+  }
+  return notes;
+}
+
+function viewBackend(facts: MeshFacts, part: CallPart, query: CallQuery): BackendView {
+  const { share, kind, backend, pods, server, reason } = part;
+  const base = { service: backend, share, pods, outcome: kind, ...(reason && { reason }) };
+  if (server === undefined) return { ...base, targets: [] };
+  const { policy, port } = server;
+  const { identity, mode, modeFrom } = policy;
+  const { source } = query;
+  const opaque = !isHttp(policy.ports.find((known) => known.port === port)?.protocol ?? 'http');
+  const request = opaque ? undefined : query.request;
+  const { rules } = explainInbound(policy, { port, ...(source && { source }), ...(request && { request }) });
+  const targets = [...rules.map((rule) => viewTarget(facts, rule, query, server)), ...idleTargets(facts, policy)];
+  return { ...base, account: nameOf(identity), port, mode, modeFrom, targets };
+}
+
+/** A target names the source and the port, and what is left to say is the request. */
+function asksForRequest({ targets }: BackendView): boolean {
+  return targets.some(
+    ({ conditions, matches, shadow }) =>
+      !shadow && matches !== undefined && conditions.length > 0 && conditions.every(({ held }) => held),
+  );
+}
+
+function requestsAskedFor(backends: readonly BackendView[]): readonly Finding[] {
+  const texts = backends
+    .filter(asksForRequest)
+    .flatMap(({ targets }) =>
+      targets.flatMap(({ matches = [] }) =>
+        matches.map(({ conditions }) =>
+          conditions.map(({ wanted, header }) => (header ? `${header}: ${wanted}` : wanted)).join(' '),
+        ),
+      ),
+    );
+  return [...new Set(texts)].map((text) => ({ message: text === '' ? 'any HTTP request' : text }));
+}
+
+/** Out of a client's reach there is no routing of its own; what others have tells how it would be shared. */
+function borrowedRouting({ model }: MeshFacts, { entry }: CallQuery): OutboundService | undefined {
+  for (const { reach } of model.pods.values()) {
+    const service = reach.outbound.get(entry.key);
+    if (service) return service;
+  }
+  return undefined;
+}
+
+/** What the servers behind a Service that is out of reach would say, were they asked. */
+function behindReach(
+  { model }: MeshFacts,
+  query: CallQuery,
+  routing: OutboundService | undefined,
+): readonly CallPart[] {
+  const { entry } = query;
+  const backends = routing?.routes.at(0)?.backends.filter(({ excluded, weight }) => !excluded && weight > 0) ?? [];
+  const total = backends.reduce((sum, { weight }) => sum + weight, 0);
+  const names = backends.length > 0 ? backends : [{ service: entry.name, weight: 1, port: entry.port }];
+  return names.flatMap(({ service, weight, port }) => {
+    const servers = serversOf(model, { namespace: entry.namespace, name: service, port });
+    const share = (backends.length > 0 ? weight / total : 1) / Math.max(1, servers.length);
+    const byPolicy = new Map<unknown, CallPart>();
+    for (const { pod, policy, port: own } of servers) {
+      const known = byPolicy.get(policy);
+      const server = askServer(policy, own, query);
+      const { reason } = server.verdict;
+      byPolicy.set(policy, {
+        share: share + (known?.share ?? 0),
+        kind: 'denied',
+        backend: service,
+        pods: [...(known?.pods ?? []), pod],
+        server,
+        ...(reason && { reason }),
+      });
+    }
+    return [...byPolicy.values()];
+  });
+}
+
+const outReasons: Readonly<Record<string, string>> = {
+  BackendNotFound: 'there is no such Service',
+  BackendPortMissing: 'it lacks the port',
+  ServiceUnsupported: 'it is headless or an ExternalName',
+};
+
+function viewSplit(
+  facts: MeshFacts,
+  service: OutboundService,
+  walk: CallWalk,
+  query: CallQuery,
+): SplitView | undefined {
+  const route = service.routes.find(({ origin }) => origin?.kind === 'TrafficSplit');
+  if (route?.origin === undefined) return undefined;
+  const { origin } = route;
+  const split = facts.smi.splits.find(({ namespace, name }) => namespace === origin.namespace && name === origin.name);
+  const matched = walk.decision ? walk.decision.origin !== undefined : route.match === undefined || !query.request;
+  const open = route.backends.filter(({ excluded }) => excluded === undefined);
+  const total = open.reduce((sum, { weight }) => sum + weight, 0);
+  return {
+    origin,
+    ...optionalAt(placeOf(facts, origin)),
+    matched,
+    shares: route.backends.map(({ service: backend, weight, excluded }) => {
+      const index = split?.backends.find((each) => each.service === backend)?.index;
+      const at =
+        split && index !== undefined
+          ? facts.locate(origin, toWrittenField(split, `/spec/backends/${index}/service`))
+          : undefined;
+      const out = excluded ? (outReasons[excluded] ?? excluded) : weight === 0 ? 'its weight is 0' : undefined;
+      const share = excluded || total === 0 ? 0 : weight / total;
+      return { backend, weight, share, ...(out !== undefined && { out }), ...optionalAt(at) };
+    }),
+  };
+}
+
+function because(
+  facts: MeshFacts,
+  walk: CallWalk,
+  backends: readonly BackendView[],
+  entry: DirectoryEntry,
+): readonly Finding[] {
+  const found = new Map<string, Finding>();
+  for (const { kind, server } of walk.parts) {
+    const rule = server?.verdict.rule;
+    if (kind !== 'served' || rule === undefined) continue;
+    const message = `TrafficTarget ${rule.namespace}/${rule.name}`;
+    found.set(message, { message, ...optionalAt(placeOf(facts, rule)) });
+  }
+  for (const { service, outcome, mode, modeFrom, reason, account, share } of backends) {
+    const where = backends.length > 1 ? `${service} (${percent(share)}): ` : '';
+    if (outcome === 'unavailable') add(`${where}no ready pod stands behind it, so the answer is 503`);
+    else if (outcome === 'served' && mode !== undefined && mode !== 'enforce') {
+      const would = reason ? `; enforced, it would be refused (${reason})` : '';
+      add(`${where}mode ${mode} (${modeFrom}) lets everything pass${would}`);
+    } else if (outcome === 'served' && mode === undefined)
+      add(`${where}it has no sidecar, so nothing is enforced there`);
+    else if (outcome === 'denied' && reason)
+      add(`${where}${denial(reason, account ?? `${entry.namespace}/${service}`)}`);
+  }
+  const { decision } = walk;
+  if (decision?.kind === 'unavailable') {
+    found.clear();
+    add('no backend of the split takes traffic, so the answer is 503');
+  }
+  return [...found.values()];
+
+  function add(message: string): void {
+    found.set(message, { message });
+  }
+}
+
+function denial(reason: NonNullable<BackendView['reason']>, account: string): string {
+  switch (reason) {
+    case 'NoTarget':
+      return `no TrafficTarget opens ServiceAccount ${account} (NoTarget)`;
+    case 'SourceNotAllowed':
+      return `no TrafficTarget for ServiceAccount ${account} has this source (SourceNotAllowed)`;
+    case 'RequestNotAllowed':
+      return `a TrafficTarget for ServiceAccount ${account} has this source, and none of its rules fits (RequestNotAllowed)`;
+    case 'PlaintextRefused':
+      return `ServiceAccount ${account} takes no caller without a sidecar (PlaintextRefused)`;
+  }
+}
+
+/** `33.3 %`, `50 %`. */
+export function percent(share: number): string {
+  return `${Number((share * 100).toFixed(1))} %`;
+}
