@@ -48,7 +48,9 @@ module.exports = {
     knowsOnly('smi-knows-problem-only', '^pkg/smi/', ['^pkg/problem/']),
     knowsOnly('catalog-knows-smi-and-policy', '^pkg/catalog/', ['^pkg/(problem|policy|smi)/']),
     knowsOnly('envoy-config-knows-policy-only', '^pkg/envoy-config/', ['^pkg/(problem|policy)/']),
-    knowsOnly('sidecar-knows-no-control-plane', '^pkg/sidecar/', ['^pkg/(problem|policy|certs|observability|xds|http1)/']),
+    knowsOnly('sidecar-knows-no-control-plane', '^pkg/sidecar/', [
+      '^pkg/(problem|policy|certs|observability|xds|http1)/',
+    ]),
     onlyImportedBy(
       'only-the-kubernetes-provider-talks-to-kubernetes',
       '@kubernetes/client-node',

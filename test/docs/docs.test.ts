@@ -26,7 +26,9 @@ function anchorsOf(markdown: string): Set<string> {
 }
 
 function fenced(markdown: string, language: string): string[] {
-  return [...markdown.matchAll(new RegExp(`^\`\`\`${language}\\n([\\s\\S]*?)^\`\`\``, 'gm'))].map(([, code]) => code as string);
+  return [...markdown.matchAll(new RegExp(`^\`\`\`${language}\\n([\\s\\S]*?)^\`\`\``, 'gm'))].map(
+    ([, code]) => code as string,
+  );
 }
 
 describe('docs', () => {
@@ -40,7 +42,10 @@ describe('docs', () => {
         const file = path === '' ? join(root, page) : join(root, dirname(page), path);
         assert.ok(existsSync(file), `${page} links to ${relative(root, file)}, which does not exist`);
         if (anchor !== undefined) {
-          assert.ok(anchorsOf(readFileSync(file, 'utf8')).has(anchor), `${page} links to #${anchor} of ${relative(root, file)}`);
+          assert.ok(
+            anchorsOf(readFileSync(file, 'utf8')).has(anchor),
+            `${page} links to #${anchor} of ${relative(root, file)}`,
+          );
         }
       }
     });
@@ -65,7 +70,10 @@ describe('docs', () => {
           const own = (rest as string).split(' -- ')[0] as string;
           const known = [...command.options, ...command.commands.flatMap((sub) => sub.options)];
           for (const [flag] of own.matchAll(/(?<=\s)--[a-z-]+/g)) {
-            assert.ok(known.some((option) => option.long === flag), `${page} shows \`tulle ${name} ${flag}\``);
+            assert.ok(
+              known.some((option) => option.long === flag),
+              `${page} shows \`tulle ${name} ${flag}\``,
+            );
           }
         }
       }
