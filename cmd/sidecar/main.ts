@@ -1,20 +1,14 @@
 import { readFileSync } from 'node:fs';
-import { createLogger } from '../../pkg/observability/logger.ts';
-import type { LogLevel } from '../../pkg/observability/logger.ts';
+import { createLogger, type LogLevel } from '../../pkg/observability/logger.ts';
 import { decodeSidecarConfig } from '../../pkg/sidecar/config.ts';
 import { runSidecar } from '../../pkg/sidecar/run-sidecar.ts';
 
-const levels: readonly string[] = ['debug', 'info', 'warn', 'error'];
-const wanted = process.env['TULLE_LOG_LEVEL'] ?? 'info';
-const level = (levels.includes(wanted) ? wanted : 'info') as LogLevel;
-const logger = createLogger({
-  level,
-  component: 'sidecar',
-  write: (line) => process.stderr.write(line),
-});
+const level = ['debug', 'info', 'warn', 'error'].find((name) => name === process.env['TULLE_LOG_LEVEL']) ?? 'info';
+const write = (line: string): boolean => process.stderr.write(line);
+const logger = createLogger({ level: level as LogLevel, component: 'sidecar', write });
 
-function fail(message: string, error: unknown): never {
-  logger.error(message, { error });
+function fail(error: unknown): never {
+  logger.error('the sidecar ends after an error', { error });
   process.exit(1);
 }
 
@@ -26,22 +20,16 @@ if (flag !== '--config' || file === undefined || rest.length > 0) {
 
 const stop = new AbortController();
 for (const signal of ['SIGTERM', 'SIGINT'] as const) {
-  process.on(signal, () => {
-    if (stop.signal.aborted) process.exit(1);
-    stop.abort();
-  });
+  process.on(signal, () => (stop.signal.aborted ? process.exit(1) : stop.abort()));
 }
-process.on('uncaughtException', (error) => fail('the sidecar ends after an error', error));
-process.on('unhandledRejection', (error) => fail('the sidecar ends after an error', error));
+process.on('uncaughtException', fail);
+process.on('unhandledRejection', fail);
 
 try {
-  const { done } = await runSidecar(
-    decodeSidecarConfig(readFileSync(file, 'utf8')),
-    { logger, version: '0.1.0' },
-    stop.signal,
-  );
+  const config = decodeSidecarConfig(readFileSync(file, 'utf8'));
+  const { done } = await runSidecar(config, { logger, version: '0.1.0' }, stop.signal);
   await done;
   process.exit(0);
 } catch (error) {
-  fail('the sidecar could not start', error);
+  fail(error);
 }
