@@ -58,7 +58,16 @@ export const inboundReplies: LocalReplyConfig = {
 
 /** What the client's sidecar answers by itself. */
 export const outboundReplies: LocalReplyConfig = {
-  mappers: [...toCommonMappers()],
+  mappers: [
+    {
+      // The cluster is gone, and so is the listener: the app's connection is older than the revocation.
+      filter: { response_flag_filter: { flags: ['NC'] } },
+      status_code: 403,
+      body_format_override: toDenialText('SourceNotAllowed', ownName),
+      headers_to_add: toReasonHeader('SourceNotAllowed'),
+    },
+    ...toCommonMappers(),
+  ],
 };
 
 /** A Service that this client may not reach, known by the list that all share. */

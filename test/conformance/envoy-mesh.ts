@@ -7,12 +7,14 @@ import type { MeshModel } from '../../pkg/catalog/mesh-model.ts';
 import { createLeaf, createRoot } from '../../pkg/certs/certificate.ts';
 import type { CertificateAndKey } from '../../pkg/certs/certificate.ts';
 import type { FilterChain, Listener } from '../../pkg/envoy-config/envoy-listener-types.ts';
+import type { InterceptionMode } from '../../pkg/envoy-config/interception.ts';
 import { toXdsResources } from '../../pkg/envoy-config/to-xds-resources.ts';
 import type { XdsResources } from '../../pkg/envoy-config/to-xds-resources.ts';
 import { decodeOtlpProtobuf } from '../../pkg/observability/otlp-decode.ts';
 import type { Span } from '../../pkg/observability/span.ts';
 import { toServiceIdentity } from '../../pkg/policy/identity.ts';
 import type { ServiceIdentity, TrustDomain } from '../../pkg/policy/identity.ts';
+import type { AppProtocol } from '../../pkg/policy/inbound.ts';
 import type { ProxyPolicy } from '../../pkg/policy/proxy-policy.ts';
 import { startEchoApps } from '../support/echo-apps.ts';
 import type { EchoApps } from '../support/echo-apps.ts';
@@ -55,9 +57,14 @@ interface Slot {
 
 const lifetime = { from: Date.now(), lifetime: 3_600_000 };
 
-export async function startEnvoyMesh(program: string): Promise<EnvoyMesh> {
+/** `portOf` replaces the echo apps for some protocols. */
+export async function startEnvoyMesh(
+  program: string,
+  portOf: (protocol: AppProtocol) => number | undefined = () => undefined,
+): Promise<EnvoyMesh> {
   const directory = mkdtempSync(join(tmpdir(), 'tulle-envoy-'));
-  const apps = await startEchoApps();
+  const echo = await startEchoApps();
+  const apps: EchoApps = { portOf: (protocol) => portOf(protocol) ?? echo.portOf(protocol), stop: () => echo.stop() };
   const spans = new Map<string, Span[]>();
   const receiver = await receiveSpans(join(directory, 'otlp.sock'), spans);
   const xds = join(directory, 'xds.sock');
@@ -152,6 +159,8 @@ async function place(
   const loopbacks = clients.map(() => toLoopback({ sockets: socketOf, portOf: (protocol) => apps.portOf(protocol) }));
   const nobody = toLoopback({ sockets: socketOf, portOf: (protocol) => apps.portOf(protocol) });
 
+  const previous = new Map<string, XdsResources>();
+
   async function publish(current: MeshModel, settled: boolean): Promise<Map<string, ProxyPolicy>> {
     const content = new Map<string, ProxyContent>();
     for (const slot of slots) content.set(slot.name, contentOf(nobodyAtAll, nothing));
@@ -159,7 +168,9 @@ async function place(
     for (const [i, policy] of policies.entries()) {
       const slot = slots[i] as Slot;
       const now = current.pods.get(podOf.get(policy) ?? '') ?? policy;
-      content.set(slot.name, contentOf(now.identity, toServer(now, slot, nobody, apps)));
+      const resources = toServer(now, slot, nobody, apps, previous.get(slot.name));
+      previous.set(slot.name, resources);
+      content.set(slot.name, contentOf(now.identity, resources));
     }
     const clientPolicies = new Map<string, ProxyPolicy>();
     for (const [i, from] of clients.entries()) {
@@ -214,13 +225,15 @@ function toServer(
   slot: Pick<Slot, 'directory'>,
   loopback: Loopback,
   apps: EchoApps,
+  previous: XdsResources | undefined,
 ): XdsResources {
   const appPorts = new Map(policy.inbound.ports.map(({ port, protocol }) => [port, apps.portOf(protocol)]));
   const template = join(slot.directory, 'in-{port}.sock');
-  const resources = toXdsResources(loopback.toPolicy({ ...policy, reach: emptyReach }), {
+  const mode: InterceptionMode = {
     inbound: { kind: 'sockets', template, appPorts },
     outbound: { kind: 'redirect', port: 1 },
-  });
+  };
+  const resources = toXdsResources(loopback.toPolicy({ ...policy, reach: emptyReach }), mode, previous);
   return { ...resources, listeners: onlyInbound(resources.listeners) };
 }
 

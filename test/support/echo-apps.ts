@@ -22,6 +22,12 @@ export async function startEchoApps(): Promise<EchoApps> {
     req.resume();
     res.setHeader('x-path', req.url ?? '').end('served');
   });
+  http1.on('upgrade', (_req, socket: Socket, head: Buffer) => {
+    socket.on('error', () => undefined);
+    socket.write('HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n');
+    socket.write(head);
+    socket.pipe(socket);
+  });
   const http2 = createHttp2();
   http2.on('stream', (stream, headers) => {
     stream.on('error', () => undefined);
