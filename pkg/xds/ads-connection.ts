@@ -4,6 +4,7 @@ import type { Counter, Gauge, Histogram } from '../observability/metrics.ts';
 import type { AdsServerLimits, Authenticate } from './ads-server.ts';
 import { type AdsProtocol, type AdsTypeStatus, createAdsStream } from './ads-stream.ts';
 import { decodeDeltaRequest, decodeSotwRequest, type NodeInfo } from './discovery.ts';
+import type { FlushBudget } from './flush-budget.ts';
 import type { ResponseEncoder } from './response-encoder.ts';
 import type { ResourceSource, XdsClient } from './resources.ts';
 
@@ -26,6 +27,7 @@ export interface ConnectionOptions {
   readonly metrics: StreamMetrics;
   readonly log: Logger;
   readonly now: () => number;
+  readonly budget: FlushBudget;
   readonly authenticate: Authenticate;
   /** False: there are too many streams of this client. Counts the stream until `onClose`. */
   readonly admit: (client: XdsClient) => boolean;
@@ -50,7 +52,7 @@ const tokenGrace = 5 * 60_000;
 const maxDelay = 2 ** 31 - 1;
 
 export function openConnection(options: ConnectionOptions): AdsConnection {
-  const { call, protocol, source, encoder, limits, metrics, log, now, authenticate, admit, onStatus, onClose } =
+  const { call, protocol, source, encoder, limits, metrics, log, now, budget, authenticate, admit, onStatus, onClose } =
     options;
   const connectedSince = now();
   const allowance = createAllowance(limits, now);
@@ -97,7 +99,7 @@ export function openConnection(options: ConnectionOptions): AdsConnection {
   }
 
   function writeNext(): void {
-    if (writing || ended || !client) return;
+    if (writing || ended || !client || !budget.admit(pump)) return;
     const body = stream.next();
     if (!body) return;
     const { typeUrl: type } = body;
@@ -106,7 +108,9 @@ export function openConnection(options: ConnectionOptions): AdsConnection {
     metrics.bytes.inc({ type }, body.bytes.length);
     writing = true;
     // The next one is composed when this one has left: meanwhile nothing is queued, and changes only add to it.
+    const left = budget.spend(body.bytes.length);
     call.write(body.bytes, () => {
+      left();
       writing = false;
       pump();
     });

@@ -10,6 +10,7 @@ import type { Metrics } from '../observability/metrics.ts';
 import { type AdsConnection, openConnection, type StreamMetrics } from './ads-connection.ts';
 import type { AdsLimits, AdsProtocol, AdsTypeStatus } from './ads-stream.ts';
 import { adsPaths, type NodeInfo } from './discovery.ts';
+import { createFlushBudget } from './flush-budget.ts';
 import { createResponseEncoder } from './response-encoder.ts';
 import type { ResourceSource, XdsClient } from './resources.ts';
 
@@ -37,6 +38,8 @@ export interface AdsServerLimits extends AdsLimits {
   /** Streams of one pod, or of one identity for clients without. */
   readonly streamsPerClient: number;
   readonly messageBytes: number;
+  /** What all streams together may have written and not yet sent. */
+  readonly unsentBytes: number;
   /** Requests that a stream may send at once, and per second in the long run. */
   readonly requestBurst: number;
   readonly requestsPerSecond: number;
@@ -48,6 +51,7 @@ export const defaultServerLimits: AdsServerLimits = {
   streams: 10_000,
   streamsPerClient: 32,
   messageBytes: 8 * 1024 * 1024,
+  unsentBytes: 32 * 1024 * 1024,
   requestBurst: 10_000,
   requestsPerSecond: 500,
   firstRequest: 10_000,
@@ -96,6 +100,7 @@ export function createAdsServer(options: AdsServerOptions): AdsServer {
   const limits = { ...defaultServerLimits, ...options.limits };
   const metrics = declareMetrics(options.metrics);
   const encoder = createResponseEncoder();
+  const budget = createFlushBudget({ bytes: limits.unsentBytes, patience: 200 });
   const connections = new Set<AdsConnection>();
   /** Open streams by client. */
   const counts = new Map<string, number>();
@@ -131,6 +136,7 @@ export function createAdsServer(options: AdsServerOptions): AdsServer {
       metrics,
       log,
       now,
+      budget,
       authenticate,
       admit: (client) => {
         const key = keyOf(client);

@@ -359,12 +359,14 @@ export function createAdsStream(options: AdsStreamOptions): AdsStream {
     },
 
     next() {
-      // Twice: the first round may settle what the removals of an earlier type waited for.
-      for (let round = 0; round < 2; round++) {
-        for (const state of ordered) {
-          const body = compose(state);
-          if (body) return body;
-        }
+      for (const state of ordered) {
+        const body = compose(state);
+        if (body) return body;
+      }
+      // The round may have settled what the removals of an earlier type waited for.
+      for (const state of ordered) {
+        const body = state.stale.size > 0 ? compose(state) : undefined;
+        if (body) return body;
       }
       return undefined;
     },
