@@ -4,7 +4,7 @@ import { CliError, type CliContext } from './context.ts';
 
 export type RunningMesh = MeshRecord & { readonly path: string };
 
-/** The running mesh that a command means: the one with these inputs, or the only one, or the youngest. */
+/** The running mesh that a command means: the one with these inputs or this id, or the only one. */
 export function findMesh(context: CliContext, files: readonly string[] | undefined, id?: string): RunningMesh {
   const meshes = findMeshes(runBase(context.env, context.uid));
   if (meshes.length === 0) throw new CliError('no mesh is running: start one with "tulle up -f DIR" or "tulle demo"');
@@ -17,11 +17,13 @@ export function findMesh(context: CliContext, files: readonly string[] | undefin
   if (files === undefined || files.length === 0) {
     const [only, ...others] = meshes;
     if (only && others.length === 0) return only;
-    throw new CliError(`several meshes are running; say which with -f DIR:\n${describe(meshes)}`);
+    throw new CliError(`several meshes are running; say which with -f and its directory or id:\n${describe(meshes)}`);
   }
-  const wanted = files.map((file) => resolve(context.cwd, file));
-  const serves = ({ dirs }: RunningMesh): boolean =>
-    wanted.every((file) => dirs.some((dir) => file === dir || file.startsWith(dir + sep)));
+  const serves = ({ id, dirs }: RunningMesh): boolean =>
+    files.every((file) => {
+      const path = resolve(context.cwd, file);
+      return file === id || dirs.some((dir) => path === dir || path.startsWith(dir + sep));
+    });
   return need(meshes.filter(serves), meshes, `on ${files.join(', ')}`);
 }
 

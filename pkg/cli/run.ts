@@ -34,14 +34,24 @@ export async function runAs(context: CliContext, command: readonly string[], { a
   const end = new AbortController();
   // A terminal's Ctrl-C reaches the program itself; we end when it does.
   const stopListening = context.onSignal((signal) => signal !== 'SIGINT' && end.abort());
+  let over = false;
+  let meshEnded = false;
+  // Without its mesh it would go on for ever with the last policy, and its directory may be cleared away.
+  void place.closed.then(() => {
+    if (over) return;
+    meshEnded = true;
+    end.abort();
+  });
   try {
     const given = Object.fromEntries(
       Object.entries(env).filter((entry): entry is [string, string] => entry[1] !== undefined),
     );
     const { code, failure } = await runVisitor({ ticket, program, args, env: given, cwd, isReady, signal: end.signal });
+    if (meshEnded) throw new CliError('the mesh has ended, and the program with it');
     if (failure !== undefined) throw new CliError(failure);
     return code;
   } finally {
+    over = true;
     stopListening();
     place.close();
   }

@@ -198,6 +198,27 @@ spec: { ports: [{ port: 80 }] }
     folder.remove();
   });
 
+  it('two on one directory are told apart by their ids; what `tulle run` started ends with its mesh', async () => {
+    const folder = makeFolder('visit');
+    writeFileSync(join(folder.path, 'mesh.yaml'), deployment('idle', sleeper('visited')));
+    const meshes = [startTulle(['up', '-f', folder.path]), startTulle(['up', '-f', folder.path])];
+    const ids: string[] = [];
+    for (const mesh of meshes) {
+      ids.push(/^mesh (\w+)/.exec(await mesh.line(/^mesh /))?.[1] ?? '');
+      await mesh.line(/idle-.*: Ready/);
+    }
+    const { code, output } = await tulle(['run', '--as', 'shop/me', '--', 'true']);
+    assert.equal(code, 1, output);
+    for (const id of ids) assert.ok(output.includes(id), output);
+    const visitor = startTulle(['run', '-f', ids[0] ?? '', '--as', 'shop/me', '--', 'sh', '-c', 'echo here; sleep 60']);
+    await visitor.line(/^here$/);
+    meshes[0]?.child.kill('SIGKILL');
+    assert.equal(await visitor.ended, 1);
+    assert.match(visitor.output(), /the mesh has ended/);
+    assert.equal(await meshes[1]?.stop(), 0);
+    folder.remove();
+  });
+
   it('says who has the port', async () => {
     const server = createServer().listen(0, '127.0.0.1');
     await new Promise((resolve) => server.once('listening', resolve));
