@@ -30,11 +30,12 @@ export interface EnvoyResourcesOptions {
 }
 
 const prefix = 'type.googleapis.com/';
+const maxModes = 10_000;
 
 export function createEnvoyResources({ loadEncoder, inboundAddress }: EnvoyResourcesOptions): EnvoyResources {
   let encoder: MessageEncoder | undefined;
   const modes = new Map<string, InterceptionMode>();
-  const translated = new WeakMap<ProxyPolicy, Map<InterceptionMode, XdsResources>>();
+  const translated = new WeakMap<ProxyPolicy, WeakMap<InterceptionMode, XdsResources>>();
   /** What each pod was given last, for the translation to go on from. */
   const last = new Map<string, XdsResources>();
   const views = new WeakMap<object, ResourceView>();
@@ -46,13 +47,15 @@ export function createEnvoyResources({ loadEncoder, inboundAddress }: EnvoyResou
     const { metadata = {} } = client;
     const key = JSON.stringify([inbound, metadata[outboundMetadata], metadata[appPortsMetadata]]);
     const known = modes.get(key) ?? toInterceptionMode(inbound, metadata);
+    // Metadata is the client's: nobody may fill the memory with it.
+    if (modes.size >= maxModes) modes.clear();
     modes.set(key, known);
     return known;
   }
 
   function translate(client: XdsClient, policy: ProxyPolicy): XdsResources {
     const mode = modeOf(client);
-    const byMode = translated.get(policy) ?? new Map<InterceptionMode, XdsResources>();
+    const byMode = translated.get(policy) ?? new WeakMap<InterceptionMode, XdsResources>();
     translated.set(policy, byMode);
     const key = client.pod ?? client.identity;
     const result = byMode.get(mode) ?? toXdsResources(policy, mode, last.get(key));

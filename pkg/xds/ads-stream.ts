@@ -8,7 +8,7 @@ import {
 import { emptyView } from './encode.ts';
 import type { EncodedResource, ResourceView } from './resources.ts';
 import { hashVersions, type ResponseBody, type ResponseEncoder } from './response-encoder.ts';
-import { type TypeTraits, traitsOf } from './type-traits.ts';
+import { collect, createTypeState, inScope, type TypeState } from './type-state.ts';
 
 export type AdsProtocol = 'delta' | 'sotw';
 
@@ -59,38 +59,6 @@ export interface AdsStream {
   status(): readonly AdsTypeStatus[];
 }
 
-/** What the server knows of one type on one stream. */
-interface TypeState {
-  readonly typeUrl: string;
-  readonly traits: TypeTraits;
-  wildcard: boolean;
-  readonly names: Set<string>;
-  /** The client has, or was sent, what it subscribes to of this view. */
-  base: ResourceView;
-  /** Names to send whatever `base` says: just subscribed to, or due again. */
-  readonly fresh: Set<string>;
-  /** The client still has these, which are gone from `base`: their removal waits for what refers to them. */
-  readonly stale: Map<string, EncodedResource>;
-  /** Delta: what a reconnected client said that it has. Taken into account once. */
-  known: ReadonlyMap<string, string> | undefined;
-  /** State of the world: the version that a reconnected client said that it has. */
-  knownVersion: string;
-  /** Changed on this stream before the type that must be sent again beside it (`resends`) was asked for. */
-  readonly unaccompanied: Set<string>;
-  /** A first answer is due, though it be empty. */
-  owed: boolean;
-  /** Pieces of an answer that has been composed. */
-  queue: readonly ResponseBody[];
-  inFlight: { readonly body: ResponseBody; readonly since: number } | undefined;
-  lastNonce: string;
-  nack: string | undefined;
-}
-
-interface Collected {
-  readonly changed: readonly EncodedResource[];
-  readonly removed: readonly string[];
-}
-
 export function createAdsStream(options: AdsStreamOptions): AdsStream {
   const { protocol, view, encoder, now, limits = defaultAdsLimits } = options;
   const types = new Map<string, TypeState>();
@@ -100,23 +68,7 @@ export function createAdsStream(options: AdsStreamOptions): AdsStream {
   function stateOf(typeUrl: string): TypeState {
     const known = types.get(typeUrl);
     if (known) return known;
-    const state: TypeState = {
-      typeUrl,
-      traits: traitsOf(typeUrl),
-      wildcard: false,
-      names: new Set(),
-      base: emptyView,
-      fresh: new Set(),
-      stale: new Map(),
-      known: undefined,
-      knownVersion: '',
-      unaccompanied: new Set(),
-      owed: false,
-      queue: [],
-      inFlight: undefined,
-      lastNonce: '',
-      nack: undefined,
-    };
+    const state = createTypeState(typeUrl);
     types.set(typeUrl, state);
     ordered = [...types.values()].sort((a, b) => a.traits.order - b.traits.order);
     return state;
@@ -217,44 +169,6 @@ export function createAdsStream(options: AdsStreamOptions): AdsStream {
     return state.inFlight !== undefined || state.queue.length > 0 || state.base !== current || state.fresh.size > 0;
   };
 
-  const inScope = (state: TypeState, name: string): boolean => state.wildcard || state.names.has(name);
-
-  function collectKnown(state: TypeState, current: ResourceView, known: ReadonlyMap<string, string>): Collected {
-    const scope = state.wildcard ? current.resources.keys() : state.names;
-    const changed: EncodedResource[] = [];
-    for (const name of scope) {
-      const resource = current.resources.get(name);
-      if (resource && (known.get(name) !== resource.version || state.fresh.has(name))) changed.push(resource);
-    }
-    const removed = [...known.keys()].filter((name) => inScope(state, name) && !current.resources.has(name));
-    return { changed, removed };
-  }
-
-  /** What has to be told, removals included that may have to wait. The lists of a shared diff are given as they are. */
-  function collect(state: TypeState, current: ResourceView): Collected {
-    if (state.known) return collectKnown(state, current, state.known);
-    const diff = encoder.diff(state.base, current);
-    if (state.wildcard && state.fresh.size === 0) return diff;
-    const changed = diff.changed.filter(({ name }) => inScope(state, name) && !state.fresh.has(name));
-    const removed = diff.removed.filter((name) => inScope(state, name) && !state.fresh.has(name));
-    for (const name of state.fresh) {
-      const resource = current.resources.get(name);
-      if (resource) changed.push(resource);
-      else removed.push(name);
-    }
-    return { changed: sharedList(changed, diff.changed, current), removed };
-  }
-
-  /** An equal list that other streams have too, so that its bytes are made once. */
-  function sharedList(
-    list: readonly EncodedResource[],
-    changed: readonly EncodedResource[],
-    current: ResourceView,
-  ): readonly EncodedResource[] {
-    if (list.length === current.resources.size) return encoder.listOf(current);
-    return list.length === changed.length && list.every((resource, i) => resource === changed[i]) ? changed : list;
-  }
-
   /** Sorts out which removals go now. Those that must wait stay in `stale`. */
   function dueRemovals(state: TypeState, previous: ResourceView, removed: readonly string[]): readonly string[] {
     const held = state.traits.referredBy.some(unsettled);
@@ -282,7 +196,7 @@ export function createAdsStream(options: AdsStreamOptions): AdsStream {
       return undefined;
     }
     const previous = state.base;
-    const { changed, removed } = collect(state, current);
+    const { changed, removed } = collect(state, current, encoder);
     if (state.stale.size > 0) for (const { name } of changed) state.stale.delete(name);
     const due = dueRemovals(state, previous, removed);
     state.base = current;

@@ -1,0 +1,96 @@
+import { emptyView } from './encode.ts';
+import type { EncodedResource, ResourceView } from './resources.ts';
+import type { ResponseBody, ResponseEncoder } from './response-encoder.ts';
+import { type TypeTraits, traitsOf } from './type-traits.ts';
+
+/** What the server knows of one type on one stream. */
+export interface TypeState {
+  readonly typeUrl: string;
+  readonly traits: TypeTraits;
+  wildcard: boolean;
+  readonly names: Set<string>;
+  /** The client has, or was sent, what it subscribes to of this view. */
+  base: ResourceView;
+  /** Names to send whatever `base` says: just subscribed to, or due again. */
+  readonly fresh: Set<string>;
+  /** The client still has these, which are gone from `base`: their removal waits for what refers to them. */
+  readonly stale: Map<string, EncodedResource>;
+  /** Delta: what a reconnected client said that it has. Taken into account once. */
+  known: ReadonlyMap<string, string> | undefined;
+  /** State of the world: the version that a reconnected client said that it has. */
+  knownVersion: string;
+  /** Changed on this stream before the type that must be sent again beside it (`resends`) was asked for. */
+  readonly unaccompanied: Set<string>;
+  /** A first answer is due, though it be empty. */
+  owed: boolean;
+  /** Pieces of an answer that has been composed. */
+  queue: readonly ResponseBody[];
+  inFlight: { readonly body: ResponseBody; readonly since: number } | undefined;
+  lastNonce: string;
+  nack: string | undefined;
+}
+
+export interface Collected {
+  readonly changed: readonly EncodedResource[];
+  readonly removed: readonly string[];
+}
+
+export function createTypeState(typeUrl: string): TypeState {
+  return {
+    typeUrl,
+    traits: traitsOf(typeUrl),
+    wildcard: false,
+    names: new Set(),
+    base: emptyView,
+    fresh: new Set(),
+    stale: new Map(),
+    known: undefined,
+    knownVersion: '',
+    unaccompanied: new Set(),
+    owed: false,
+    queue: [],
+    inFlight: undefined,
+    lastNonce: '',
+    nack: undefined,
+  };
+}
+
+export function inScope(state: TypeState, name: string): boolean {
+  return state.wildcard || state.names.has(name);
+}
+
+function collectKnown(state: TypeState, current: ResourceView, known: ReadonlyMap<string, string>): Collected {
+  const scope = state.wildcard ? current.resources.keys() : state.names;
+  const changed: EncodedResource[] = [];
+  for (const name of scope) {
+    const resource = current.resources.get(name);
+    if (resource && (known.get(name) !== resource.version || state.fresh.has(name))) changed.push(resource);
+  }
+  const removed = [...known.keys()].filter((name) => inScope(state, name) && !current.resources.has(name));
+  return { changed, removed };
+}
+
+/** What has to be told, removals included that may have to wait. The lists of a shared diff are given as they are. */
+export function collect(state: TypeState, current: ResourceView, encoder: ResponseEncoder): Collected {
+  if (state.known) return collectKnown(state, current, state.known);
+  const diff = encoder.diff(state.base, current);
+  if (state.wildcard && state.fresh.size === 0) return diff;
+  const changed = diff.changed.filter(({ name }) => inScope(state, name) && !state.fresh.has(name));
+  const removed = diff.removed.filter((name) => inScope(state, name) && !state.fresh.has(name));
+  for (const name of state.fresh) {
+    const resource = current.resources.get(name);
+    if (resource) changed.push(resource);
+    else removed.push(name);
+  }
+  return { changed: sharedList(changed, diff.changed, encoder.listOf(current)), removed };
+}
+
+/** An equal list that other streams have too, so that its bytes are made once. */
+function sharedList(
+  list: readonly EncodedResource[],
+  changed: readonly EncodedResource[],
+  whole: readonly EncodedResource[],
+): readonly EncodedResource[] {
+  if (list.length === whole.length) return whole;
+  return list.length === changed.length && list.every((resource, i) => resource === changed[i]) ? changed : list;
+}
