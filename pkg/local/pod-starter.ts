@@ -9,6 +9,7 @@ import type { LauncherOptions, ProcessSpec } from './launcher-protocol.ts';
 import type { PodPlace } from './pod-fleet.ts';
 import { writeNames } from './pod-names.ts';
 import { podKey, type ContainerPlan, type PodPlan } from './pod-plan.ts';
+import { podPorts } from './pod-ports.ts';
 import { runPod, type PodRunner } from './pod-runner.ts';
 import { createPortBook } from './port-book.ts';
 import { proxyVariables, serviceVariables, tcpServices } from './service-variables.ts';
@@ -49,12 +50,10 @@ export function createPodStarter(options: PodStarterOptions): PodStarter {
 
   async function start(plan: PodPlan, place: PodPlace, onChange: () => void): Promise<PodRunner | Problem> {
     const own = podKey(plan);
-    const declared = plan.containers.flatMap((container) =>
-      container.ports.map(({ port }) => ({ port, movable: container.portEnv !== undefined })),
-    );
+    const listening = podPorts(plan, options.read()?.snapshot);
     const taken = isolated
-      ? declared.map(({ port }) => ({ port, appPort: port }))
-      : await ports.take(own, plan.owner, declared);
+      ? listening.map(({ port }) => ({ port, appPort: port }))
+      : await ports.take(own, plan.owner, listening);
     if ('reason' in taken) return { ...taken, resource: resourceOf(plan) };
     const pod: SidecarPod = {
       plan,
