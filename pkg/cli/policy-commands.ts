@@ -1,4 +1,5 @@
 import { type Command, Option } from 'commander';
+import type { AnalyzeFlags } from './analyze.ts';
 import type { ExplainFlags } from './explain.ts';
 import type { RunCommand } from './program.ts';
 
@@ -15,17 +16,24 @@ export function addPolicyCommands(program: Command, run: RunCommand): void {
     .action(async (words: string[], options: ExplainFlags) =>
       run(async (context) => (await import('./explain.ts')).runExplain(context, words, options)),
     );
+
+  withFiles(program.command('analyze'))
+    .description('find what is wrong in YAML, and what is likely not meant')
+    .argument('[files...]', 'files, directories, or - for stdin')
+    .addOption(new Option('-o, --output <format>', 'how to print').choices(['text', 'json', 'sarif']).default('text'))
+    .action(async (files: string[], options: AnalyzeFlags) =>
+      run(async (context) => (await import('./analyze.ts')).runAnalyze(context, files, options)),
+    );
 }
 
 /** Files, or the running mesh. */
 function withInput(command: Command): Command {
+  return withFiles(command, "; the running mesh's by default");
+}
+
+function withFiles(command: Command, orElse = ''): Command {
   return command
-    .option(
-      '-f, --file <path>',
-      "file, directory or - for stdin; may be repeated; the running mesh's by default",
-      collect,
-      [],
-    )
+    .option('-f, --file <path>', `file, directory or - for stdin; may be repeated${orElse}`, collect, [])
     .option('-n, --namespace <name>', 'for objects that name none')
     .addOption(new Option('--mode <mode>', 'policy mode').choices(['enforce', 'permissive', 'shadow']));
 }

@@ -15,6 +15,7 @@ import {
   type CallPart,
   type CallQuery,
   type CallWalk,
+  type Server,
   serversOf,
   summarize,
   walkCall,
@@ -151,7 +152,7 @@ function borrowedRouting({ model }: MeshFacts, { entry }: CallQuery): OutboundSe
 
 /** What the servers behind a Service that is out of reach would say, were they asked. */
 function behindReach(
-  { model }: MeshFacts,
+  { model, snapshot }: MeshFacts,
   query: CallQuery,
   routing: OutboundService | undefined,
 ): readonly CallPart[] {
@@ -160,7 +161,9 @@ function behindReach(
   const total = backends.reduce((sum, { weight }) => sum + weight, 0);
   const names = backends.length > 0 ? backends : [{ service: entry.name, weight: 1, port: entry.port }];
   return names.flatMap(({ service, weight, port }) => {
-    const servers = serversOf(model, { namespace: entry.namespace, name: service, port });
+    const servers = serversOf(model, { namespace: entry.namespace, name: service, port }).flatMap((server) =>
+      atTargetPort(snapshot, server, entry.namespace, service, port),
+    );
     const share = (backends.length > 0 ? weight / total : 1) / Math.max(1, servers.length);
     const byPolicy = new Map<unknown, CallPart>();
     for (const { pod, policy, port: own } of servers) {
@@ -178,6 +181,22 @@ function behindReach(
     }
     return [...byPolicy.values()];
   });
+}
+
+/** The workload's port that a Service port leads to at a pod; none: it does not lead there. */
+function atTargetPort(
+  { services, pods }: MeshFacts['snapshot'],
+  server: Server,
+  namespace: string,
+  name: string,
+  port: number,
+): readonly Server[] {
+  const service = services.find((each) => each.namespace === namespace && each.name === name);
+  const target = service?.ports.find((each) => each.port === port)?.targetPort;
+  if (target === undefined || service?.selector === undefined) return [server];
+  const pod = pods.find((each) => `${each.namespace}/${each.name}` === server.pod);
+  const own = typeof target === 'number' ? target : pod?.ports.find((each) => each.name === target)?.port;
+  return own === undefined ? [] : [{ ...server, port: own }];
 }
 
 const outReasons: Readonly<Record<string, string>> = {

@@ -12,6 +12,7 @@ import { agreementMesh } from './arbitrary-policy.ts';
 
 const decisions = Number(process.env['AGREEMENT_DECISIONS'] ?? 20_000);
 const perMesh = 40;
+const seed = process.env['AGREEMENT_SEED'] === undefined ? {} : { seed: Number(process.env['AGREEMENT_SEED']) };
 /** Shrinking runs for minutes: for the one who looks into a disagreement. */
 const shrinking = process.env['AGREEMENT_SHRINK'];
 
@@ -46,7 +47,7 @@ describe('decide and explain', () => {
           assert.ok(renderExplanation(said, plain).length > 3);
         }
       }),
-      { numRuns, endOnFailure: shrinking === undefined },
+      { numRuns, ...seed, endOnFailure: shrinking === undefined },
     );
     assert.ok(compared >= decisions, `${compared} compared`);
   });
@@ -82,6 +83,8 @@ function hold(said: Explanation, decided: ReturnType<typeof decideCall>): void {
     );
   }
   if (said.answer === 'deny') {
-    for (const { targets } of said.backends) assert.ok(!targets.some(({ held, shadow }) => held && !shadow));
+    for (const { targets } of said.backends) {
+      assert.ok(!targets.some(({ held, shadow }) => held && !shadow), JSON.stringify(said));
+    }
   }
 }

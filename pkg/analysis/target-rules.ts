@@ -1,0 +1,165 @@
+import { isHttp } from '../catalog/protocol.ts';
+import { coversMatch, isAnyPath } from '../explain/match-cover.ts';
+import type { MeshFacts } from '../explain/mesh-facts.ts';
+import type { AccessRule, InboundPolicy } from '../policy/inbound.ts';
+import type { HttpMatch } from '../policy/match.ts';
+import type { TrafficTarget } from '../smi/traffic-target/traffic-target.ts';
+import { type AnalysisRule, isNear, onEach } from './rule.ts';
+
+interface Opened {
+  readonly rule: AccessRule;
+  /** Of the pods that it opens. */
+  readonly policies: readonly InboundPolicy[];
+}
+
+/** The rule that a target became, and where it is in force; undefined: it grants nothing, which is told elsewhere. */
+function openedBy({ model }: MeshFacts, { namespace, name }: TrafficTarget): Opened | undefined {
+  const policies = new Set<InboundPolicy>();
+  let rule: AccessRule | undefined;
+  for (const { inbound } of model.pods.values()) {
+    const own = inbound.rules.find(({ origin }) => origin.namespace === namespace && origin.name === name);
+    if (own === undefined) continue;
+    rule = own;
+    policies.add(inbound);
+  }
+  return rule && { rule, policies: [...policies] };
+}
+
+/** Targets that open no port there is, or HTTP where no HTTP is spoken. */
+export const opensNothing: AnalysisRule = (facts) =>
+  onEach(facts.smi.targets, (target, report) => {
+    const opened = openedBy(facts, target);
+    if (opened === undefined) return;
+    const { rule, policies } = opened;
+    const ports = policies.flatMap((policy) => policy.ports);
+    if (ports.length === 0) return;
+    const containerPorts = facts.snapshot.pods
+      .filter(
+        ({ namespace, serviceAccount }) => namespace === target.namespace && serviceAccount === target.destination.name,
+      )
+      .flatMap((pod) => pod.ports.map(({ port }) => port));
+    const known = [...new Set([...ports.map(({ port }) => port), ...containerPorts])].sort((a, b) => a - b);
+    const reached = ports.filter(({ port }) => rule.ports === undefined || rule.ports.includes(port));
+    if (reached.length === 0) {
+      // A Service port that stands where the workload's is meant is told at the TCPRoute.
+      const told = [...known, ...servicePortsOf(facts, ports)];
+      if (rule.ports?.some((port) => told.includes(port))) return;
+      report('/spec/rules', {
+        severity: 'warning',
+        reason: 'PortUnused',
+        message: `it opens port ${rule.ports?.join(', ')}, and the workload has ${known.join(', ')}, so it lets nothing pass`,
+        fix: 'name a port of the workload in the TCPRoute',
+      });
+    } else if (rule.http && !reached.some(({ protocol }) => isHttp(protocol))) {
+      report('/spec/rules', {
+        severity: 'warning',
+        reason: 'HttpRulesOnTcp',
+        message: `port ${reached.map(({ port, protocol }) => `${port} speaks ${protocol}`).join(', ')}: rules for HTTP match nothing there`,
+        fix: 'use a TCPRoute alone, or set appProtocol: http on the Service port',
+      });
+    }
+  });
+
+function servicePortsOf({ snapshot }: MeshFacts, ports: InboundPolicy['ports']): readonly number[] {
+  const names = new Set(ports.flatMap(({ services }) => services));
+  const services = snapshot.services.filter(({ namespace, name }) => names.has(`${namespace}/${name}`));
+  return services.flatMap((service) => service.ports.map(({ port }) => port));
+}
+
+/** Targets that leave nothing closed to their sources; said, not blamed. */
+export const opensEverything: AnalysisRule = (facts) =>
+  onEach(facts.smi.targets, (target, report) => {
+    const rule = openedBy(facts, target)?.rule;
+    if (rule === undefined || rule.ports !== undefined) return;
+    const all = rule.http?.find(({ path, methods, headers }) => isAnyPath(path) && !methods && !headers);
+    if (rule.http && all === undefined) return;
+    const what = all
+      ? `match "${all.name}" is any HTTP request, on any port`
+      : 'it names no port and no request, so every port is open';
+    report('/spec/rules', {
+      severity: 'info',
+      reason: 'OpensEverything',
+      message: `${what}, to its ${rule.sources.length === 1 ? 'source' : `${rule.sources.length} sources`}`,
+      fix: 'name ports in the TCPRoute, or a path and methods in the match, if less is meant',
+    });
+  });
+
+/** Targets that let pass nothing that another doesn't. */
+export const redundantTargets: AnalysisRule = (facts) => {
+  const opened = facts.smi.targets.flatMap((target) => {
+    const own = openedBy(facts, target);
+    return own && !own.rule.shadow ? [{ target, ...own }] : [];
+  });
+  return onEach(
+    opened.map(({ target }) => target),
+    (target, report) => {
+      const own = opened.find((each) => each.target === target);
+      const wider = opened.find((each) => {
+        if (own === undefined || each.target === target || each.target.namespace !== target.namespace) return false;
+        if (!coversRule(each, own)) return false;
+        return !coversRule(own, each) || each.target.name < target.name;
+      });
+      if (wider === undefined) return;
+      report('/metadata/name', {
+        severity: 'warning',
+        reason: 'TargetRedundant',
+        message: `TrafficTarget "${wider.target.name}" lets pass all that it does: removing it would change nothing`,
+        fix: 'remove it, or narrow the other one if that is too wide',
+      });
+    },
+  );
+};
+
+function coversRule(a: Opened, b: Opened): boolean {
+  const ports = a.rule.ports === undefined || (b.rule.ports?.every((port) => a.rule.ports?.includes(port)) ?? false);
+  const sources = b.rule.sources.every((source) => a.rule.sources.includes(source));
+  const pods = b.policies.every((policy) => a.policies.includes(policy));
+  return ports && sources && pods && coversHttp(a.rule.http, b.rule.http);
+}
+
+function coversHttp(a: readonly HttpMatch[] | undefined, b: readonly HttpMatch[] | undefined): boolean {
+  if (a === undefined) return true;
+  return b !== undefined && b.every((match) => a.some((wider) => coversMatch(wider, match)));
+}
+
+/** Sources that look like a slip: nobody runs as them, and somebody runs as something very much alike. */
+export const unknownSources: AnalysisRule = ({ smi, snapshot }) => {
+  const accounts = new Map<string, Set<string>>();
+  for (const { namespace, serviceAccount } of snapshot.pods) {
+    accounts.set(namespace, (accounts.get(namespace) ?? new Set()).add(serviceAccount));
+  }
+  return onEach(smi.targets, ({ sources }, report) => {
+    for (const [i, { kind, namespace, name, broken }] of sources.entries()) {
+      if (kind !== 'ServiceAccount' || broken || accounts.get(namespace)?.has(name)) continue;
+      const near = [...(accounts.get(namespace) ?? [])].find((known) => isNear(known, name));
+      const elsewhere = near === undefined ? [...accounts].find(([, names]) => names.has(name))?.[0] : undefined;
+      if (near !== undefined) {
+        report(`/spec/sources/${i}/name`, {
+          severity: 'warning',
+          reason: 'SourceUnknown',
+          message: `nobody in namespace "${namespace}" runs as "${name}", and somebody runs as "${near}"`,
+          fix: `write ${near} if that is meant`,
+        });
+      } else if (elsewhere !== undefined) {
+        report(`/spec/sources/${i}/namespace`, {
+          severity: 'warning',
+          reason: 'SourceUnknown',
+          message: `nobody in namespace "${namespace}" runs as "${name}"; in namespace "${elsewhere}" somebody does`,
+          fix: `write namespace: ${elsewhere} if that is meant`,
+        });
+      }
+    }
+  });
+};
+
+/** Rehearsals that are still on. */
+export const rehearsals: AnalysisRule = ({ smi }) =>
+  onEach(smi.targets, ({ shadow }, report) => {
+    if (!shadow) return;
+    report('/metadata/annotations', {
+      severity: 'info',
+      reason: 'RehearsalLeft',
+      message: 'it is a rehearsal (tulle.dev/mode: shadow): it grants nothing, and what it would grant is reported',
+      fix: 'remove the annotation once it shall be in force',
+    });
+  });

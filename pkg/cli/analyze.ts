@@ -1,0 +1,102 @@
+import { analyzeMesh } from '../analysis/analyze-mesh.ts';
+import { toSarif } from '../analysis/sarif.ts';
+import { type Judged, suppress } from '../analysis/suppress.ts';
+import type { Problem, Severity } from '../problem/problem.ts';
+import { withPositions } from '../provider/files/with-positions.ts';
+import { CliError, type CliContext } from './context.ts';
+import { displayFile, displayPlace, type MeshInput, orTwo, readFiles, writeJson, writeLines } from './mesh-input.ts';
+import { createPaint, type Paint } from './table.ts';
+
+export interface AnalyzeFlags {
+  readonly file: readonly string[];
+  readonly namespace?: string;
+  readonly mode?: 'enforce' | 'permissive' | 'shadow';
+  readonly output: 'text' | 'json' | 'sarif';
+}
+
+/** `tulle analyze`: 0 nothing wrong, 1 an error or a warning, 2 could not look; the same in every format. */
+export function runAnalyze(context: CliContext, files: readonly string[], flags: AnalyzeFlags): Promise<number> {
+  return orTwo(async () => {
+    const inputs = [...files, ...flags.file];
+    if (inputs.length === 0) throw new CliError('write tulle analyze FILE|DIR|-', 2);
+    const input = await readFiles(context, inputs, flags);
+    const judged = judge(input);
+    const { problems, suppressed } = judged;
+    const { cwd, version } = context;
+    if (flags.output === 'sarif') {
+      const uriOf = (file: string): string => encodeURI(displayFile(cwd, file));
+      writeJson(context, toSarif(problems, suppressed, version, uriOf));
+    } else if (flags.output === 'json') {
+      const named = (list: readonly Problem[]): readonly Problem[] =>
+        list.map((problem) => withDisplayFile(cwd, problem));
+      writeJson(context, {
+        documents: input.read.objects,
+        problems: named(problems),
+        suppressed: suppressed.map(({ problem, justification }) => ({
+          ...withDisplayFile(cwd, problem),
+          justification,
+        })),
+      });
+    } else {
+      writeLines(context, toText(context, judged, input.read.objects));
+    }
+    return problems.some(({ severity }) => severity !== 'info') ? 1 : 0;
+  });
+}
+
+/** All problems of reading, building and analysis, in the order of the files; without what the user wants so. */
+export function judge({ read, facts }: Pick<MeshInput, 'read' | 'facts'>): Judged {
+  const found = [...read.problems, ...withPositions([...facts.problems, ...analyzeMesh(facts)], read.locate)];
+  const { problems, suppressed } = suppress(found, read.files, read.locate);
+  const order = new Map([...read.files.keys()].map((file, i) => [file, i]));
+  const rank = ({ position }: Problem): readonly [number, number, number] => [
+    position ? (order.get(position.file) ?? order.size) : order.size + 1,
+    position?.line ?? 0,
+    position?.column ?? 0,
+  ];
+  const sorted = problems
+    .map((problem) => ({ problem, rank: rank(problem) }))
+    .sort(({ rank: a }, { rank: b }) => a[0] - b[0] || a[1] - b[1] || a[2] - b[2])
+    .map(({ problem }) => problem);
+  return { problems: sorted, suppressed };
+}
+
+function withDisplayFile(cwd: string, problem: Problem): Problem {
+  const { position } = problem;
+  return position ? { ...problem, position: { ...position, file: displayFile(cwd, position.file) } } : problem;
+}
+
+function toText(
+  { stdout, env, cwd }: Pick<CliContext, 'stdout' | 'env' | 'cwd'>,
+  { problems, suppressed }: Judged,
+  documents: number,
+): readonly string[] {
+  const paint = createPaint(stdout.isTTY === true && env['NO_COLOR'] === undefined);
+  const count = (wanted: Severity): number => problems.filter(({ severity }) => severity === wanted).length;
+  const [errors, warnings, notes] = [count('error'), count('warning'), count('info')];
+  const parts = [
+    plural(documents, 'document'),
+    ...(errors > 0 ? [paint.bad(plural(errors, 'error'))] : []),
+    ...(warnings > 0 ? [plural(warnings, 'warning')] : []),
+    ...(errors + warnings === 0 ? [paint.good('no problems')] : []),
+    ...(notes > 0 ? [plural(notes, 'note')] : []),
+    ...(suppressed.length > 0 ? [`${suppressed.length} ignored`] : []),
+  ];
+  return [...problems.map((problem) => toLine(problem, cwd, paint)), parts.join(', ')];
+}
+
+function toLine({ resource, severity, message, fix, reason, position }: Problem, cwd: string, paint: Paint): string {
+  const place = position ? `${paint.strong(displayPlace(cwd, position))}: ` : '';
+  const object = resource.name === '' ? '' : `${resource.kind} ${nameOf(resource)}: `;
+  const word = severity === 'info' ? 'note' : severity;
+  const coloured = severity === 'error' ? paint.bad(word) : severity === 'info' ? paint.dim(word) : paint.strong(word);
+  return `${place}${coloured}: ${object}${message}. Fix: ${fix}. ${paint.dim(`[${reason}]`)}`;
+}
+
+function nameOf({ namespace, name }: Problem['resource']): string {
+  return namespace === '' ? name : `${namespace}/${name}`;
+}
+
+function plural(count: number, noun: string): string {
+  return `${count} ${noun}${count === 1 ? '' : 's'}`;
+}
