@@ -1,4 +1,5 @@
 import { isHttp } from '../catalog/protocol.ts';
+import { groupBy } from '../catalog/workloads.ts';
 import { coversMatch, isAnyPath } from '../explain/match-cover.ts';
 import type { MeshFacts } from '../explain/mesh-facts.ts';
 import type { AccessRule, InboundPolicy } from '../policy/inbound.ts';
@@ -12,25 +13,32 @@ interface Opened {
   readonly policies: readonly InboundPolicy[];
 }
 
+const opened = new WeakMap<MeshFacts, ReadonlyMap<string, Opened>>();
+
 /** The rule that a target became, and where it is in force; undefined: it grants nothing, which is told elsewhere. */
-function openedBy({ model }: MeshFacts, { namespace, name }: TrafficTarget): Opened | undefined {
-  const policies = new Set<InboundPolicy>();
-  let rule: AccessRule | undefined;
-  for (const { inbound } of model.pods.values()) {
-    const own = inbound.rules.find(({ origin }) => origin.namespace === namespace && origin.name === name);
-    if (own === undefined) continue;
-    rule = own;
-    policies.add(inbound);
+function openedBy(facts: MeshFacts, { namespace, name }: TrafficTarget): Opened | undefined {
+  let index = opened.get(facts);
+  if (index === undefined) {
+    const made = new Map<string, { rule: AccessRule; policies: InboundPolicy[] }>();
+    for (const inbound of new Set([...facts.model.pods.values()].map((policy) => policy.inbound))) {
+      for (const rule of inbound.rules) {
+        const key = `${rule.origin.namespace}/${rule.origin.name}`;
+        const known = made.get(key);
+        if (known) known.policies.push(inbound);
+        else made.set(key, { rule, policies: [inbound] });
+      }
+    }
+    opened.set(facts, (index = made));
   }
-  return rule && { rule, policies: [...policies] };
+  return index.get(`${namespace}/${name}`);
 }
 
 /** Targets that open no port there is, or HTTP where no HTTP is spoken. */
 export const opensNothing: AnalysisRule = (facts) =>
   onEach(facts.smi.targets, (target, report) => {
-    const opened = openedBy(facts, target);
-    if (opened === undefined) return;
-    const { rule, policies } = opened;
+    const own = openedBy(facts, target);
+    if (own === undefined) return;
+    const { rule, policies } = own;
     const ports = policies.flatMap((policy) => policy.ports);
     if (ports.length === 0) return;
     const containerPorts = facts.snapshot.pods
@@ -86,28 +94,26 @@ export const opensEverything: AnalysisRule = (facts) =>
 
 /** Targets that let pass nothing that another doesn't. */
 export const redundantTargets: AnalysisRule = (facts) => {
-  const opened = facts.smi.targets.flatMap((target) => {
+  const inForce = facts.smi.targets.flatMap((target) => {
     const own = openedBy(facts, target);
     return own && !own.rule.shadow ? [{ target, ...own }] : [];
   });
-  return onEach(
-    opened.map(({ target }) => target),
-    (target, report) => {
-      const own = opened.find((each) => each.target === target);
-      const wider = opened.find((each) => {
-        if (own === undefined || each.target === target || each.target.namespace !== target.namespace) return false;
-        if (!coversRule(each, own)) return false;
-        return !coversRule(own, each) || each.target.name < target.name;
-      });
-      if (wider === undefined) return;
-      report('/metadata/name', {
-        severity: 'warning',
-        reason: 'TargetRedundant',
-        message: `TrafficTarget "${wider.target.name}" lets pass all that it does: removing it would change nothing`,
-        fix: 'remove it, or narrow the other one if that is too wide',
-      });
-    },
-  );
+  const byNamespace = groupBy(inForce, ({ target }) => [target.namespace]);
+  const byTarget = new Map(inForce.map((own) => [own.target, own]));
+  return onEach(byTarget.keys(), (target, report) => {
+    const own = byTarget.get(target);
+    const wider = byNamespace.get(target.namespace)?.find((each) => {
+      if (own === undefined || each === own || !coversRule(each, own)) return false;
+      return !coversRule(own, each) || each.target.name < target.name;
+    });
+    if (wider === undefined) return;
+    report('/metadata/name', {
+      severity: 'warning',
+      reason: 'TargetRedundant',
+      message: `TrafficTarget "${wider.target.name}" lets pass all that it does: removing it would change nothing`,
+      fix: 'remove it, or narrow the other one if that is too wide',
+    });
+  });
 };
 
 function coversRule(a: Opened, b: Opened): boolean {
