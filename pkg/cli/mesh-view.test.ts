@@ -60,6 +60,12 @@ describe('renderPicture', () => {
     assert.match(render({ flows: [denied] }).join('\n'), /denied +SourceNotAllowed/);
   });
 
+  it('takes two lines for a call where a table would lose why', () => {
+    const denied: Flow = { ...flow, verdict: 'denied', reason: 'SourceNotAllowed', rule: '', denied: 7, backend: '' };
+    const lines = renderPicture({ ...picture, flows: [denied] }, createPaint(false), 60);
+    assert.deepEqual(lines.slice(2, 4), ['denied  shop/web > shop/cart:80', '  7 a minute  SourceNotAllowed  1.3 ms']);
+  });
+
   it('joins a call that only the client has reported with the others of its kind', () => {
     const lines = render({ flows: [flow, { ...flow, rule: '', requests: 2, errors: 1 }] });
     assert.deepEqual(

@@ -2,7 +2,7 @@ import type { MeshReport } from '../dashboard/dashboard.ts';
 import type { PodRunner } from '../local/pod-runner.ts';
 import type { Flow } from '../observability/flows.ts';
 import { formatProblem, type Problem } from '../problem/problem.ts';
-import { cut, toTable, type Paint, wrap } from './table.ts';
+import { cut, toTable, type Paint, widthOf, wrap } from './table.ts';
 
 /** All that the live table shows. */
 export interface MeshPicture {
@@ -48,7 +48,13 @@ function flowLines({ flows, report }: MeshPicture, paint: Paint, columns: number
       why(flow),
       latency(flow),
     ]);
-  return toTable([heading(['CALLER', 'SERVICE', 'CALLS/MIN', 'VERDICT', 'WHY', 'P50'], paint), ...rows], columns);
+  const table = toTable([heading(['CALLER', 'SERVICE', 'CALLS/MIN', 'VERDICT', 'WHY', 'P50'], paint), ...rows]);
+  if (table.every((line) => widthOf(line) <= columns)) return table;
+  // Too narrow for a table: what became of the call, and why, must not be what is cut off.
+  return rows.flatMap(([caller = '', service = '', calls = '', said = '', reason = '', p50 = '']) => [
+    `${said}  ${caller} > ${service}`,
+    paint.dim(`  ${calls} a minute  ${reason}  ${p50}`.trimEnd()),
+  ]);
 }
 
 /** A call is counted without its rule until the server's side has reported it: one row for both. */
