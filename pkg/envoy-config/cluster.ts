@@ -26,11 +26,6 @@ const sameProtocol: HttpProtocolOptions = {
   },
 };
 
-const sameProtocolWithB3: HttpProtocolOptions = {
-  ...sameProtocol,
-  http_filters: b3Injection,
-};
-
 /** A peer that answers 502, 503 or 504, or doesn't answer, five times in a row is left out for a while. */
 const ejection: OutlierDetection = {
   split_external_local_origin_errors: true,
@@ -141,17 +136,17 @@ function toPeerTransport(
 }
 
 /** The app behind one port of the workload. */
-export function toAppCluster(port: number, protocolIsHttp: boolean, appPort = port): Cluster {
+export function toAppCluster(port: number, appPort: number, http: { readonly sampling: number } | undefined): Cluster {
   return {
     '@type': 'type.googleapis.com/envoy.config.cluster.v3.Cluster',
     name: appCluster(port),
     type: 'STATIC',
     connect_timeout: '1s',
     circuit_breakers: circuitBreakers,
-    ...(protocolIsHttp
+    ...(http
       ? {
           typed_extension_protocol_options: {
-            [httpOptions]: sameProtocolWithB3,
+            [httpOptions]: { ...sameProtocol, http_filters: b3Injection(http.sampling) },
           },
         }
       : {}),

@@ -21,6 +21,8 @@ export interface HttpChain {
   readonly routes: string | InlineRoutes;
   readonly filters: readonly HttpFilter[];
   readonly replies: LocalReplyConfig;
+  /** From another sidecar, which has written W3C whatever it was given. */
+  readonly fromSidecar?: true;
 }
 
 export function toHttpConnectionManager(chain: HttpChain): NetworkFilter {
@@ -30,7 +32,12 @@ export function toHttpConnectionManager(chain: HttpChain): NetworkFilter {
   };
 }
 
-export function toInboundManager(settings: MeshSettings, port: number, routes: string): NetworkFilter {
+export function toInboundManager(
+  settings: MeshSettings,
+  port: number,
+  routes: string,
+  from: 'sidecar' | 'anybody',
+): NetworkFilter {
   return toHttpConnectionManager({
     direction: 'inbound',
     settings,
@@ -38,10 +45,19 @@ export function toInboundManager(settings: MeshSettings, port: number, routes: s
     routes,
     filters: inboundFilters,
     replies: inboundReplies,
+    ...(from === 'sidecar' ? { fromSidecar: true } : {}),
   });
 }
 
-function toConfig({ direction, settings, statPrefix, routes, filters, replies }: HttpChain): HttpConnectionManager {
+function toConfig({
+  direction,
+  settings,
+  statPrefix,
+  routes,
+  filters,
+  replies,
+  fromSidecar,
+}: HttpChain): HttpConnectionManager {
   return {
     '@type': 'type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager',
     stat_prefix: statPrefix,
@@ -49,7 +65,10 @@ function toConfig({ direction, settings, statPrefix, routes, filters, replies }:
     http_filters: filters,
     tracing: toTracing(settings.tracing.sampling, direction),
     access_log: httpAccessLog,
-    early_header_mutation_extensions: toEarlyMutation(settings.tracing.sampling, direction === 'denied'),
+    early_header_mutation_extensions: toEarlyMutation(settings.tracing.sampling, {
+      tellDialled: direction === 'denied',
+      readB3: fromSidecar !== true,
+    }),
     // Paths are normalised once, before anything is matched, and that is what the app gets (DECISIONS S14).
     normalize_path: true,
     merge_slashes: true,

@@ -60,14 +60,14 @@ const dialled: readonly HeaderMutation[] = [
 /** Runs before the span begins and before any filter. */
 export function toEarlyMutation(
   sampling: number,
-  tellDialled: boolean,
+  { tellDialled, readB3 }: { readonly tellDialled: boolean; readonly readB3: boolean },
 ): NonNullable<HttpConnectionManager['early_header_mutation_extensions']> {
   return [
     {
       name: 'envoy.http.early_header_mutation.header_mutation',
       typed_config: {
         '@type': 'type.googleapis.com/envoy.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation',
-        mutations: [...reserved, ...(tellDialled ? dialled : []), ...b3Extraction(sampling)],
+        mutations: [...reserved, ...(tellDialled ? dialled : []), ...(readB3 ? b3Extraction(sampling) : [])],
       },
     },
   ];

@@ -141,19 +141,19 @@ const toProtocolMatch: ToMatch = (_port, protocol) => ({
  * connections (DECISIONS E3). What comes in plaintext has no identity, which no rule names.
  */
 function toHttpChains({ port }: InboundPort, settings: MeshSettings, match: ToMatch): readonly FilterChain[] {
-  const filters = [toInboundManager(settings, port, inboundRoutes(port))];
+  const toFilters = (from: 'sidecar' | 'anybody') => [toInboundManager(settings, port, inboundRoutes(port), from)];
   return [
     {
       name: `${port}/tls`,
       filter_chain_match: match(port, 'tls'),
       transport_socket: toServerTls(rootsSecret, ['h2', 'http/1.1']),
       transport_socket_connect_timeout: '10s',
-      filters,
+      filters: toFilters('sidecar'),
     },
     {
       name: `${port}/plaintext`,
       filter_chain_match: match(port, 'raw_buffer'),
-      filters,
+      filters: toFilters('anybody'),
     },
   ];
 }

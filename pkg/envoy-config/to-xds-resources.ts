@@ -52,7 +52,11 @@ export function toXdsResources(policy: ProxyPolicy, mode: InterceptionMode, prev
   return {
     listeners: toMap([...into.listeners, ...out.listeners, ...door.listeners]),
     routes: toMap([...toInboundRouteList(inbound), ...out.routes, ...door.routes]),
-    clusters: toMap([...toAppClusters(inbound, appPorts), ...out.clusters, ...door.clusters]),
+    clusters: toMap([
+      ...toAppClusters(inbound, settings.tracing.sampling, appPorts),
+      ...out.clusters,
+      ...door.clusters,
+    ]),
     endpoints: out.endpoints,
     peers: into.peers,
     floors: into.floors,
@@ -77,11 +81,16 @@ const toInboundRouteList = memoize((inbound: InboundPolicy): readonly RouteConfi
 const appClusters = new Map<string, Cluster>();
 
 /** There are few: one for each port number in use. */
-function toAppClusters(inbound: InboundPolicy, appPorts: ReadonlyMap<number, number> | undefined): readonly Cluster[] {
+function toAppClusters(
+  inbound: InboundPolicy,
+  sampling: number,
+  appPorts: ReadonlyMap<number, number> | undefined,
+): readonly Cluster[] {
   return inbound.ports.map(({ port, protocol }) => {
     const appPort = appPorts?.get(port) ?? port;
-    const key = `${port}/${appPort}/${isHttp(protocol)}`;
-    const cluster = appClusters.get(key) ?? toAppCluster(port, isHttp(protocol), appPort);
+    const http = isHttp(protocol) ? { sampling } : undefined;
+    const key = `${port}/${appPort}/${http?.sampling}`;
+    const cluster = appClusters.get(key) ?? toAppCluster(port, appPort, http);
     appClusters.set(key, cluster);
     return cluster;
   });
