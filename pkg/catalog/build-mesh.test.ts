@@ -74,6 +74,23 @@ function rebuild(
 }
 
 describe('buildMesh', () => {
+  it('meets a pod where its annotation says, meshed or not', () => {
+    const inboundAddress = 'unix:/run/p/app-{port}.sock';
+    const { value } = buildMesh(
+      snapshotOf({
+        services: [service('shop', 'bare', { selector: { app: 'bare' } })],
+        pods: [
+          pod('shop', 'buyer'),
+          { ...pod('shop', 'bare', { labels: { app: 'bare' } }), meshed: false, inboundAddress },
+        ],
+      }),
+    );
+    const [set] = policyIn(value, 'shop/buyer').reach.endpoints.values();
+    const [endpoint] = set?.endpoints ?? [];
+    assert.deepEqual(endpoint?.address, { kind: 'pipe', path: `/run/p/app-${endpoint?.port}.sock` });
+    assert.equal(endpoint?.meshed, false);
+  });
+
   it('shares what is equal: policies of equal pods, reach of equal clients', () => {
     const { value } = buildMesh(base);
     assert.equal(policyIn(value, 'shop/buyer-1'), policyIn(value, 'shop/buyer-2'));

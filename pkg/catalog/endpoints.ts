@@ -220,12 +220,11 @@ function podEndpoint(workload: Workload, port: number, ready: boolean, hostname:
   };
 }
 
-function addressOf({ pod, meshed }: Workload, port: number): EndpointAddress {
-  const template = meshed ? pod.inboundAddress : undefined;
-  if (template === undefined) return { kind: 'ip', ip: pod.ip, port };
+function addressOf({ pod: { ip: podIp, inboundAddress: template } }: Workload, port: number): EndpointAddress {
+  if (template === undefined) return { kind: 'ip', ip: podIp, port };
   const text = template.replaceAll('{port}', String(port));
   if (text.startsWith('unix:')) return { kind: 'pipe', path: text.slice('unix:'.length) };
-  const [, ip = pod.ip, at] = /^\[?([^\]]*)\]?:(\d+)$/.exec(text) ?? [];
+  const [, ip = podIp, at] = /^\[?([^\]]*)\]?:(\d+)$/.exec(text) ?? [];
   return { kind: 'ip', ip, port: at === undefined ? port : Number(at) };
 }
 

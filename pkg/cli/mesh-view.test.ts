@@ -124,6 +124,16 @@ describe('stateOf', () => {
   });
 });
 
+describe('stateOf a Job', () => {
+  it('is that of its containers, not of the sidecar that is ended after them', () => {
+    const [container] = status.containers;
+    assert.ok(container);
+    const done = { ...container, ready: false, state: 'terminated' as const, reason: 'Completed', restarts: 0 };
+    const job: PodStatus = { ...status, phase: 'Succeeded', ready: false, containers: [done] };
+    assert.equal(stateOf({ ...job, sidecar: { ...done, name: 'sidecar', reason: 'Error' } }), 'Succeeded');
+  });
+});
+
 describe('toTable', () => {
   it('aligns by what is seen, colours or not', () => {
     const { good } = createPaint(true);

@@ -138,6 +138,8 @@ export function stateOf({ ready, phase, stopping, containers, sidecar }: PodRunn
   const again = restarts === 0 ? '' : ` (${restarts} restart${restarts === 1 ? '' : 's'})`;
   if (stopping && phase === 'Running') return 'Stopping';
   if (ready) return `Ready${again}`;
+  // The sidecar of a pod that is done is ended by us.
+  if (phase === 'Succeeded' || phase === 'Failed') return `${phase}${again}`;
   const crashed = all.find(({ state, reason }) => state === 'terminated' && reason !== 'Completed');
   if (crashed) return `${crashed.reason}${again}`;
   return `${phase === 'Running' ? 'Not ready' : phase}${again}`;

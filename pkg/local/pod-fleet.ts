@@ -8,6 +8,7 @@ import type { PodRunner } from './pod-runner.ts';
 import { toPodObject } from './pod-status.ts';
 import { planStep } from './rollout.ts';
 import { writeAtomically, type RunDirectory } from './run-directory.ts';
+import type { SidecarPod } from './sidecar-program.ts';
 
 /** A place for one more pod: what it has of this machine. */
 export interface PodPlace {
@@ -72,8 +73,7 @@ export function createPodFleet({ run, start, onChange }: FleetOptions): PodFleet
       rmSync(podFile(plan), { force: true });
       return;
     }
-    const inbound = plan.sidecar === 'none' ? undefined : `unix:${runner.pod.dir}/in-{port}.sock`;
-    writeAtomically(podFile(plan), JSON.stringify(toPodObject(plan, runner.status, inbound)));
+    writeAtomically(podFile(plan), JSON.stringify(toPodObject(plan, runner.status, inboundOf(runner.pod))));
   }
 
   /** One step after each change; changes that come while one is taken are seen by the next. */
@@ -165,4 +165,10 @@ function shortName(name: string): string {
   let hash = 5381;
   for (let i = 0; i < name.length; i += 1) hash = (hash * 33 + name.charCodeAt(i)) >>> 0;
   return `${name.slice(0, 32)}-${hash.toString(36)}`;
+}
+
+/** Where others reach a pod: at its sidecar. One without is met behind its own network by what a browser opens too. */
+export function inboundOf({ plan, dir, isolated }: Pick<SidecarPod, 'plan' | 'dir' | 'isolated'>): string | undefined {
+  if (plan.sidecar !== 'none') return `unix:${dir}/in-{port}.sock`;
+  return isolated ? `unix:${dir}/app-{port}.sock` : undefined;
 }
