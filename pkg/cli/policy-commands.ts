@@ -1,7 +1,9 @@
 import { type Command, Option } from 'commander';
 import type { AnalyzeFlags } from './analyze.ts';
+import type { DiffFlags } from './diff.ts';
 import type { ExplainFlags } from './explain.ts';
 import type { RunCommand } from './program.ts';
+import type { TestFlags } from './test.ts';
 
 /** The commands that answer questions about policy: they change nothing. */
 export function addPolicyCommands(program: Command, run: RunCommand): void {
@@ -23,6 +25,28 @@ export function addPolicyCommands(program: Command, run: RunCommand): void {
     .addOption(new Option('-o, --output <format>', 'how to print').choices(['text', 'json', 'sarif']).default('text'))
     .action(async (files: string[], options: AnalyzeFlags) =>
       run(async (context) => (await import('./analyze.ts')).runAnalyze(context, files, options)),
+    );
+
+  withInput(program.command('test'))
+    .description('hold policy against cases: who may call whom, and who may not')
+    .argument('[cases...]', 'files of cases')
+    .option('--matrix <file>', 'write who may call whom, per route, as Markdown; - for stdout')
+    .option('--no-coverage', 'do not list the rules that no case used')
+    .addOption(new Option('-o, --output <format>', 'how to print').choices(['text', 'json', 'junit']).default('text'))
+    .action(async (cases: string[], options: TestFlags) =>
+      run(async (context) => (await import('./test.ts')).runTest(context, cases, options)),
+    );
+
+  program
+    .command('diff')
+    .description('who gained and who lost access between two policies')
+    .argument('<old>', 'file or directory')
+    .argument('<new>', 'file or directory')
+    .option('-n, --namespace <name>', 'for objects that name none')
+    .addOption(new Option('--mode <mode>', 'policy mode').choices(['enforce', 'permissive', 'shadow']))
+    .addOption(new Option('-o, --output <format>', 'how to print').choices(['text', 'json']).default('text'))
+    .action(async (before: string, after: string, options: DiffFlags) =>
+      run(async (context) => (await import('./diff.ts')).runDiff(context, before, after, options)),
     );
 }
 
