@@ -76,8 +76,8 @@ export function createProgram(run: RunCommand = () => Promise.resolve()): Comman
     .option('--port <number>', 'port of the page and the API', toPort)
     .addOption(xdsAuthOption())
     .option('--xds-port <number>', 'port of xDS', toPort, 15010)
-    .option('--otlp <url>', 'send traces there as well')
-    .option('-n, --namespace <name>', 'for objects that name none', 'default')
+    .option('--otlp <url>', 'send traces there as well', toUrl)
+    .option('-n, --namespace <name>', 'for objects that name none', toNamespace, 'default')
     .action(async (options: ControllerFlags) =>
       run(async (context) => (await import('./controller.ts')).runControllerCommand(context, options)),
     );
@@ -136,7 +136,7 @@ export interface ProxyFlags {
 
 function addMeshOptions(command: Command): Command {
   return command
-    .option('-n, --namespace <name>', 'for objects that name none', 'default')
+    .option('-n, --namespace <name>', 'for objects that name none', toNamespace, 'default')
     .addOption(new Option('--sidecar <kind>', 'the data plane').choices(['node', 'envoy']).default('node'))
     .addOption(modeOption())
     .addOption(
@@ -147,7 +147,7 @@ function addMeshOptions(command: Command): Command {
     .option('--image <name=program>', 'local program for the containers of an image; may be repeated', collect, [])
     .option('--run-for <duration>', 'end by itself after 20s, 2m, …')
     .option('--logs', 'print what all processes print')
-    .option('--otlp <url>', 'send traces there as well: http://localhost:4318')
+    .option('--otlp <url>', 'send traces there as well: http://localhost:4318', toUrl)
     .option('--port <number>', 'port of the page', toPort)
     .addOption(outputOption());
 }
@@ -169,6 +169,18 @@ function toPort(value: string): number {
   if (!Number.isInteger(port) || port < 1 || port > 65_535)
     throw new InvalidArgumentError('a port is a number from 1 to 65535.');
   return port;
+}
+
+function toNamespace(value: string): string {
+  if (!/^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/.test(value))
+    throw new InvalidArgumentError('a namespace has small letters, digits and "-" only.');
+  return value;
+}
+
+function toUrl(value: string): string {
+  if (!/^https?:\/\/[^/]/.test(value) || !URL.canParse(value))
+    throw new InvalidArgumentError('a URL is written http://localhost:4318.');
+  return value;
 }
 
 /** Said, not assumed: without tokens, everybody on this machine gets what they ask for, keys included (DECISIONS I4). */

@@ -258,6 +258,8 @@ spec: { ports: [{ port: 80 }] }
       ['up', '-f', '/nowhere'],
       ['nonsense'],
       ['up', '-f', '.', '--mode', 'maybe'],
+      ['up', '-f', '.', '-n', 'Not_A_Name'],
+      ['up', '-f', '.', '--otlp', 'localhost'],
       ['demo', '--run-for', 'soon'],
     ]) {
       const { code, output } = await tulle(args);
