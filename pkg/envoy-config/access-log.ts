@@ -2,39 +2,32 @@ import type { AccessLog, JsonObject } from './envoy-types.ts';
 import { rbacKeys, rbacMetadata } from './rbac.ts';
 
 /** One line of JSON on stdout for each request that failed or was refused; what went well is in the traces and stats. */
-export const httpAccessLog: readonly AccessLog[] = [
-  {
+export function toHttpAccessLog(direction: 'inbound' | 'outbound'): AccessLog {
+  return {
     name: 'envoy.access_loggers.stdout',
     filter: {
-      or_filter: {
-        filters: [
-          toStatusFilter('GE', 500),
-          toStatusFilter('EQ', 403),
-          toStatusFilter('EQ', 400),
-          toStatusFilter('EQ', 0),
-        ],
-      },
+      or_filter: { filters: [toStatusFilter('GE', 500), toStatusFilter('EQ', 403), toStatusFilter('EQ', 400)] },
     },
     typed_config: toStdout({
       time: '%START_TIME%',
       method: '%REQ(:METHOD)%',
-      path: '%REQ(:PATH)%',
       authority: '%REQ(:AUTHORITY)%',
-      protocol: '%PROTOCOL%',
+      path: '%REQ(:PATH)%',
       status: '%RESPONSE_CODE%',
       details: '%RESPONSE_CODE_DETAILS%',
       flags: '%RESPONSE_FLAGS%',
       duration_ms: '%DURATION%',
-      peer: '%DOWNSTREAM_PEER_URI_SAN%',
-      upstream: '%UPSTREAM_HOST%',
-      cluster: '%UPSTREAM_CLUSTER%',
-      failure: '%UPSTREAM_TRANSPORT_FAILURE_REASON%',
-      rule: `%DYNAMIC_METADATA(${rbacMetadata}:${rbacKeys.rule})%`,
-      reason: `%DYNAMIC_METADATA(${rbacMetadata}:${rbacKeys.reason})%`,
       trace: '%TRACE_ID%',
+      ...(direction === 'inbound'
+        ? { peer: '%DOWNSTREAM_PEER_URI_SAN%', reason: `%DYNAMIC_METADATA(${rbacMetadata}:${rbacKeys.reason})%` }
+        : {
+            cluster: '%UPSTREAM_CLUSTER%',
+            upstream: '%UPSTREAM_HOST%',
+            failure: '%UPSTREAM_TRANSPORT_FAILURE_REASON%',
+          }),
     }),
-  },
-];
+  };
+}
 
 /** What is known of a TCP connection before it comes. */
 export interface ConnectionFacts {

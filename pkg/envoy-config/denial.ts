@@ -44,88 +44,59 @@ function toStatus(status: number): AccessLogFilter {
   };
 }
 
-/** What the server's sidecar answers by itself (DECISIONS S11, E4). */
-export const inboundReplies: LocalReplyConfig = {
-  mappers: [
-    {
-      filter: toStatus(403),
-      body_format_override: toDenialText(reason, peerName),
-      headers_to_add: toReasonHeader(reason),
-    },
-    ...toCommonMappers(),
-  ],
+const refusedHere: Omit<ResponseMapper, 'filter'> = {
+  status_code: 403,
+  body_format_override: toDenialText('SourceNotAllowed', ownName),
+  headers_to_add: toReasonHeader('SourceNotAllowed'),
 };
 
-/** What the client's sidecar answers by itself. */
-export const outboundReplies: LocalReplyConfig = {
-  mappers: [
-    {
-      // The cluster is gone, and so is the listener: the app's connection is older than the revocation.
-      filter: { response_flag_filter: { flags: ['NC'] } },
-      status_code: 403,
-      body_format_override: toDenialText('SourceNotAllowed', ownName),
-      headers_to_add: toReasonHeader('SourceNotAllowed'),
-    },
-    ...toCommonMappers(),
-  ],
-};
+/** What the server's sidecar answers by itself (DECISIONS S11, E4). */
+export const inboundReplies = toReplies({
+  filter: toStatus(403),
+  body_format_override: toDenialText(reason, peerName),
+  headers_to_add: toReasonHeader(reason),
+});
+
+/** What the client's sidecar answers by itself. No cluster: the app's connection is older than a revocation. */
+export const outboundReplies = toReplies({ filter: { response_flag_filter: { flags: ['NC'] } }, ...refusedHere });
 
 /** A Service that this client may not reach, known by the list that all share. */
-export const deniedReplies: LocalReplyConfig = {
-  mappers: [
-    {
-      filter: toStatus(403),
-      body_format_override: toDenialText('SourceNotAllowed', ownName),
-      headers_to_add: toReasonHeader('SourceNotAllowed'),
-    },
-    ...toCommonMappers(),
-  ],
-};
+export const deniedReplies = toReplies({ filter: toStatus(403), ...refusedHere });
 
 /** The explicit proxy answers for itself, and for Services that its client may not reach. */
-export const proxyReplies: LocalReplyConfig = {
-  mappers: [
-    {
-      filter: {
-        metadata_filter: {
-          matcher: {
-            filter: rbacMetadata,
-            path: [{ key: rbacKeys.reason }],
-            value: { string_match: { exact: 'ProxyAuthRequired' } },
-          },
-          match_if_key_not_found: false,
+export const proxyReplies = toReplies(
+  {
+    filter: {
+      metadata_filter: {
+        matcher: {
+          filter: rbacMetadata,
+          path: [{ key: rbacKeys.reason }],
+          value: { string_match: { exact: 'ProxyAuthRequired' } },
         },
+        match_if_key_not_found: false,
       },
-      status_code: 407,
-      body_format_override: toText(
-        'tulle: ProxyAuthRequired: this proxy is for one workload, and asks for its secret\n',
-      ),
-      headers_to_add: [
-        ...toReasonHeader('ProxyAuthRequired'),
-        { header: { key: 'proxy-authenticate', value: 'Basic realm="tulle"' } },
-      ],
     },
-    ...deniedReplies.mappers,
-  ],
-};
+    status_code: 407,
+    body_format_override: toText('tulle: ProxyAuthRequired: this proxy is for one workload, and asks for its secret\n'),
+    headers_to_add: [
+      ...toReasonHeader('ProxyAuthRequired'),
+      { header: { key: 'proxy-authenticate', value: 'Basic realm="tulle"' } },
+    ],
+  },
+  { filter: toStatus(403), ...refusedHere },
+);
 
-function toCommonMappers(): ResponseMapper[] {
+function toReplies(...mappers: readonly ResponseMapper[]): LocalReplyConfig {
   const why = '%RESPONSE_CODE_DETAILS%';
-  return [
-    {
-      filter: toStatus(503),
-      body_format_override: toText(`tulle: Unavailable: ${why}\n`),
-      headers_to_add: toReasonHeader('Unavailable'),
-    },
-    {
-      filter: toStatus(504),
-      body_format_override: toText(`tulle: Timeout: ${why}\n`),
-      headers_to_add: toReasonHeader('Timeout'),
-    },
-    {
-      filter: toStatus(400),
-      body_format_override: toText(`tulle: BadRequest: ${why}\n`),
-      headers_to_add: toReasonHeader('BadRequest'),
-    },
-  ];
+  return {
+    mappers: [
+      ...mappers,
+      {
+        filter: toStatus(503),
+        body_format_override: toText(`tulle: Unavailable: ${why}\n`),
+        headers_to_add: toReasonHeader('Unavailable'),
+      },
+    ],
+    body_format: toText(`tulle: ${why}\n`),
+  };
 }

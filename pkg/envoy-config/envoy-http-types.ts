@@ -59,7 +59,6 @@ export type HttpConnectionManager = Typed<
     };
     readonly http_protocol_options?: {
       readonly accept_http_10?: boolean;
-      readonly allow_custom_methods?: boolean;
       readonly allow_absolute_url?: boolean;
     };
     readonly http2_protocol_options?: Http2Options;
@@ -86,6 +85,7 @@ export interface Http2Options {
 
 export interface LocalReplyConfig {
   readonly mappers: readonly ResponseMapper[];
+  readonly body_format?: SubstitutionFormat;
 }
 
 export interface ResponseMapper {

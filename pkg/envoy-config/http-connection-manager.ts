@@ -1,5 +1,5 @@
 import type { MeshSettings } from '../policy/proxy-policy.ts';
-import { httpAccessLog } from './access-log.ts';
+import { toHttpAccessLog } from './access-log.ts';
 import { http2Options } from './cluster.ts';
 import { ads } from './config-source.ts';
 import { inboundReplies } from './denial.ts';
@@ -8,6 +8,9 @@ import type { NetworkFilter } from './envoy-listener-types.ts';
 import type { RouteConfiguration } from './envoy-route-types.ts';
 import { inboundFilters, toEarlyMutation } from './http-filters.ts';
 import { toTracing } from './tracing.ts';
+
+const inboundLog = toHttpAccessLog('inbound');
+const outboundLog = toHttpAccessLog('outbound');
 
 export type InlineRoutes = Omit<RouteConfiguration, '@type'>;
 
@@ -64,7 +67,7 @@ function toConfig({
     ...toRoutes(routes),
     http_filters: filters,
     tracing: toTracing(settings.tracing.sampling, direction),
-    access_log: httpAccessLog,
+    access_log: [direction === 'inbound' ? inboundLog : outboundLog],
     early_header_mutation_extensions: toEarlyMutation(settings.tracing.sampling, {
       tellDialled: direction === 'denied',
       readB3: fromSidecar !== true,
@@ -93,8 +96,7 @@ function toConfig({
         }
       : { forward_client_cert_details: 'SANITIZE' }),
     upgrade_configs: [{ upgrade_type: 'websocket' }, ...(direction === 'proxy' ? [{ upgrade_type: 'CONNECT' }] : [])],
-    // A method is any word (RFC 9110 §9.1), and rules name it as it is.
-    http_protocol_options: { accept_http_10: true, allow_custom_methods: true },
+    http_protocol_options: { accept_http_10: true },
     http2_protocol_options: {
       ...http2Options,
       allow_connect: true,

@@ -75,14 +75,12 @@ export function toPodRoutes(service: OutboundService, pod: string): Omit<RouteCo
 }
 
 function toBackends(route: OutboundRoute, service: OutboundService): Omit<Route, 'match'> {
-  const { key, name, namespace, port } = service;
+  const { key } = service;
   const split = route.origin?.kind === 'TrafficSplit' ? `${route.origin.namespace}/${route.origin.name}` : undefined;
   const common = {
     metadata: { filter_metadata: { tulle: { service: key } } },
     ...toSpan(key, [
       toLiteral('tulle.service', key),
-      toLiteral('server.address', `${name}.${namespace}`),
-      toLiteral('server.port', String(port)),
       ...(split === undefined ? [] : [toLiteral('tulle.split', split)]),
       ...(service.protocol === 'grpc' ? grpcTags : []),
       ...outboundPeerTags,

@@ -37,11 +37,12 @@ describe('unifyEnvoySpan', () => {
       spanOf({
         'tulle.direction': 'inbound',
         'tulle.source': 'spiffe://cluster.local/ns/shop/sa/web',
-        'network.protocol.version': 'HTTP/1.1',
+        'tulle.service': 'shop/cart:80',
+        'http.method': 'GET',
+        'http.protocol': 'HTTP/1.1',
         'http.url': 'http://cart/items?page=2',
-        'url.path': '/items',
-        'http.response.status_code': '200',
-        'server.port': '80',
+        'http.status_code': '200',
+        user_agent: '-',
         component: 'proxy',
         node_id: 'shop/cart-0',
       }),
@@ -49,11 +50,14 @@ describe('unifyEnvoySpan', () => {
     assert.deepEqual(tagsOf(span), {
       'tulle.direction': 'inbound',
       'tulle.source': 'shop/web',
+      'tulle.service': 'shop/cart:80',
       'tulle.verdict': 'allowed',
+      'http.request.method': 'GET',
       'network.protocol.version': '1.1',
       'url.path': '/items',
       'url.query': 'page=2',
       'http.response.status_code': 200,
+      'server.address': 'cart.shop',
       'server.port': 80,
     });
     assert.equal(span.status, 'unset');
@@ -61,14 +65,14 @@ describe('unifyEnvoySpan', () => {
 
   it('marks a denial as an error, with its reason', () => {
     const denied = { 'tulle.direction': 'inbound', 'tulle.verdict': 'denied', 'tulle.reason': 'NoTarget' };
-    const span = unifyEnvoySpan(spanOf({ ...denied, 'http.response.status_code': 403, 'server.port': '80' }));
+    const span = unifyEnvoySpan(spanOf({ ...denied, 'http.status_code': '403' }));
     assert.equal(span.status, 'error');
     assert.equal(tagsOf(span)['error.type'], 'NoTarget');
   });
 
   it('takes service and method of a gRPC call from its path', () => {
-    const call = { 'tulle.direction': 'outbound', 'rpc.system': 'grpc', 'url.path': '/shop.Cart/Add' };
-    const tags = tagsOf(unifyEnvoySpan(spanOf({ ...call, 'rpc.grpc.status_code': '7', 'server.port': '80' })));
+    const call = { 'tulle.direction': 'outbound', 'rpc.system': 'grpc', 'http.url': 'http://cart/shop.Cart/Add' };
+    const tags = tagsOf(unifyEnvoySpan(spanOf({ ...call, 'rpc.grpc.status_code': '7' })));
     assert.deepEqual([tags['rpc.service'], tags['rpc.method'], tags['rpc.grpc.status_code']], ['shop.Cart', 'Add', 7]);
   });
 

@@ -1,5 +1,5 @@
 import type { Span, Tag } from './span.ts';
-import { numberOf, textOf } from './span.ts';
+import { textOf } from './span.ts';
 
 /**
  * Envoy's spans in the words of the Node sidecar's: what a tag of Envoy's can't be made to say is derived here, and the
@@ -14,10 +14,8 @@ export function unifyEnvoySpan(span: Span): Span {
     tags.set(key, { key, type: typeof value === 'number' ? 'int64' : 'string', value });
   };
   setRequest(text, set);
-  const status = Number(textOf(span.attributes, 'http.response.status_code') ?? statusOf(span));
+  const status = Number(text('http.status_code'));
   if (Number.isInteger(status) && status > 0) set('http.response.status_code', status);
-  else tags.delete('http.response.status_code');
-  set('server.port', Number(text('server.port')) || 0);
   if (!tags.has('tulle.verdict')) set('tulle.verdict', 'allowed');
   const failure = toFailure(text('tulle.verdict'), text('tulle.reason'), status);
   if (failure !== undefined) set('error.type', failure);
@@ -29,25 +27,26 @@ type Text = (key: string) => string;
 type SetTag = (key: string, value: string | number) => void;
 
 function setRequest(text: Text, set: SetTag): void {
-  const [, source] = /^spiffe:\/\/[^/]+\/ns\/(.+)$/.exec(text('tulle.source')) ?? [];
-  if (source !== undefined) set('tulle.source', source.replace('/sa/', '/'));
-  else if (text('tulle.source') === '-') set('tulle.source', '');
-  const [, version] = /^HTTP\/([\d.]+)$/.exec(text('network.protocol.version')) ?? [];
-  if (version !== undefined) set('network.protocol.version', version);
-  const url = text('http.url');
-  const query = url.indexOf('?');
-  if (query >= 0) set('url.query', url.slice(query + 1));
-  const [, service, method] = /^\/([^/]+)\/([^/]+)$/.exec(text('url.path')) ?? [];
+  const [, account] = /^spiffe:\/\/[^/]+\/ns\/(.+)$/.exec(text('tulle.source')) ?? [];
+  if (account !== undefined) set('tulle.source', account.replace('/sa/', '/'));
+  const [, namespace, name, port] = /^([^/]+)\/(.+):(\d+)$/.exec(text('tulle.service')) ?? [];
+  if (port !== undefined) {
+    set('server.address', `${name}.${namespace}`);
+    set('server.port', Number(port));
+  }
+  set('http.request.method', text('http.method'));
+  set('network.protocol.version', text('http.protocol').replace('HTTP/', ''));
+  set('user_agent.original', text('user_agent'));
+  const [, path = '', query = ''] = /^[^:]*:\/\/[^/]*([^?]*)\??(.*)$/s.exec(text('http.url')) ?? [];
+  set('url.path', path);
+  set('url.query', query);
+  const [, service, method] = /^\/([^/]+)\/([^/]+)$/.exec(path) ?? [];
   if (text('rpc.system') === 'grpc' && service !== undefined && method !== undefined) {
     set('rpc.service', service);
     set('rpc.method', method);
   }
   const grpc = text('rpc.grpc.status_code');
   if (/^\d+$/.test(grpc)) set('rpc.grpc.status_code', Number(grpc));
-}
-
-function statusOf({ attributes }: Span): number | undefined {
-  return numberOf(attributes, 'http.response.status_code');
 }
 
 function toFailure(verdict: string, reason: string, status: number): string | undefined {
