@@ -37,7 +37,6 @@ const entities: Readonly<Record<string, string>> = {
 
 /** What XML can't have at all becomes a question mark. */
 function escape(text: string): string {
-  // eslint-disable-next-line no-control-regex
   return text
     .replace(/[\u0000-\u0008\u000b\u000c\u000e-\u001f\ufffe\uffff]/g, '?')
     .replace(/[&<>"\n]/g, (char) => entities[char] ?? char);

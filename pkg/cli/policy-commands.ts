@@ -3,7 +3,9 @@ import type { AnalyzeFlags } from './analyze.ts';
 import type { DiffFlags } from './diff.ts';
 import type { ExplainFlags } from './explain.ts';
 import type { RunCommand } from './program.ts';
+import type { SuggestFlags } from './suggest.ts';
 import type { TestFlags } from './test.ts';
+import type { WhatIfFlags } from './whatif.ts';
 
 /** The commands that answer questions about policy: they change nothing. */
 export function addPolicyCommands(program: Command, run: RunCommand): void {
@@ -47,6 +49,30 @@ export function addPolicyCommands(program: Command, run: RunCommand): void {
     .addOption(new Option('-o, --output <format>', 'how to print').choices(['text', 'json']).default('text'))
     .action(async (before: string, after: string, options: DiffFlags) =>
       run(async (context) => (await import('./diff.ts')).runDiff(context, before, after, options)),
+    );
+
+  withFiles(program.command('whatif'))
+    .description('replay what the running mesh recorded against changed policy: who would be refused')
+    .option('--since <duration>', 'how far back', '10m')
+    .addOption(new Option('-o, --output <format>', 'how to print').choices(['text', 'json']).default('text'))
+    .action(async (options: WhatIfFlags) =>
+      run(async (context) => (await import('./whatif.ts')).runWhatIf(context, options)),
+    );
+
+  program
+    .command('suggest')
+    .description('write the policy that lets pass what the running mesh refused')
+    .option('--trace <id>', 'only the calls of this trace')
+    .option('-n, --namespace <name>', 'only calls to Services of this namespace')
+    .option('--since <duration>', 'how far back', '10m')
+    .addOption(
+      new Option('--paths <how>', 'how wide: the paths as seen, segments that vary, or all below a folder')
+        .choices(['exact', 'segment', 'prefix'])
+        .default('exact'),
+    )
+    .addOption(new Option('-o, --output <format>', 'how to print').choices(['yaml', 'json']).default('yaml'))
+    .action(async (options: SuggestFlags) =>
+      run(async (context) => (await import('./suggest.ts')).runSuggest(context, options)),
     );
 }
 

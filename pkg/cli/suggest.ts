@@ -1,0 +1,67 @@
+import type { RawObject } from '../catalog/snapshot.ts';
+import type { Call } from '../observability/call.ts';
+import { parseDocuments } from '../provider/files/yaml-documents.ts';
+import type { PathStyle } from '../suggest/generalise-paths.ts';
+import { houseStyleOf } from '../suggest/house-style.ts';
+import { isRefused, type Proof, prove, suggestPolicy } from '../suggest/suggest-policy.ts';
+import { writeYaml } from '../suggest/write-yaml.ts';
+import { CliError, type CliContext } from './context.ts';
+import { findRunningMesh, orTwo, readInput, writeJson } from './mesh-input.ts';
+import { recordedCalls, warnIfCut } from './recorded-calls.ts';
+
+export interface SuggestFlags {
+  readonly trace?: string;
+  /** Of the Services that were called. */
+  readonly namespace?: string;
+  readonly since: string;
+  readonly paths: PathStyle;
+  readonly output: 'yaml' | 'json';
+}
+
+/** `tulle suggest`: YAML on stdout, what it comes to on stderr. 0 it allows all that was refused, 1 not all, 2 could not tell. */
+export function runSuggest(context: CliContext, flags: SuggestFlags): Promise<number> {
+  return orTwo(async () => {
+    const mesh = findRunningMesh(context);
+    const since = flags.trace === undefined ? flags.since : '24h';
+    const calls = await recordedCalls(mesh, since);
+    warnIfCut(context, calls);
+    const wanted = calls.filter((call) => isMeant(call, flags) && isRefused(call));
+    if (wanted.length === 0) {
+      const which = flags.trace === undefined ? `in the last ${since}` : `in trace ${flags.trace}`;
+      throw new CliError(`nothing was refused by policy ${which}, so there is nothing to suggest`, 2);
+    }
+    const { facts, read } = await readInput(context, {});
+    const style = houseStyleOf(facts.snapshot.smi, read.files);
+    const objects = suggestPolicy(facts, wanted, flags.paths, style);
+    if (objects.length === 0) throw new CliError(`${wanted.length} calls were refused, and they pass by now`, 2);
+    const text = writeYaml(objects, style.flow);
+    // What is proven is the text: it is read again as any file is.
+    const written = parseDocuments(text).map(({ value }) => value as RawObject);
+    const proof = prove(facts, written, wanted, calls);
+    if (flags.output === 'json') {
+      const { others, left, ...rest } = proof;
+      writeJson(context, { objects, proof: { ...rest, others: others.slice(0, 100), left: Object.fromEntries(left) } });
+    } else {
+      context.stdout.write(text);
+      for (const line of describe(proof)) context.stderr.write(`# ${line}\n`);
+    }
+    return proof.allowed === proof.wanted ? 0 : 1;
+  });
+}
+
+function isMeant({ traceId, service }: Call, { trace, namespace }: SuggestFlags): boolean {
+  if (trace !== undefined) return traceId === trace.toLowerCase().padStart(32, '0');
+  return namespace === undefined || service.startsWith(`${namespace}/`);
+}
+
+function describe({ wanted, allowed, others, othersCount, left }: Proof): readonly string[] {
+  const rest = othersCount === 0 ? 'nothing else that was seen' : `${othersCount} other calls that were seen`;
+  const all = allowed === wanted ? `these ${wanted} requests` : `${allowed} of these ${wanted} requests`;
+  return [
+    `replayed: allows ${all}${othersCount === 0 ? ', ' : ', and '}${rest}`,
+    ...others
+      .slice(0, 10)
+      .map(({ source, service, method, path }) => `  also: ${source} -> ${service} ${method} ${path}`.trimEnd()),
+    ...[...left].map(([why, count]) => `  not allowed: ${count}: ${why}`),
+  ];
+}
