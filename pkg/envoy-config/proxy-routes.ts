@@ -3,8 +3,9 @@ import type { OutboundService, ServicePortKey } from '../policy/outbound.ts';
 import type { DirectoryEntry, ProxyPolicy } from '../policy/proxy-policy.ts';
 import type { Route, RouteConfiguration, VirtualHost } from './envoy-route-types.ts';
 import { isHttp } from './inbound-listener.ts';
-import { egressName, internalCluster, proxyRoutes, tcpCluster } from './names.ts';
+import { egressName, internalCluster, proxyRoutes, tcpCluster, toSpanName } from './names.ts';
 import { noTimeout, toDeniedRoute, toServiceRoutes } from './route.ts';
+import { deniedTags } from './tracing.ts';
 
 /**
  * What the explicit proxy does with a request: the authority selects the Service (DECISIONS E12). An authority without a
@@ -124,7 +125,8 @@ const speaksTcp: Route = {
 };
 
 function toRefusal(key: ServicePortKey): readonly Route[] {
-  const refused = toDeniedRoute(key);
+  const span = { operation: `%REQ(:METHOD)% ${toSpanName(key)}`, custom_tags: deniedTags };
+  const refused: Route = { ...toDeniedRoute(key), tracing: span };
   return [{ ...refused, match: { connect_matcher: {} } }, refused];
 }
 

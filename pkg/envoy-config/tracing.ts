@@ -59,10 +59,7 @@ export function toTracing(sampling: number, direction: 'inbound' | 'outbound' | 
     spawn_upstream_span: false,
     max_path_tag_length: 2048,
     ...(direction === 'denied' ? { operation: '%REQ(:METHOD)% %METADATA(ROUTE:tulle:span)%' } : {}),
-    custom_tags: [
-      toLiteral('tulle.direction', direction === 'inbound' ? 'inbound' : 'outbound'),
-      ...(direction === 'denied' ? deniedTags : []),
-    ],
+    custom_tags: direction === 'denied' ? deniedTags : [],
   };
 }
 
@@ -87,6 +84,7 @@ function toRbacTag(tag: string, key: string): CustomTag {
 
 export function inboundVerdictTags(enforced: boolean): readonly CustomTag[] {
   return [
+    toLiteral('tulle.direction', 'inbound'),
     { tag: 'tulle.source', value: '%DOWNSTREAM_PEER_URI_SAN%' },
     toRbacTag('tulle.rule', rbacKeys.rule),
     toRbacTag('tulle.reason', rbacKeys.reason),
@@ -95,6 +93,8 @@ export function inboundVerdictTags(enforced: boolean): readonly CustomTag[] {
   ];
 }
 
+const outboundTag: CustomTag = toLiteral('tulle.direction', 'outbound');
+
 const sourceTag: CustomTag = {
   tag: 'tulle.source',
   environment: { name: 'TULLE_SOURCE', default_value: 'unknown' },
@@ -102,13 +102,15 @@ const sourceTag: CustomTag = {
 
 /** Whom the request really went to, from the metadata of cluster and endpoint. */
 export const outboundPeerTags: readonly CustomTag[] = [
+  outboundTag,
   sourceTag,
   toTulleTag('tulle.backend', { cluster: {} }, 'backend'),
   toTulleTag('tulle.pod', { host: {} }, 'pod'),
   toTulleTag('tulle.destination', { host: {} }, 'destination'),
 ];
 
-const deniedTags: readonly CustomTag[] = [
+export const deniedTags: readonly CustomTag[] = [
+  outboundTag,
   sourceTag,
   toTulleTag('tulle.service', { route: {} }, 'service'),
   toLiteral('tulle.verdict', 'denied'),
