@@ -101,7 +101,11 @@ describe('HTTP/1.1 faults and oddities through two sidecars', () => {
       client: { limits: { streamIdle: 200 } },
     });
     impatient.handler = () => undefined;
-    assert.match(await impatient.send(`GET / HTTP/1.1\r\n${close}\r\n`), /^HTTP\/1\.1 504 .*tulle: Timeout: /s);
+    try {
+      assert.match(await impatient.send(`GET / HTTP/1.1\r\n${close}\r\n`), /^HTTP\/1\.1 504 .*tulle: Timeout: /s);
+    } finally {
+      await impatient.stop();
+    }
   });
 
   it('tells the app when the client goes away', async () => {
