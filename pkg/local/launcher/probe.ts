@@ -41,10 +41,11 @@ export function runProbe(
     const fast = probe.eager || Date.now() - started < 10_000;
     return ready !== true && fast ? Math.min(100, probe.periodMs) : probe.periodMs;
   };
+  let timer: NodeJS.Timeout | undefined;
   const schedule = (ms: number): void => {
-    const timer = setTimeout(() => void check(), ms);
-    signal.addEventListener('abort', () => clearTimeout(timer), { once: true });
+    timer = setTimeout(() => void check(), ms);
   };
+  signal.addEventListener('abort', () => clearTimeout(timer), { once: true });
   schedule(probe.initialDelayMs);
 }
 
