@@ -54,11 +54,12 @@ function isMeant({ traceId, service }: Call, { trace, namespace }: SuggestFlags)
   return namespace === undefined || service.startsWith(`${namespace}/`);
 }
 
-function describe({ wanted, allowed, others, othersCount, left }: Proof): readonly string[] {
+function describe({ wanted, allowed, alike, others, othersCount, left }: Proof): readonly string[] {
   const rest = othersCount === 0 ? 'nothing else that was seen' : `${othersCount} other calls that were seen`;
+  const more = alike === 0 ? '' : `, ${alike} more that say the same`;
   const all = allowed === wanted ? `these ${wanted} requests` : `${allowed} of these ${wanted} requests`;
   return [
-    `replayed: allows ${all}${othersCount === 0 ? ', ' : ', and '}${rest}`,
+    `replayed: allows ${all}${more}${othersCount === 0 ? ', ' : ', and '}${rest}`,
     ...others
       .slice(0, 10)
       .map(({ source, service, method, path }) => `  also: ${source} -> ${service} ${method} ${path}`.trimEnd()),

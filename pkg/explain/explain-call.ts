@@ -1,3 +1,5 @@
+import { buildMesh } from '../catalog/build-mesh.ts';
+import type { MeshModel } from '../catalog/mesh-model.ts';
 import { isHttp } from '../catalog/protocol.ts';
 import { explainInbound } from '../policy/explain.ts';
 import type { OutboundService } from '../policy/outbound.ts';
@@ -9,17 +11,7 @@ import { type MeshFacts, placeOf } from './mesh-facts.ts';
 import { nearestMiss } from './nearest-miss.ts';
 import type { CallRequest } from './request.ts';
 import { idleTargets, nameOf, optionalAt, viewTarget } from './view-target.ts';
-import {
-  answerOf,
-  askServer,
-  type CallPart,
-  type CallQuery,
-  type CallWalk,
-  type Server,
-  serversOf,
-  summarize,
-  walkCall,
-} from './walk-call.ts';
+import { answerOf, askServer, type CallPart, type CallQuery, type CallWalk, summarize, walkCall } from './walk-call.ts';
 
 /** One question: may this caller call that Service with this request? */
 export interface Question {
@@ -62,10 +54,11 @@ export function explainCall(facts: MeshFacts, { source, destination, request }: 
   }
   const walk = walkCall(facts.model, query);
   const summary = summarize(walk);
-  const routing = walk.service ?? borrowedRouting(facts, query);
-  const parts = walk.service || query.source === undefined ? walk.parts : behindReach(facts, query, routing);
+  const isRouted = walk.service !== undefined || query.source === undefined;
+  const routed = isRouted ? walk : walkCall(openedModel(facts), query);
+  const parts = isRouted ? walk.parts : behindReach(facts, query, routed);
   const backends = parts.map((part) => viewBackend(facts, part, query));
-  const split = routing && viewSplit(facts, routing, walk, query);
+  const split = routed.service && viewSplit(facts, routed.service, routed, query);
   const answer = answerOf(summary);
   const open = answer === 'deny' && isHttp(entry.protocol) && asked === undefined && backends.some(asksForRequest);
   const near = summary.reasons.length > 0 && !open ? nearestMiss(backends) : undefined;
@@ -141,62 +134,47 @@ function requestsAskedFor(backends: readonly BackendView[]): readonly Finding[] 
   return [...new Set(texts)].map((text) => ({ message: text === '' ? 'any HTTP request' : text }));
 }
 
-/** Out of a client's reach there is no routing of its own; what others have tells how it would be shared. */
-function borrowedRouting({ model }: MeshFacts, { entry }: CallQuery): OutboundService | undefined {
-  for (const { reach } of model.pods.values()) {
-    const service = reach.outbound.get(entry.key);
-    if (service) return service;
+const opened = new WeakMap<MeshFacts, MeshModel>();
+
+/** The same mesh with everything let pass: how a call would be routed whose client may not reach the Service. */
+function openedModel(facts: MeshFacts): MeshModel {
+  let model = opened.get(facts);
+  if (model === undefined) {
+    const { config, namespaces } = facts.snapshot;
+    model = buildMesh({
+      ...facts.snapshot,
+      config: { ...config, mode: 'permissive' },
+      namespaces: namespaces.map(({ name, meshed }) => ({ name, meshed })),
+    }).value;
+    opened.set(facts, model);
   }
-  return undefined;
+  return model;
 }
 
 /** What the servers behind a Service that is out of reach would say, were they asked. */
-function behindReach(
-  { model, snapshot }: MeshFacts,
-  query: CallQuery,
-  routing: OutboundService | undefined,
-): readonly CallPart[] {
-  const { entry } = query;
-  const backends = routing?.routes.at(0)?.backends.filter(({ excluded, weight }) => !excluded && weight > 0) ?? [];
-  const total = backends.reduce((sum, { weight }) => sum + weight, 0);
-  const names = backends.length > 0 ? backends : [{ service: entry.name, weight: 1, port: entry.port }];
-  return names.flatMap(({ service, weight, port }) => {
-    const servers = serversOf(model, { namespace: entry.namespace, name: service, port }).flatMap((server) =>
-      atTargetPort(snapshot, server, entry.namespace, service, port),
-    );
-    const share = (backends.length > 0 ? weight / total : 1) / Math.max(1, servers.length);
-    const byPolicy = new Map<unknown, CallPart>();
-    for (const { pod, policy, port: own } of servers) {
-      const known = byPolicy.get(policy);
-      const server = askServer(policy, own, query);
+function behindReach({ model }: MeshFacts, query: CallQuery, { parts }: CallWalk): readonly CallPart[] {
+  const byServer = new Map<string, CallPart>();
+  const numbers = new Map<unknown, number>();
+  for (const { share, backend, pods, server: opened } of parts) {
+    for (const pod of opened === undefined ? [] : pods) {
+      const policy = model.pods.get(pod)?.inbound;
+      if (policy === undefined || opened === undefined) continue;
+      numbers.set(policy, numbers.get(policy) ?? numbers.size);
+      const key = `${backend} ${opened.port} ${numbers.get(policy)}`;
+      const known = byServer.get(key);
+      const server = askServer(policy, opened.port, query);
       const { reason } = server.verdict;
-      byPolicy.set(policy, {
-        share: share + (known?.share ?? 0),
+      byServer.set(key, {
+        share: share / pods.length + (known?.share ?? 0),
         kind: 'denied',
-        backend: service,
+        backend,
         pods: [...(known?.pods ?? []), pod],
         server,
         ...(reason && { reason }),
       });
     }
-    return [...byPolicy.values()];
-  });
-}
-
-/** The workload's port that a Service port leads to at a pod; none: it does not lead there. */
-function atTargetPort(
-  { services, pods }: MeshFacts['snapshot'],
-  server: Server,
-  namespace: string,
-  name: string,
-  port: number,
-): readonly Server[] {
-  const service = services.find((each) => each.namespace === namespace && each.name === name);
-  const target = service?.ports.find((each) => each.port === port)?.targetPort;
-  if (target === undefined || service?.selector === undefined) return [server];
-  const pod = pods.find((each) => `${each.namespace}/${each.name}` === server.pod);
-  const own = typeof target === 'number' ? target : pod?.ports.find((each) => each.name === target)?.port;
-  return own === undefined ? [] : [{ ...server, port: own }];
+  }
+  return [...byServer.values()];
 }
 
 const outReasons: Readonly<Record<string, string>> = {

@@ -3,6 +3,7 @@ import { explainCall } from '../explain/explain-call.ts';
 import { type MeshFacts, toMeshFacts } from '../explain/mesh-facts.ts';
 import { encodeSmiObject } from '../smi/encode.ts';
 import type { SmiObject } from '../smi/kinds.ts';
+import type { TrafficTarget } from '../smi/traffic-target/traffic-target.ts';
 import { generalisePaths, type PathStyle } from './generalise-paths.ts';
 import type { HouseStyle } from './house-style.ts';
 import { type RecordedCall, replay, toQuestion } from './replay.ts';
@@ -13,7 +14,9 @@ export interface Proof {
   readonly wanted: number;
   /** Of those, how many pass with it. */
   readonly allowed: number;
-  /** Calls that pass with it and were not meant to: it is wider than what was seen. */
+  /** Calls that say the same as those that it was made for, and pass as well. */
+  readonly alike: number;
+  /** Calls that pass with it and were not meant to: it is wider than what was asked for. */
   readonly others: readonly RecordedCall[];
   readonly othersCount: number;
   /** Wanted calls that it does not let pass, and why. */
@@ -52,7 +55,7 @@ export function suggestPolicy(
   const taken = new Set(
     facts.snapshot.smi.map(({ kind, metadata }) => `${kind} ${metadata.namespace}/${metadata.name}`),
   );
-  return byService(demandsOf(facts, wanted)).flatMap((list) => writeObjects(list, paths, style, taken));
+  return byService(demandsOf(facts, wanted)).flatMap((list) => writeObjects(facts, list, paths, style, taken));
 }
 
 function demandsOf(facts: MeshFacts, wanted: readonly RecordedCall[]): readonly Demand[] {
@@ -100,7 +103,14 @@ interface Match {
   readonly methods: readonly string[];
 }
 
+/** A match, in the group that has it; '' is the one that is being written. */
+interface MatchRef {
+  readonly group: string;
+  readonly name: string;
+}
+
 function writeObjects(
+  facts: MeshFacts,
   demands: readonly Demand[],
   paths: PathStyle,
   style: HouseStyle,
@@ -112,8 +122,11 @@ function writeObjects(
   const objects: SmiObject[] = [];
   const matches: Match[] = [];
   const meta = { namespace, labels: {}, annotations: {} };
-  const ofDemand = demands.map((demand) => ({ demand, names: matchesFor(demand, paths, matches) }));
-  const groupName = freeName('HTTPRouteGroup', namespace, `${service}${style.suffix}`, taken);
+  const ofDemand = demands.map((demand) => ({ demand, refs: matchesFor(facts, demand, paths, matches) }));
+  const callers = new Set(demands.map(({ source }) => source.split('/')[1] ?? ''));
+  const [caller] = callers;
+  const wished = [`${service}${style.suffix}`, ...(callers.size === 1 ? [`${caller}-${service}${style.suffix}`] : [])];
+  const groupName = matches.length > 0 ? freeName('HTTPRouteGroup', namespace, wished, taken) : '';
   if (matches.length > 0) {
     objects.push({
       ...meta,
@@ -125,25 +138,25 @@ function writeObjects(
   }
   const targets = new Map<
     string,
-    { account: string; sources: string[]; names: readonly string[]; ports: readonly number[] }
+    { account: string; sources: string[]; refs: readonly MatchRef[]; ports: readonly number[] }
   >();
-  for (const { demand, names } of ofDemand) {
+  for (const { demand, refs } of ofDemand) {
     // TCP and HTTP of one target must both hold, so what speaks TCP has a target of its own.
     for (const part of [
-      { names, ports: [] },
-      { names: [], ports: [...demand.ports].sort((a, b) => a - b) },
+      { refs, ports: [] },
+      { refs: [], ports: [...demand.ports].sort((a, b) => a - b) },
     ]) {
-      if (part.names.length + part.ports.length === 0) continue;
+      if (part.refs.length + part.ports.length === 0) continue;
       const key = JSON.stringify([demand.account, part]);
       const known = targets.get(key);
       if (known) known.sources.push(demand.source);
       else targets.set(key, { account: demand.account, sources: [demand.source], ...part });
     }
   }
-  for (const { account, sources, names, ports } of targets.values()) {
+  for (const { account, sources, refs, ports } of targets.values()) {
     const caller = sources.length === 1 ? (sources[0]?.split('/')[1] ?? '') : 'clients';
-    const name = freeName('TrafficTarget', namespace, `${caller}${style.joint}${account}`, taken);
-    const routeName = ports.length > 0 ? freeName('TCPRoute', namespace, `${account}-tcp`, taken) : '';
+    const name = freeName('TrafficTarget', namespace, [`${caller}${style.joint}${account}`], taken);
+    const routeName = ports.length > 0 ? freeName('TCPRoute', namespace, [`${account}-tcp`], taken) : '';
     if (ports.length > 0) {
       objects.push({ ...meta, apiVersion: style.apiVersions.TCPRoute, kind: 'TCPRoute', name: routeName, ports });
     }
@@ -154,10 +167,7 @@ function writeObjects(
       name,
       shadow: false,
       destination: { kind: 'ServiceAccount', namespace, name: account },
-      rules:
-        ports.length > 0
-          ? [{ kind: 'TCPRoute', name: routeName }]
-          : [{ kind: 'HTTPRouteGroup', name: groupName, matches: names }],
+      rules: ports.length > 0 ? [{ kind: 'TCPRoute', name: routeName }] : rulesOf(refs, groupName),
       sources: sources.sort().map((source) => {
         const [space = '', own = ''] = source.split('/');
         return { kind: 'ServiceAccount', namespace: space, name: own };
@@ -167,23 +177,44 @@ function writeObjects(
   return objects.flatMap((object) => (encodeSmiObject(object) ?? []) as RawObject | []);
 }
 
-/** Names of the matches that a demand takes; those that are missing are added to `matches`. */
-function matchesFor({ requests }: Demand, style: PathStyle, matches: Match[]): readonly string[] {
+function rulesOf(refs: readonly MatchRef[], written: string): TrafficTarget['rules'] {
+  const groups = new Map<string, string[]>();
+  for (const { group, name } of refs) {
+    const key = group === '' ? written : group;
+    groups.set(key, [...(groups.get(key) ?? []), name]);
+  }
+  return [...groups].map(([name, matches]) => ({ kind: 'HTTPRouteGroup', name, matches }));
+}
+
+/** The matches that a demand takes: those that are there and say the same; what is missing is added to `matches`. */
+function matchesFor(
+  { smi }: MeshFacts,
+  { requests, namespace }: Demand,
+  style: PathStyle,
+  matches: Match[],
+): readonly MatchRef[] {
   const patterns = generalisePaths(
     requests.map(({ path }) => path),
     style,
   );
+  const groups = [...smi.groups.values()].filter((group) => group.namespace === namespace);
   return patterns.map(({ pattern, paths }) => {
     const methods = [
       ...new Set(requests.filter(({ path }) => paths.includes(path)).map(({ method }) => method)),
     ].sort();
-    const same = matches.find((match) => match.pathRegex === pattern && match.methods.join() === methods.join());
-    if (same) return same.name;
+    const isSame = (match: Partial<Match> & { readonly headers?: unknown }): boolean =>
+      match.pathRegex === pattern && [...(match.methods ?? [])].sort().join() === methods.join() && !match.headers;
+    for (const { name: group, matches: own } of groups) {
+      const there = own.find(isSame);
+      if (there && own.filter(({ name }) => name === there.name).length === 1) return { group, name: there.name };
+    }
+    const same = matches.find(isSame);
+    if (same) return { group: '', name: same.name };
     const slug = slugOf(pattern);
     let name = slug;
     for (let i = 2; matches.some((match) => match.name === name); i++) name = `${slug}-${i}`;
     matches.push({ name, pathRegex: pattern, methods });
-    return name;
+    return { group: '', name };
   });
 }
 
@@ -198,10 +229,12 @@ function slugOf(pattern: string): string {
   return slug === '' ? 'root' : slug;
 }
 
-function freeName(kind: string, namespace: string, wanted: string, taken: Set<string>): string {
-  const base = wanted.slice(0, 240);
-  let name = base;
-  for (let i = 2; taken.has(`${kind} ${namespace}/${name}`); i++) name = `${base}-${i}`;
+/** The first of the wished names that is free; else the last with a number. */
+function freeName(kind: string, namespace: string, wished: readonly string[], taken: Set<string>): string {
+  const isFree = (name: string): boolean => !taken.has(`${kind} ${namespace}/${name}`);
+  const last = (wished.at(-1) ?? kind.toLowerCase()).slice(0, 240);
+  let name = wished.find((each) => isFree(each)) ?? `${last}-2`;
+  for (let i = 3; !isFree(name); i++) name = `${last}-${i}`;
   taken.add(`${kind} ${namespace}/${name}`);
   return name;
 }
@@ -235,10 +268,15 @@ export function prove(
     }
   }
   const meant = new Set(wanted);
-  const others = groupCalls(seen.filter((call) => !meant.has(call))).filter(({ call }) => {
+  const likeness = ({ source, service, method, path }: RecordedCall): string =>
+    [source, service, method, path.split('?')[0]].join(' ');
+  const kinds = new Set(wanted.map(likeness));
+  const rest = seen.filter((call) => !meant.has(call) && isRefused(call));
+  const alike = rest.filter((call) => kinds.has(likeness(call))).length;
+  const others = groupCalls(rest.filter((call) => !kinds.has(likeness(call)))).filter(({ call }) => {
     const is = replay(after, call, facts).summary?.served ?? 0;
     return is > (replay(before, call, facts).summary?.served ?? 0) + 1e-9;
   });
   const othersCount = others.reduce((sum, { count }) => sum + count, 0);
-  return { wanted: wanted.length, allowed, others: others.map(({ call }) => call), othersCount, left };
+  return { wanted: wanted.length, allowed, alike, others: others.map(({ call }) => call), othersCount, left };
 }

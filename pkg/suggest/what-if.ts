@@ -7,7 +7,6 @@ export interface WhatIfChange {
   /** What runs as it: `bookbuyer/Deployment/bookbuyer`. */
   readonly owners: readonly string[];
   readonly service: string;
-  /** Of a Service: what runs behind it. */
   readonly method: string;
   readonly path: string;
   readonly calls: number;
@@ -56,10 +55,20 @@ export function whatIf(calls: readonly RecordedCall[], now: MeshFacts, next: Mes
     const { source, service, method, path } = call;
     const why = passed ? whyDenied(next, call, now) : whyAllowed(next, call, now);
     const change = { source, owners: ownersOf(source, now, next), service, method, path, calls: count, share, why };
-    (passed ? denied : allowed).push(change);
+    addChange(passed ? denied : allowed, change);
   }
   const byCalls = (a: WhatIfChange, b: WhatIfChange): number => b.calls - a.calls;
   return { replayed: calls.length, denied: denied.sort(byCalls), allowed: allowed.sort(byCalls), unchanged, unknown };
+}
+
+/** What differs in nothing that is shown is one line. */
+function addChange(changes: WhatIfChange[], change: WhatIfChange): void {
+  const shownOf = ({ source, service, method, path, share, why }: WhatIfChange): string =>
+    JSON.stringify([source, service, method, path, share, why]);
+  const i = changes.findIndex((other) => shownOf(other) === shownOf(change));
+  const same = changes[i];
+  if (same === undefined) changes.push(change);
+  else changes[i] = { ...same, calls: same.calls + change.calls };
 }
 
 /** Calls that nothing tells apart, once; the query is none of policy's business. */

@@ -20,5 +20,6 @@ function writeOne(object: RawObject, flow: boolean): string {
       if (names && !node.items.some(isMap)) node.flow = true;
     },
   });
-  return document.toString({ lineWidth: 0, flowCollectionPadding: true });
+  const text = document.toString({ lineWidth: 0, flowCollectionPadding: true });
+  return text.replace(/\[ ([\w, *-]+) \]/g, '[$1]');
 }
