@@ -11,19 +11,17 @@ export interface Entrance {
   close(): void;
 }
 
-export async function openEntrance(name: string, port: number, socket: string, signal: AbortSignal): Promise<Entrance> {
+export async function openEntrance(name: string, port: number, socket: string): Promise<Entrance> {
   const server = createServer({ allowHalfOpen: true }, (incoming) => {
     incoming.on('error', () => incoming.destroy());
     const outgoing = connect({ path: socket, allowHalfOpen: true });
     join(incoming, outgoing);
   });
   server.maxConnections = 256;
-  const close = (): void => void server.close();
-  signal.addEventListener('abort', close, { once: true });
   const local = await freePort(name, new Set());
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
     server.listen({ host: '127.0.0.1', port: local, exclusive: true }, resolve);
   });
-  return { port, url: `http://127.0.0.1:${local}`, socket, close };
+  return { port, url: `http://127.0.0.1:${local}`, socket, close: () => void server.close() };
 }

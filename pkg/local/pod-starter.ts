@@ -46,6 +46,7 @@ export function createPodStarter(options: PodStarterOptions): PodStarter {
   const isolated = isolation.kind === 'isolated';
   const ports = createPortBook();
   const end = new AbortController();
+  const open = new Set<Entrance>();
   const onProblem = (error: Error): void => options.onNotice(`a token could not be renewed: ${error.message}`);
 
   async function start(plan: PodPlan, place: PodPlace, onChange: () => void): Promise<PodRunner | Problem> {
@@ -63,7 +64,8 @@ export function createPodStarter(options: PodStarterOptions): PodStarter {
       ports: taken,
       ...(await entranceOf(own)),
     };
-    const entrances = isolated ? await openEntrances(pod, end.signal) : [];
+    const entrances = isolated ? await openEntrances(pod) : [];
+    for (const entrance of entrances) open.add(entrance);
     const released = new AbortController();
     const { namespace, serviceAccount } = plan;
     if (plan.sidecar !== 'none') {
@@ -93,7 +95,10 @@ export function createPodStarter(options: PodStarterOptions): PodStarter {
       onLog: (container, stream, line) => options.onLog(`${plan.namespace}/${plan.name} ${container}`, stream, line),
       onGone() {
         released.abort();
-        for (const entrance of entrances) entrance.close();
+        for (const entrance of entrances) {
+          open.delete(entrance);
+          entrance.close();
+        }
         ports.giveBack(own);
       },
     });
@@ -155,14 +160,21 @@ export function createPodStarter(options: PodStarterOptions): PodStarter {
     return snapshot ? serviceVariables(snapshot, namespace, proxy) : {};
   }
 
-  return { start, join: join_, close: () => end.abort() };
+  return {
+    start,
+    join: join_,
+    close() {
+      end.abort();
+      for (const entrance of open) entrance.close();
+    },
+  };
 }
 
-async function openEntrances(pod: SidecarPod, signal: AbortSignal): Promise<readonly Entrance[]> {
+async function openEntrances(pod: SidecarPod): Promise<readonly Entrance[]> {
   const entrances: Entrance[] = [];
   for (const { port } of pod.ports) {
     const name = `${podKey(pod.plan)}:${port}`;
-    entrances.push(await openEntrance(name, port, join(pod.dir, `app-${port}.sock`), signal));
+    entrances.push(await openEntrance(name, port, join(pod.dir, `app-${port}.sock`)));
   }
   return entrances;
 }

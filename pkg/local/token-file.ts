@@ -12,8 +12,10 @@ export async function keepToken(
   signal: AbortSignal,
 ): Promise<void> {
   writeAtomically(file, await mint());
+  let timer: NodeJS.Timeout | undefined;
   const renew = (ms: number): void => {
-    const timer = setTimeout(() => {
+    if (signal.aborted) return;
+    timer = setTimeout(() => {
       mint()
         .then((token) => writeAtomically(file, token))
         .then(
@@ -25,7 +27,7 @@ export async function keepToken(
         );
     }, ms);
     timer.unref();
-    signal.addEventListener('abort', () => clearTimeout(timer), { once: true });
   };
+  signal.addEventListener('abort', () => clearTimeout(timer), { once: true });
   renew(renewMs);
 }

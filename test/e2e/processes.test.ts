@@ -252,6 +252,20 @@ spec: { ports: [{ port: 80 }] }
     folder.remove();
   });
 
+  it('says nothing of its own inside where there are many pods', async () => {
+    const folder = makeFolder('many');
+    const ports = `          ports: [{ containerPort: 8080 }]
+          readinessProbe: { exec: { command: ["true"] } }
+`;
+    const many = deployment('many', sleeper('many'), ports).replace('spec:', 'spec:\n  replicas: 12');
+    writeFileSync(join(folder.path, 'mesh.yaml'), many);
+    const mesh = startTulle(['up', '-f', folder.path, '--isolation', 'isolated']);
+    await mesh.line(/many-\w+-11: Ready/);
+    assert.equal(await mesh.stop(), 0);
+    assert.doesNotMatch(mesh.output(), /Warning/);
+    folder.remove();
+  });
+
   it('refuses what it is asked wrongly with 2', async () => {
     for (const args of [
       ['up'],
