@@ -13,7 +13,7 @@ const service = '%METADATA(ROUTE:tulle:service)%';
 const request = '%REQ(:METHOD)% %REQ(:PATH)%';
 
 function toDenialText(why: string, source: string): SubstitutionFormat {
-  const ask = `tulle explain --from ${source} --to ${service} --method %REQ(:METHOD)% --path '%REQ(:PATH)%'`;
+  const ask = `tulle explain ${source} ${service} %REQ(:METHOD)% '%REQ(:PATH)%'`;
   return toText(`RBAC: access denied\ntulle: ${why}: ${source} -> ${service} ${request}; ask: ${ask}\n`);
 }
 

@@ -35,10 +35,8 @@ export function toDenial(reason: AnswerReason, call: DeniedCall): LocalAnswer {
   const { service, method, path } = call;
   const source = call.source === '' ? 'unknown' : call.source;
   const what = method === undefined ? '' : ` ${method} ${printable(path ?? '/')}`;
-  const ask =
-    method === undefined
-      ? `tulle explain --from ${source} --to ${service}`
-      : `tulle explain --from ${source} --to ${service} --method ${method} --path '${printable(path ?? '/').replaceAll("'", '%27')}'`;
+  const request = method === undefined ? '' : ` ${method} '${printable(path ?? '/').replaceAll("'", '%27')}'`;
+  const ask = `tulle explain ${call.source === '' ? '-' : call.source} ${service}${request}`;
   return {
     status: 403,
     reason,
