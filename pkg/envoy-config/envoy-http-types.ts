@@ -56,6 +56,7 @@ export type HttpConnectionManager = Typed<
       readonly idle_timeout?: Duration;
       readonly headers_with_underscores_action?: 'ALLOW' | 'REJECT_REQUEST' | 'DROP_HEADER';
       readonly max_headers_count?: number;
+      readonly max_requests_per_connection?: number;
     };
     readonly http_protocol_options?: {
       readonly accept_http_10?: boolean;

@@ -105,6 +105,8 @@ function toConfig({
     common_http_protocol_options: {
       idle_timeout: '3600s',
       max_headers_count: 100,
+      // A connection stays where it was accepted: the app's next one comes to the Service, once it may be reached.
+      ...(direction === 'denied' ? { max_requests_per_connection: 1 } : {}),
     },
     stream_idle_timeout: '3600s',
     request_headers_timeout: '10s',
