@@ -243,8 +243,10 @@ export const agreementMesh: fc.Arbitrary<MeshSnapshot> = fc
   .map(({ modes, pathMatch, pods, services, endpointSlices, objects }) => ({
     ...snapshotOf({
       namespaces: spaces.map((name, i) => namespace(name, { mode: modes[i] ?? 'enforce' })),
-      pods,
-      services,
+      pods: pods.map((pod, i) => ({ ...pod, ip: `10.1.0.${i + 1}` })),
+      services: services.map((service, i) =>
+        service.headless ? service : { ...service, clusterIPs: [`10.96.0.${i + 1}`] },
+      ),
       endpointSlices,
       smi: objects,
     }),

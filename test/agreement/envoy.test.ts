@@ -1,0 +1,53 @@
+import assert from 'node:assert/strict';
+import { homedir } from 'node:os';
+import { join } from 'node:path';
+import { findEnvoy } from '../../pkg/local/envoy/find-envoy.ts';
+import { makeCall } from '../conformance/envoy-calls.ts';
+import { type EnvoyMesh, startEnvoyMesh } from '../conformance/envoy-mesh.ts';
+import { describeTrial, holdAgreement, trials } from './sidecar-calls.ts';
+
+const requests = Number(process.env['AGREEMENT_REQUESTS'] ?? 5_000);
+const seed = Number(process.env['AGREEMENT_SEED'] ?? Date.now() % 1_000_000);
+const callsPerMesh = 60;
+/** Envoy draws lots: with so many calls a share is within `tolerance` but once in a million. */
+const sharedCalls = 60;
+const tolerance = 0.34;
+
+describe('decide and Envoy', () => {
+  let mesh: EnvoyMesh | undefined;
+
+  before(async function () {
+    this.timeout(600_000);
+    const found = findEnvoy({
+      path: process.env['PATH'] ?? '',
+      cache: join(homedir(), '.cache', 'tulle'),
+      fetch: true,
+    });
+    if (!found) return this.skip();
+    mesh = await startEnvoyMesh(found.program);
+  });
+
+  after(() => mesh?.stop());
+
+  it(`agree on ${requests} random requests (AGREEMENT_SEED=${seed})`, async function () {
+    this.timeout(900_000);
+    const running = mesh as EnvoyMesh;
+    const failures: string[] = [];
+    let made = 0;
+    for (const trial of trials(seed, callsPerMesh)) {
+      const clients = [...new Set(trial.calls.flatMap(({ call }) => call.from ?? []))];
+      const loaded = await running.load(trial.facts.model, clients);
+      for (const decided of trial.calls) {
+        const times = decided.shared ? sharedCalls : 1;
+        made += times;
+        try {
+          holdAgreement(await makeCall(running, loaded, decided.call, times), decided, tolerance);
+        } catch (error) {
+          failures.push(describeTrial(trial, decided, error));
+        }
+      }
+      if (made >= requests || failures.length > 20) break;
+    }
+    assert.deepEqual(failures, []);
+  });
+});

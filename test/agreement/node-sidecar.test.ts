@@ -1,0 +1,35 @@
+import assert from 'node:assert/strict';
+import { makeCall } from '../conformance/node-calls.ts';
+import { startNodeMesh } from '../conformance/node-mesh.ts';
+import { describeTrial, holdAgreement, trials } from './sidecar-calls.ts';
+
+const requests = Number(process.env['AGREEMENT_REQUESTS'] ?? 5_000);
+const seed = Number(process.env['AGREEMENT_SEED'] ?? Date.now() % 1_000_000);
+const callsPerMesh = 60;
+const sharedCalls = 12;
+
+describe('decide and the Node sidecar', () => {
+  it(`agree on ${requests} random requests (AGREEMENT_SEED=${seed})`, async function () {
+    this.timeout(900_000);
+    const failures: string[] = [];
+    let made = 0;
+    for (const trial of trials(seed, callsPerMesh)) {
+      const mesh = await startNodeMesh(trial.facts.model);
+      try {
+        for (const decided of trial.calls) {
+          const times = decided.shared ? sharedCalls : 1;
+          made += times;
+          try {
+            holdAgreement(await makeCall(mesh, decided.call, times), decided, 2.01 / times);
+          } catch (error) {
+            failures.push(describeTrial(trial, decided, error));
+          }
+        }
+      } finally {
+        await mesh.stop();
+      }
+      if (made >= requests || failures.length > 20) break;
+    }
+    assert.deepEqual(failures, []);
+  });
+});

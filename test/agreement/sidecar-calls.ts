@@ -1,0 +1,95 @@
+import fc from 'fast-check';
+import type { MeshSnapshot } from '../../pkg/catalog/snapshot.ts';
+import { type MeshFacts, toMeshFacts } from '../../pkg/explain/mesh-facts.ts';
+import type { Call } from '../conformance/calls.ts';
+import { assertOutcome, type CallOutcome, decideCall } from '../conformance/decide-call.ts';
+import { arbitraryDraft, callTo, type Draft } from './arbitrary-call.ts';
+import { agreementMesh } from './arbitrary-policy.ts';
+
+/** A random mesh and the calls that it is put to, each with what `decide` says. */
+export interface Trial {
+  /** For a report that can be repeated. */
+  readonly seed: number;
+  readonly facts: MeshFacts;
+  readonly calls: readonly DecidedCall[];
+}
+
+export interface DecidedCall {
+  readonly call: Call;
+  readonly outcome: CallOutcome;
+  /** Chance has a part in what becomes of it. */
+  readonly shared: boolean;
+}
+
+/** Random trials without end, the same for the same seed. */
+export function* trials(seed: number, callsPerMesh: number): Generator<Trial> {
+  for (let own = seed; ; own += 1) {
+    const [snapshot] = fc.sample(agreementMesh, { numRuns: 1, seed: own }) as [MeshSnapshot];
+    const drafts = fc.sample(arbitraryDraft, { numRuns: callsPerMesh, seed: own });
+    const facts = toMeshFacts(snapshot);
+    const calls = drafts.flatMap((draft) => decided(facts, snapshot, draft));
+    if (calls.length > 0) yield { seed: own, facts, calls };
+  }
+}
+
+function decided(facts: MeshFacts, snapshot: MeshSnapshot, draft: Draft): readonly DecidedCall[] {
+  const asked = callTo(snapshot, draft);
+  if (asked === undefined) return [];
+  const entry = facts.model.policyOf('spiffe://cluster.local/ns/x/sa/x' as never).directory.get(keyOf(asked.to));
+  // A headless Service without pods has no name that could be dialled.
+  if (entry === undefined || (entry.addresses.length === 0 && !entry.pods?.length)) return [];
+  const { protocol } = entry;
+  // A gRPC client speaks gRPC; what it asks for is a method of a service.
+  const call: Call = {
+    ...asked,
+    ...(protocol === 'grpc' && { protocol: 'grpc', method: 'POST', path: '/a' }),
+    expect: { allow: true },
+  };
+  if (isNotSent(call)) return [];
+  const outcome = decideCall(facts.model, call);
+  const { shares, denied, unavailable, malformed } = outcome;
+  const parts = [...Object.values(shares), denied, unavailable, malformed].filter((part) => part > 1e-9);
+  // Nobody is there whom a caller without a sidecar could reach.
+  return parts.length === 0 ? [] : [{ call, outcome, shared: parts.length > 1 }];
+}
+
+/** What never comes to policy as it is sent: absolute form is taken apart before, sidecars take out what is theirs to say. */
+function isNotSent({ path, headers, protocol, method }: Call): boolean {
+  const ours = headers.some(([name]) => /^x-(tulle|envoy)-/i.test(name));
+  return /^https?:/.test(path) || ours || (protocol !== 'tcp' && method === 'CONNECT');
+}
+
+function keyOf(to: string): string {
+  const [host = '', port] = to.split(':');
+  const [name, namespace] = host.split('.');
+  return `${namespace}/${name}:${port}`;
+}
+
+/** Throws where a sidecar did something else than `decide` says. `tolerance`: of shares, for those who draw lots. */
+export function holdAgreement(made: CallOutcome, { outcome, shared }: DecidedCall, tolerance: number): void {
+  const served = Object.values(outcome.shares).reduce((sum, share) => sum + share, 0);
+  const allow = served > 1e-9;
+  const refusal =
+    outcome.malformed > 0
+      ? { status: 400 }
+      : outcome.unavailable > 0 && outcome.denied < 1e-9
+        ? { reason: 'Unavailable' as const }
+        : {};
+  // Why is compared beside: a call that ended otherwise than with a reason has none to compare.
+  const plain = { ...made, reasons: [], shadow: [] };
+  if (allow) {
+    const { shares, denied, unavailable } = outcome;
+    assertOutcome(plain, { allow: true, shares, denied, unavailable }, shared ? tolerance : 1e-9);
+  } else if (outcome.denied > 1e-9 && outcome.unavailable > 1e-9) {
+    assertOutcome(plain, { allow: false, denied: outcome.denied }, tolerance);
+  } else {
+    assertOutcome(plain, { allow: false, ...refusal }, 1e-9);
+  }
+}
+
+/** A disagreement in one line, and how to see it again. */
+export function describeTrial({ seed }: Trial, { call }: DecidedCall, error: unknown): string {
+  const { expect: _, ...asked } = call;
+  const why = error instanceof Error ? error.message : String(error);
+  return `AGREEMENT_SEED=${seed}: ${JSON.stringify(asked)}: ${why}`;
+}
