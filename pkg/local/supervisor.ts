@@ -6,6 +6,7 @@ import { baseEnvironment } from './container-process.ts';
 import { runControlServer, type ControlRequest } from './control-server.ts';
 import type { ControllerProgram } from './controller-program.ts';
 import type { Isolation } from './isolation.ts';
+import { createKeptWorkloads } from './kept-workloads.ts';
 import { keepProcess } from './kept-process.ts';
 import { launcherCommand } from './launcher-handle.ts';
 import { localPrograms } from './local-programs.ts';
@@ -75,6 +76,9 @@ export async function startSupervisor(options: SupervisorOptions): Promise<Super
   let problems: readonly Problem[] = [];
   let latest: MeshRead | undefined;
   let visits = 0;
+  const workloads = createKeptWorkloads((owner, file) =>
+    options.onNotice(`${owner} goes on as it was until ${file} can be read whole`),
+  );
 
   const starter = createPodStarter({ ...options, base, read: () => latest });
   const fleet = createPodFleet({
@@ -112,7 +116,11 @@ export async function startSupervisor(options: SupervisorOptions): Promise<Super
 
   function onRead(read: MeshRead): void {
     latest = read;
-    const wanted = read.workloads.map((workload) => planOf(workload, read));
+    const placed = read.workloads.map((workload) => {
+      const { kind, namespace, name } = workload;
+      return { plan: planOf(workload, read), file: read.locate({ kind, namespace, name }, '')?.file };
+    });
+    const wanted = workloads.next(placed, read.problems);
     problems = wanted.flatMap((plan) => plan.problems).map((problem) => withPosition(problem, read));
     fleet.want(wanted);
     options.onChange();

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { describe, it } from 'mocha';
@@ -249,6 +249,25 @@ spec: { ports: [{ port: 80 }] }
       output,
       /shop\/Deployment\/two and shop\/Deployment\/one both want port 24711 of this machine\. Fix: .*tulle\.dev\/port-env/,
     );
+    folder.remove();
+  });
+
+  it('lets processes go on while their file is broken, and ends them when it is removed', async () => {
+    const folder = makeFolder('slip');
+    const file = join(folder.path, 'mesh.yaml');
+    const good = deployment('steady', sleeper('steady'));
+    writeFileSync(file, good);
+    const mesh = startTulle(['up', '-f', folder.path]);
+    await mesh.line(/steady-\w+-0: Ready/);
+    writeFileSync(file, good.replace('{ app: steady }', '{ app: steady'));
+    await mesh.line(/^shop\/Deployment\/steady goes on as it was until .*mesh\.yaml can be read whole/);
+    await mesh.line(/mesh\.yaml:\d+:\d+: .*\[SyntaxError\]/);
+    writeFileSync(file, good);
+    await mesh.line(/^cured: /);
+    assert.doesNotMatch(mesh.output(), /Stopping|: gone|Pending \(/);
+    rmSync(file);
+    await mesh.line(/steady-\w+-0: gone/);
+    assert.equal(await mesh.stop(), 0);
     folder.remove();
   });
 
