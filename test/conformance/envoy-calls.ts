@@ -9,7 +9,6 @@ import type { DenyReason } from '../../pkg/policy/decide.ts';
 import type { DirectoryEntry } from '../../pkg/policy/proxy-policy.ts';
 import { createHostIndex } from '../../pkg/sidecar/host-index.ts';
 import { until } from '../support/envoy.ts';
-import { readAll } from '../support/sidecar-mesh.ts';
 import type { Call } from './calls.ts';
 import type { CallOutcome } from './decide-call.ts';
 import type { EnvoyMesh, LoadedClient, LoadedMesh } from './envoy-mesh.ts';
@@ -217,10 +216,18 @@ async function callTcp(
   return { kind: reached ? 'denied' : 'unavailable' };
 }
 
+function readAll(socket: Socket): Promise<string> {
+  return new Promise((resolve) => {
+    let text = '';
+    socket.on('data', (chunk: Buffer) => (text += chunk.toString('latin1')));
+    socket.once('close', () => resolve(text));
+  });
+}
+
 async function talk(socket: Socket, entry: DirectoryEntry | undefined): Promise<{ text: string }> {
   socket.on('error', () => undefined);
   if (entry?.protocol !== 'tcp-server-first') socket.write('hello\r\n\r\n');
-  const text = await readAll(socket).catch(() => '');
+  const text = await readAll(socket);
   socket.destroy();
   return { text };
 }

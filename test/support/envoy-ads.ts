@@ -55,14 +55,14 @@ export async function startAds(socket: string): Promise<TestAds> {
 
   function settled(): boolean {
     const clients = server.status().filter(({ client }) => content.has(client.nodeId));
+    const nodes = new Set(clients.map(({ client }) => client.nodeId));
+    if (nodes.size !== content.size) return false;
+    if (!clients.every(({ types }) => types.length >= 2 && types.every(({ synced }) => synced))) return false;
     for (const { client, types } of clients) {
-      const nack = types.find((type) => type.nack !== undefined);
-      if (nack) throw new Error(`${client.nodeId} refuses ${nack.typeUrl}: ${nack.nack}`);
+      const refused = types.find((type) => type.nack !== undefined);
+      if (refused) throw new Error(`${client.nodeId} refuses ${refused.typeUrl}: ${refused.nack}`);
     }
-    return (
-      clients.length === content.size &&
-      clients.every(({ types }) => types.length >= 2 && types.every(({ synced }) => synced))
-    );
+    return true;
   }
 
   return {
