@@ -46,6 +46,16 @@ describe('workloads of a file that is broken', () => {
     assert.deepEqual(kept.next([web, cart], []), [web.plan, cart.plan]);
   });
 
+  it('go on as they are while they themselves are broken', () => {
+    const { kept } = start();
+    const resource = { kind: 'Deployment', namespace: 'shop', name: 'web' };
+    const plans = kept.next([cart], [{ ...problem('FieldMissing', 'web.yaml'), resource }]);
+    assert.deepEqual(
+      plans.map(({ owner }) => owner),
+      ['shop/Deployment/cart', 'shop/Deployment/web'],
+    );
+  });
+
   it('end when the file, whole, has them no more', () => {
     const { kept } = start();
     kept.next([cart], [problem('SyntaxError', 'web.yaml')]);

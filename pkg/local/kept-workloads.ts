@@ -15,7 +15,7 @@ export interface PlacedPlan {
 }
 
 export interface KeptWorkloads {
-  /** What should run by this read. A workload whose file can't be read whole any more goes on as it is, unchanged. */
+  /** What should run by this read. A workload that, or whose file, can't be read any more goes on as it is. */
   next(placed: readonly PlacedPlan[], problems: readonly Problem[]): readonly WorkloadPlan[];
 }
 
@@ -27,9 +27,13 @@ export function createKeptWorkloads(onKept: (owner: string, file: string) => voi
   return {
     next(placed, problems) {
       const broken = new Set(problems.filter(({ reason }) => unread.has(reason)).map(({ position }) => position?.file));
+      const faulty = new Set(
+        problems.filter(({ severity }) => severity === 'error').map(({ resource }) => ownerOf(resource)),
+      );
       const current = new Map(placed.map((entry) => [entry.plan.owner, entry]));
       const kept = [...known.values()].filter(
-        ({ plan, file }) => !current.has(plan.owner) && file !== undefined && broken.has(file),
+        ({ plan: { owner }, file }) =>
+          !current.has(owner) && ((file !== undefined && broken.has(file)) || faulty.has(owner)),
       );
       for (const { plan, file } of kept) if (!keptBefore.has(plan.owner)) onKept(plan.owner, file ?? '');
       keptBefore = new Set(kept.map(({ plan }) => plan.owner));
@@ -37,6 +41,10 @@ export function createKeptWorkloads(onKept: (owner: string, file: string) => voi
       return [...placed.map(({ plan }) => plan), ...kept.map(({ plan }) => asItIs(plan))];
     },
   };
+}
+
+function ownerOf({ kind, namespace, name }: Problem['resource']): string {
+  return `${namespace}/${kind}/${name}`;
 }
 
 /** Without a pod to start there is nothing to roll or to scale, and nothing to end. */

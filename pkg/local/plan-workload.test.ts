@@ -120,6 +120,10 @@ describe('planWorkload', () => {
     );
   });
 
+  it('runs nothing without a container, as where they could not be read', () => {
+    assert.equal(planWorkload({ ...workload, containers: [] }, context).pod, undefined);
+  });
+
   it('names the pods of a StatefulSet by their number', () => {
     const set = planWorkload({ ...workload, kind: 'StatefulSet', serviceName: 'db' }, context).pod?.(1);
     assert.deepEqual([set?.name, set?.hostname, set?.subdomain], ['web-1', 'web-1', 'db']);

@@ -23,7 +23,7 @@ export interface WorkloadPlan {
   readonly pod?: (ordinal: number) => PodPlan;
 }
 
-/** Resolves what a workload's manifest refers to: programs, ConfigMaps, fields. A workload with an error runs nothing. */
+/** Resolves what a workload's manifest refers to: programs, ConfigMaps, fields. A workload with an error, or with no container, runs nothing. */
 export function planWorkload(workload: Workload, context: PlanContext): WorkloadPlan {
   const { kind, namespace, name, replicas } = workload;
   const problems: Problem[] = [];
@@ -49,7 +49,7 @@ export function planWorkload(workload: Workload, context: PlanContext): Workload
   const { labels, annotations, serviceAccount } = workload;
   const revision = digest({ labels, annotations, serviceAccount, sidecar, containers });
   const plan = { owner, kind, replicas, revision, problems };
-  if (problems.some(({ severity }) => severity === 'error')) return plan;
+  if (containers.length === 0 || problems.some(({ severity }) => severity === 'error')) return plan;
   return {
     ...plan,
     pod: (ordinal) => {
