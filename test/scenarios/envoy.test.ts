@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { join } from 'node:path';
 import { transparent } from '../../pkg/envoy-config/interception.ts';
 import type { InterceptionMode } from '../../pkg/envoy-config/interception.ts';
 import { toXdsResources } from '../../pkg/envoy-config/to-xds-resources.ts';
@@ -18,6 +19,19 @@ const modes: readonly InterceptionMode[] = [
 ];
 
 describe('scenarios for Envoy', () => {
+  it("becomes, for one workload of OSM's bookstore, the configuration that stands in full", async () => {
+    const { model } = await loadScenario('osm-bookstore');
+    const policy = [...model.pods].find(([pod]) => pod.startsWith('bookstore/bookstore-v2'))?.[1];
+    assert.ok(policy);
+    const { listeners, routes, clusters, endpoints } = toXdsResources(policy, transparent);
+    matchGolden(join(import.meta.dirname, '..', '..', 'pkg', 'envoy-config', 'bookstore.golden.yaml'), {
+      listeners: [...listeners.values()],
+      routes: [...routes.values()],
+      clusters: [...clusters.values()],
+      endpoints: [...endpoints.values()],
+    });
+  });
+
   for (const name of scenarioNames()) {
     it(`${name}: becomes the configuration that its file says`, async () => {
       const { model } = await loadScenario(name);

@@ -1,0 +1,170 @@
+import assert from 'node:assert/strict';
+import type { EndpointSet } from '../policy/endpoints.ts';
+import type { ServiceIdentity } from '../policy/identity.ts';
+import type { AccessRule, AppProtocol, InboundPolicy } from '../policy/inbound.ts';
+import type { OutboundService, WeightedBackend } from '../policy/outbound.ts';
+import type { DirectoryEntry, MeshSettings, ProxyPolicy } from '../policy/proxy-policy.ts';
+import { transparent } from './interception.ts';
+import { toXdsResources } from './to-xds-resources.ts';
+
+const id = (name: string): ServiceIdentity => `spiffe://cluster.local/ns/shop/sa/${name}` as ServiceIdentity;
+const settings: MeshSettings = { trustDomain: 'cluster.local', egress: 'deny', tracing: { sampling: 1 } };
+
+function service(name: string, protocol: AppProtocol, weights: readonly number[] = [1]): OutboundService {
+  const key = `shop/${name}:80`;
+  const backends = weights.map((weight, i): WeightedBackend => ({
+    weight,
+    service: `${name}-v${i}`,
+    port: 80,
+    endpoints: `shop/${name}-v${i}:80`,
+  }));
+  return {
+    key,
+    namespace: 'shop',
+    name,
+    port: 80,
+    protocol,
+    addresses: [`10.96.0.${name.length}`],
+    headless: false,
+    hostnames: [`${name}.shop`],
+    routes: [{ backends }],
+  };
+}
+
+function endpoints(key: string, ...accounts: readonly string[]): EndpointSet {
+  return {
+    key,
+    endpoints: accounts.map((account, i) => ({
+      address: { kind: 'ip', ip: `10.0.0.${i + 1}`, port: 8080 },
+      pod: `shop/${account}-${i}`,
+      identity: account === '' ? '' : id(account),
+      meshed: account !== '',
+      ready: true,
+      port: 8080,
+    })),
+  };
+}
+
+function rule(name: string, sources: readonly string[], more: Partial<AccessRule> = {}): AccessRule {
+  return { origin: { kind: 'TrafficTarget', namespace: 'shop', name }, sources: sources.map(id), ...more };
+}
+
+function inbound(rules: readonly AccessRule[], protocol: AppProtocol = 'http'): InboundPolicy {
+  return {
+    identity: id('cart'),
+    mode: 'enforce',
+    modeFrom: 'default',
+    ports: [{ port: 8080, protocol, services: ['shop/cart'] }],
+    rules,
+  };
+}
+
+const nothingIn = inbound([]);
+const noDirectory: ReadonlyMap<string, DirectoryEntry> = new Map();
+
+function policy(parts: Partial<ProxyPolicy> = {}): ProxyPolicy {
+  return {
+    identity: id('web'),
+    settings,
+    inbound: nothingIn,
+    reach: { outbound: new Map(), endpoints: new Map() },
+    directory: noDirectory,
+    ...parts,
+  };
+}
+
+function reach(services: readonly OutboundService[], sets: readonly EndpointSet[]): ProxyPolicy['reach'] {
+  return {
+    outbound: new Map(services.map((each) => [each.key, each])),
+    endpoints: new Map(sets.map((set) => [set.key, set])),
+  };
+}
+
+describe('toXdsResources', () => {
+  it('gives proxies that share a fragment the very same resources', () => {
+    const [cart, pay] = [service('cart', 'http'), service('pay', 'tcp')];
+    const sets = [endpoints('shop/cart-v0:80', 'cart'), endpoints('shop/pay-v0:80', 'pay')];
+    const one = toXdsResources(policy({ reach: reach([cart, pay], sets) }), transparent);
+    const other = toXdsResources(policy({ identity: id('other'), reach: reach([pay, cart], sets) }), transparent);
+    for (const kind of ['listeners', 'routes', 'clusters', 'endpoints'] as const) {
+      for (const [name, resource] of one[kind]) {
+        if (name !== 'inbound') assert.equal(other[kind].get(name), resource, `${kind} ${name}`);
+      }
+    }
+  });
+
+  it('changes endpoints alone when a pod comes', () => {
+    const cart = service('cart', 'http');
+    const before = toXdsResources(
+      policy({ reach: reach([cart], [endpoints('shop/cart-v0:80', 'cart')]) }),
+      transparent,
+    );
+    const after = toXdsResources(
+      policy({ reach: reach([cart], [endpoints('shop/cart-v0:80', 'cart', 'cart')]) }),
+      transparent,
+    );
+    assert.deepEqual([...after.clusters], [...before.clusters]);
+    assert.deepEqual([...after.listeners], [...before.listeners]);
+    assert.deepEqual([...after.routes], [...before.routes]);
+    assert.notDeepEqual([...after.endpoints], [...before.endpoints]);
+  });
+
+  it('lets each endpoint prove its own account, and speaks plaintext to one without sidecar', () => {
+    const sets = [endpoints('shop/cart-v0:80', 'blue', 'green', '')];
+    const { clusters } = toXdsResources(policy({ reach: reach([service('cart', 'http')], sets) }), transparent);
+    const matches = clusters.get('shop/cart-v0:80')?.transport_socket_matches ?? [];
+    assert.deepEqual(
+      matches.map(({ name, match }) => [name, match]),
+      [
+        [id('blue'), { peer: id('blue') }],
+        [id('green'), { peer: id('green') }],
+        ['plaintext', {}],
+      ],
+    );
+  });
+
+  it('answers 503 where no weight is left, and keeps sums that Envoy accepts', () => {
+    const huge = 2 ** 32;
+    const services = [service('none', 'http', [0, 0]), service('huge', 'http', [huge, huge * 3])];
+    const { routes } = toXdsResources(policy({ reach: reach(services, []) }), transparent);
+    const routeOf = (name: string) => routes.get(`outbound/shop/${name}:80`)?.virtual_hosts[0]?.routes?.[0];
+    assert.equal(routeOf('none')?.direct_response?.status, 503);
+    const weights = routeOf('huge')?.route?.weighted_clusters?.clusters.map(({ weight }) => weight) ?? [];
+    const [one = 0, three = 0] = weights;
+    assert.ok(one + three < huge && one > 0);
+    assert.ok(Math.abs(three / one - 3) < 1e-6);
+  });
+
+  it('leaves the listener of a TCP port alone when a source is added, and replaces its chain when one goes', () => {
+    const before = policy({ inbound: inbound([rule('a', ['one', 'two'])], 'tcp') });
+    const first = toXdsResources(before, transparent);
+    const added = toXdsResources(
+      policy({ inbound: inbound([rule('a', ['one', 'two', 'three'])], 'tcp') }),
+      transparent,
+      first,
+    );
+    assert.deepEqual(added.listeners.get('inbound'), first.listeners.get('inbound'));
+    assert.deepEqual(added.peers.get('peers/8080'), [id('one'), id('three'), id('two')]);
+    const gone = toXdsResources(policy({ inbound: inbound([rule('a', ['one', 'three'])], 'tcp') }), transparent, added);
+    assert.notDeepEqual(gone.listeners.get('inbound'), first.listeners.get('inbound'));
+    const back = toXdsResources(
+      policy({ inbound: inbound([rule('a', ['one', 'three', 'two'])], 'tcp') }),
+      transparent,
+      gone,
+    );
+    assert.deepEqual(back.listeners.get('inbound'), gone.listeners.get('inbound'));
+  });
+
+  it('never opens a TCP port by a rule about requests', () => {
+    const http = [{ name: 'm', origin: { kind: 'HTTPRouteGroup', namespace: 'shop', name: 'g' } }];
+    const { peers } = toXdsResources(policy({ inbound: inbound([rule('a', ['one'], { http })], 'tcp') }), transparent);
+    assert.deepEqual(peers.get('peers/8080'), []);
+  });
+
+  it('keeps apart two rules of one object', () => {
+    const rules = [rule('a', ['one'], { ports: [8080] }), rule('a', ['two'])];
+    const { routes } = toXdsResources(policy({ inbound: inbound(rules) }), transparent);
+    const filter = routes.get('inbound/8080')?.typed_per_filter_config?.['tulle.rbac.rules'];
+    assert.deepEqual(Object.keys(filter?.rbac.shadow_rules?.policies ?? {}), ['shop/a', 'shop/a#2']);
+  });
+});
