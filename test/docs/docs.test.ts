@@ -79,4 +79,23 @@ describe('docs', () => {
       }
     });
   }
+
+  it('every row of the decisions that the code refers to is there', () => {
+    const rows = new Set(
+      [...readFileSync(join(root, 'docs/decisions.md'), 'utf8').matchAll(/^\| ([A-Z]\d+a?) \|/gm)].map(
+        ([, row]) => row,
+      ),
+    );
+    for (const folder of ['pkg', 'cmd', 'test']) {
+      for (const file of readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })) {
+        if (!/\.tsx?$/.test(file)) continue;
+        const text = readFileSync(join(root, folder, file), 'utf8');
+        for (const [, list] of text.matchAll(/DECISIONS ((?:[A-Z]\d+a?(?:, | and )?)+)/g)) {
+          for (const row of (list as string).split(/, | and /)) {
+            assert.ok(row === '' || rows.has(row), `${folder}/${file} refers to DECISIONS ${row}`);
+          }
+        }
+      }
+    }
+  });
 });
