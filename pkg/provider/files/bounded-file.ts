@@ -23,7 +23,7 @@ export async function readText(path: string): Promise<FileText> {
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code ?? 'unknown error';
     const message = `the file can't be read (${code}), so nothing of it is in force`;
-    const fix = code === 'ENOENT' ? 'correct the path' : 'give this user permission to read it';
+    const fix = fixOf(code);
     return { kind: 'fault', reason: 'FileUnreadable', message, fix };
   }
 }
@@ -49,4 +49,11 @@ function decodeText(bytes: Buffer): string | undefined {
   } catch {
     return undefined;
   }
+}
+
+/** What to do about a path that can't be read, by the code of the error. */
+export function fixOf(code: string): string {
+  if (code === 'ENOENT') return 'correct the path';
+  if (code === 'ELOOP') return 'let the symbolic link lead to a file';
+  return 'give this user permission to read it';
 }

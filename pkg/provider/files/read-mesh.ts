@@ -1,5 +1,5 @@
 import { createAssembler } from './assemble.ts';
-import { readText } from './bounded-file.ts';
+import { fixOf, readText } from './bounded-file.ts';
 import { type FileTree, listFiles } from './file-tree.ts';
 import type { MeshRead, ReadOptions } from './mesh-read.ts';
 import type { SourceFile } from './placed-objects.ts';
@@ -40,7 +40,7 @@ export async function readSource(path: string, previous?: SourceFile): Promise<S
 export function faultsOf({ faults }: Pick<FileTree, 'faults'>): SourceFile[] {
   return faults.map(({ path, code }) => {
     const message = code === 'ENOENT' ? 'there is no such file or directory' : `it can't be read (${code})`;
-    const fix = code === 'ENOENT' ? 'correct the path' : 'give this user permission to read it';
+    const fix = fixOf(code);
     return { name: path, text: '', documents: [], fault: { reason: 'FileUnreadable', message, fix } };
   });
 }
