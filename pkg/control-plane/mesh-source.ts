@@ -22,6 +22,9 @@ export interface MeshSourceOptions {
   readonly log: Logger;
 }
 
+/** What the program beside an Envoy calls itself (pkg/local/envoy/follow-mesh.ts). */
+export const namesUserAgent = 'tulle-names';
+
 /** Sidecars of our own say so; everybody else speaks the types of Envoy. */
 export function isEnvoy({ userAgent }: Pick<XdsClient, 'userAgent'>): boolean {
   return !userAgent.startsWith('tulle');

@@ -4,7 +4,7 @@ import type { PodState, ProxyState, ServiceState, SplitState } from '../dashboar
 import type { OutboundRoute } from '../policy/outbound.ts';
 import type { DirectoryEntry, Reach } from '../policy/proxy-policy.ts';
 import type { AdsClientStatus } from '../xds/ads-server.ts';
-import { isEnvoy } from './mesh-source.ts';
+import { isEnvoy, namesUserAgent } from './mesh-source.ts';
 
 /** What the page shows of each part of the mesh. */
 
@@ -99,7 +99,9 @@ function toWanted({ backends }: OutboundRoute): SplitState['wanted'] {
 }
 
 export function toProxyStates(clients: readonly AdsClientStatus[]): ProxyState[] {
-  return clients.map(({ client, types }) => ({
+  // The program beside a laptop's Envoy follows names alone: it is no proxy.
+  const proxies = clients.filter(({ client }) => client.userAgent !== namesUserAgent);
+  return proxies.map(({ client, types }) => ({
     pod: client.pod ?? '',
     identity: client.identity,
     nodeId: client.nodeId,
