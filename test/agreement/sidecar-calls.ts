@@ -1,4 +1,5 @@
 import fc from 'fast-check';
+import { isHttp } from '../../pkg/catalog/protocol.ts';
 import type { MeshSnapshot } from '../../pkg/catalog/snapshot.ts';
 import { type MeshFacts, toMeshFacts } from '../../pkg/explain/mesh-facts.ts';
 import type { Call } from '../conformance/calls.ts';
@@ -36,15 +37,24 @@ function decided(facts: MeshFacts, snapshot: MeshSnapshot, draft: Draft): readon
   const asked = callTo(snapshot, draft);
   if (asked === undefined) return [];
   const entry = facts.model.policyOf('spiffe://cluster.local/ns/x/sa/x' as never).directory.get(keyOf(asked.to));
-  // A headless Service without pods has no name that could be dialled.
-  if (entry === undefined || (entry.addresses.length === 0 && !entry.pods?.length)) return [];
+  if (entry === undefined) return [];
+  // A headless Service without ready pods has no name that could be dialled.
+  const isReady = ({ ip }: { readonly ip: string }): boolean => snapshot.pods.some((pod) => pod.ip === ip && pod.ready);
+  if (entry.addresses.length === 0 && !entry.pods?.some(isReady)) return [];
   const { protocol } = entry;
-  // A gRPC client speaks gRPC; what it asks for is a method of a service.
-  const call: Call = {
-    ...asked,
-    ...(protocol === 'grpc' && { protocol: 'grpc', method: 'POST', path: '/a' }),
-    expect: { allow: true },
-  };
+  const ports = [...facts.model.pods.values()].flatMap(({ inbound }) =>
+    inbound.ports.filter(({ services }) => services.includes(`${entry.namespace}/${entry.name}`)),
+  );
+  if (asked.from === undefined && ports.length === 0) return [];
+  // Two Services that say different things of one port: what its bytes are is told by scenarios (protocol-conflict).
+  if (ports.some((port) => isHttp(port.protocol) !== isHttp(protocol))) return [];
+  // A gRPC client speaks gRPC and asks for a method of a service; where nothing is looked into, bytes are bytes.
+  const spoken = !isHttp(protocol)
+    ? ({ protocol: 'tcp' } as const)
+    : protocol === 'grpc'
+      ? ({ protocol: 'grpc', method: 'POST', path: '/a' } as const)
+      : {};
+  const call: Call = { ...asked, ...spoken, expect: { allow: true } };
   if (isNotSent(call)) return [];
   const outcome = decideCall(facts.model, call);
   const { shares, denied, unavailable, malformed } = outcome;
@@ -66,7 +76,7 @@ function keyOf(to: string): string {
 }
 
 /** Throws where a sidecar did something else than `decide` says. `tolerance`: of shares, for those who draw lots. */
-export function holdAgreement(made: CallOutcome, { outcome, shared }: DecidedCall, tolerance: number): void {
+export function holdAgreement(made: CallOutcome, { call, outcome, shared }: DecidedCall, tolerance: number): void {
   const served = Object.values(outcome.shares).reduce((sum, share) => sum + share, 0);
   const allow = served > 1e-9;
   const refusal =
@@ -78,7 +88,9 @@ export function holdAgreement(made: CallOutcome, { outcome, shared }: DecidedCal
   // Why is compared beside: a call that ended otherwise than with a reason has none to compare.
   const plain = { ...made, reasons: [], shadow: [] };
   if (allow) {
-    const { shares, denied, unavailable } = outcome;
+    const { denied, unavailable } = outcome;
+    // A caller without a sidecar comes to a pod, past all routing: nothing names a backend.
+    const shares = call.from === undefined ? { direct: served } : outcome.shares;
     assertOutcome(plain, { allow: true, shares, denied, unavailable }, shared ? tolerance : 1e-9);
   } else if (outcome.denied > 1e-9 && outcome.unavailable > 1e-9) {
     assertOutcome(plain, { allow: false, denied: outcome.denied }, tolerance);
