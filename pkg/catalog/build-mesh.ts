@@ -2,7 +2,7 @@ import { type ServiceIdentity, toServiceAccount, type TrustDomain } from '../pol
 import type { InboundPolicy } from '../policy/inbound.ts';
 import type { MeshSettings, ProxyPolicy } from '../policy/proxy-policy.ts';
 import type { Outcome, Problem } from '../problem/problem.ts';
-import { createSplitChecks, createTargetChecks } from './checks.ts';
+import { createSplitChecks, createTargetChecks, externalNames } from './checks.ts';
 import { createDirectory } from './directory.ts';
 import { createBackings } from './endpoints.ts';
 import { createGrants } from './grants.ts';
@@ -63,6 +63,7 @@ export function createMeshBuilder(): MeshBuilder {
   const targetChecks = step(createTargetChecks());
   const splitChecks = step(createSplitChecks());
   const conflictsOf = step(protocolConflicts);
+  const externalsOf = step(externalNames);
   const problemsOf = createStep((_, ...lists: readonly (readonly Problem[])[]) => sorted(lists.flat()));
   /** The latest of each inbound policy; pods that share one have one identity, and so one reach. */
   const policies = new WeakMap<InboundPolicy, ProxyPolicy>();
@@ -111,6 +112,7 @@ export function createMeshBuilder(): MeshBuilder {
         ...granted.all.map((grant) => grant.problems).filter(isFilled),
         plan.problems,
         conflictsOf(uses),
+        externalsOf(services),
         targetChecks(granted, access, workloads, uses),
         splitChecks(plan, permissions),
       );

@@ -9,6 +9,7 @@ import { compareText } from './order.ts';
 import type { Permission } from './permission.ts';
 import { createReporter } from './report.ts';
 import type { AccessObjects } from './smi-objects.ts';
+import type { Service } from './snapshot.ts';
 import type { PlannedSplit, SplitPlan } from './traffic-split.ts';
 import type { Workload, Workloads } from './workloads.ts';
 
@@ -35,6 +36,24 @@ export function createTargetChecks(): (
     memo.sweep();
     return distinct(problems);
   };
+}
+
+/** Services that lead out of the mesh: nothing of policy holds for them, and whoever counts on it should know. */
+export function externalNames(services: readonly Service[]): readonly Problem[] {
+  return services.flatMap(({ namespace, name, externalName }) =>
+    externalName === undefined
+      ? []
+      : [
+          {
+            resource: { apiVersion: 'v1', kind: 'Service', namespace, name },
+            field: '/spec/externalName',
+            severity: 'info',
+            reason: 'ServiceUnsupported',
+            message: `an ExternalName leads out of the mesh, so its name is not served and no policy holds for it`,
+            fix: `call "${externalName}" itself`,
+          },
+        ],
+  );
 }
 
 function openedBy({ target, identities, selectors }: TargetGrant, workloads: Workloads): readonly Workload[] {
