@@ -91,6 +91,7 @@ export function findDestination(
   const [found, ...more] = fitting;
   const ports = named.map(({ entry }) => entry.port).join(', ');
   const [service = ''] = services;
+  if (found === undefined && isUdp(snapshot, service, wanted)) return { fault: udpFault(service, digits ?? '') };
   if (found === undefined) return { fault: `Service ${service} has no port ${digits}; it has ${ports}` };
   if (more.length > 0) return { fault: `Service ${service} has the ports ${ports}: write ${host}:${found.entry.port}` };
   return { value: found };
@@ -111,7 +112,21 @@ function entriesNamed(entries: readonly DirectoryEntry[], name: string, namespac
   return elsewhere.map((entry) => ({ entry, needsNamespace: namespace !== '' }));
 }
 
-function noService(entries: readonly DirectoryEntry[], { services }: MeshSnapshot, host: string): string {
+function isUdp({ services }: MeshSnapshot, service: string, port: number | undefined): boolean {
+  const own = services.filter(({ namespace, name }) => `${namespace}/${name}` === service || name === service);
+  return own.some(({ ports }) => ports.some((each) => each.protocol !== 'TCP' && (port ?? each.port) === each.port));
+}
+
+/** UDP is never silently called open or enforced. */
+function udpFault(service: string, port: string): string {
+  const what = port === '' ? '' : `port ${port} of `;
+  return `${what}Service ${service} is not TCP: it does not pass through sidecars, so policy neither opens nor closes it; a NetworkPolicy does`;
+}
+
+function noService(entries: readonly DirectoryEntry[], snapshot: MeshSnapshot, host: string): string {
+  const { services } = snapshot;
+  const [name = ''] = host.split('/').slice(-1)[0]?.split('.') ?? [];
+  if (isUdp(snapshot, name, undefined)) return udpFault(`"${host}"`, '');
   const external = services.find(({ name, externalName }) => name === host.split('.')[0] && externalName !== undefined);
   if (external) return `Service "${host}" is an ExternalName: what it leads to is not in the mesh`;
   const known = [...new Set(entries.map((entry) => `${entry.namespace}/${entry.name}`))].sort();

@@ -228,4 +228,20 @@ describe('explainCall', () => {
     );
     assert.match(said.nearest?.message ?? '', /rehearsal/);
   });
+
+  it('never calls UDP open or closed', () => {
+    const dns = (protocol: 'UDP' | 'TCP', port: number): object => ({
+      name: `p${port}`,
+      port,
+      targetPort: port,
+      protocol,
+    });
+    const both = service('n', 'dns', { ports: [dns('UDP', 53), dns('TCP', 54)] as never });
+    const only = service('n', 'ntp', { ports: [dns('UDP', 123)] as never });
+    const facts = toMeshFacts(snapshotOf({ pods: [pod('n', 'dns')], services: [both, only] }));
+    for (const name of ['dns:53', 'ntp', 'n/ntp', 'ntp.n:123']) {
+      assert.match(JSON.stringify(findDestination(facts, name, 'n')), /not TCP: .* neither opens nor closes it/, name);
+    }
+    assert.match(JSON.stringify(findDestination(facts, 'dns:99', 'n')), /has no port 99/);
+  });
 });

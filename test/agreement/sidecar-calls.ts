@@ -101,7 +101,6 @@ export function holdAgreement(made: CallOutcome, { call, outcome, shared }: Deci
 
 /** A disagreement in one line, and how to see it again. */
 export function describeTrial({ seed }: Trial, { call }: DecidedCall, error: unknown): string {
-  const { expect: _, ...asked } = call;
   const why = error instanceof Error ? error.message : String(error);
-  return `AGREEMENT_SEED=${seed}: ${JSON.stringify(asked)}: ${why}`;
+  return `AGREEMENT_SEED=${seed}: ${JSON.stringify({ ...call, expect: undefined })}: ${why}`;
 }
