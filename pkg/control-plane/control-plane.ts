@@ -70,10 +70,22 @@ export function createControlPlane(options: ControlPlaneOptions): ControlPlane {
   /** For the page alone: made when it is asked for. */
   let parts: Pick<MeshState, 'services' | 'pods' | 'splits'> | undefined;
   let state: MeshState | undefined;
+  let telling = false;
 
   function changed(): void {
     state = undefined;
     for (const listener of listeners) listener();
+  }
+
+  /** A thousand proxies that acknowledge one change are one piece of news. */
+  function statusChanged(): void {
+    state = undefined;
+    if (telling) return;
+    telling = true;
+    setImmediate(() => {
+      telling = false;
+      changed();
+    });
   }
 
   function apply(input: MeshInput): void {
@@ -167,6 +179,8 @@ export function createControlPlane(options: ControlPlaneOptions): ControlPlane {
     servers: () => servers,
     view: {
       state() {
+        // Asking how far each proxy is costs a look at all of them: done for who reads it.
+        let proxies: MeshState['proxies'] | undefined;
         state ??= {
           id: options.id,
           mode: mesh.mode,
@@ -176,7 +190,10 @@ export function createControlPlane(options: ControlPlaneOptions): ControlPlane {
           inputs: options.inputs,
           ...toParts(),
           problems,
-          proxies: toProxyStates(servers.flatMap((server) => server.status())),
+          get proxies() {
+            proxies ??= toProxyStates(servers.flatMap((server) => server.status()));
+            return proxies;
+          },
         };
         return state;
       },
@@ -194,7 +211,7 @@ export function createControlPlane(options: ControlPlaneOptions): ControlPlane {
         ...(now ? { now } : {}),
         ...(options.limits ? { limits: options.limits } : {}),
       });
-      server.onStatus(changed);
+      server.onStatus(statusChanged);
       servers.push(server);
       if (security === 'plaintext') return server.listen(address, ServerCredentials.createInsecure());
       const own = new RenewableServerCredentials(leaves.of(controllerName));

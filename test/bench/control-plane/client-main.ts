@@ -1,0 +1,189 @@
+import { Client, type ClientDuplexStream, credentials, Metadata } from '@grpc/grpc-js';
+import { adsPaths, encodeDeltaRequest } from '../../../pkg/xds/discovery.ts';
+import { secretType, tulleTypes } from '../../../pkg/xds/resources.ts';
+import { WireReader } from '../../../pkg/xds/wire.ts';
+import { answer } from '../answer.ts';
+import type { ClientTarget, Collected, Connected } from './client.ts';
+import { accountOf } from './mesh-files.ts';
+
+/** Proxies by the thousand: they subscribe as the Node sidecar does, acknowledge everything, and note when. */
+const types = [secretType, ...Object.values(tulleTypes)];
+const none = { subscribe: [], unsubscribe: [], initialVersions: new Map<string, string>(), nonce: '' };
+const identity = (bytes: Buffer): Buffer => bytes;
+const monotonic = (): number => Number(process.hrtime.bigint()) / 1e6;
+
+interface Link {
+  readonly client: Client;
+  readonly stream: ClientDuplexStream<Buffer, Buffer>;
+}
+
+interface Versions {
+  readonly set: ReadonlyMap<string, string>;
+  readonly removed: readonly string[];
+}
+
+/** A response is the same for all that get the same nonce: what it brings is read once. */
+const contents = new Map<string, Versions>();
+/** By proxy and type: the nonces of all that it got, which is what it has. */
+const history: Map<string, string[]>[] = [];
+const states = new Map<string, ReadonlyMap<string, string>>();
+const requests = new Map<string, Buffer>();
+let links: Link[] = [];
+let totals = { responses: 0, bytes: 0 };
+let heard = { proxies: new Set<number>(), own: new Set<number>(), responses: 0, bytes: 0, acks: [] as number[] };
+let lastAt = 0;
+let failures: string[] = [];
+
+function scan(message: Buffer): { typeUrl: string; nonce: string } {
+  const reader = new WireReader(message);
+  let [typeUrl, nonce] = ['', ''];
+  for (let field = reader.next(); field !== 0; field = reader.next()) {
+    if (field === 4) typeUrl = reader.string();
+    else if (field === 5) nonce = reader.string();
+    else reader.skip();
+  }
+  return { typeUrl, nonce };
+}
+
+function versionsIn(message: Buffer): Versions {
+  const reader = new WireReader(message);
+  const set = new Map<string, string>();
+  const removed: string[] = [];
+  for (let field = reader.next(); field !== 0; field = reader.next()) {
+    if (field === 6) removed.push(reader.string());
+    else if (field !== 2) reader.skip();
+    else {
+      const resource = new WireReader(reader.bytes());
+      let [name, version] = ['', ''];
+      for (let part = resource.next(); part !== 0; part = resource.next()) {
+        if (part === 1) version = resource.string();
+        else if (part === 3) name = resource.string();
+        else resource.skip();
+      }
+      set.set(name, version);
+    }
+  }
+  return { set, removed };
+}
+
+function stateOf(typeUrl: string, nonces: readonly string[]): ReadonlyMap<string, string> {
+  const key = `${typeUrl} ${nonces.join(' ')}`;
+  const known = states.get(key);
+  if (known) return known;
+  const state = new Map<string, string>();
+  for (const nonce of nonces) {
+    const { set, removed } = contents.get(`${typeUrl} ${nonce}`) ?? { set: new Map(), removed: [] };
+    for (const [name, version] of set) state.set(name, version);
+    for (const name of removed) state.delete(name);
+  }
+  states.set(key, state);
+  return state;
+}
+
+function firstRequest(typeUrl: string, proxy: number, target: ClientTarget): Buffer {
+  const nonces = target.known ? (history[proxy]?.get(typeUrl) ?? []) : [];
+  // The first one of a stream says who the node is, and is the proxy's own.
+  const isFirst = typeUrl === types[0];
+  const key = `${typeUrl} ${nonces.join(' ')}`;
+  const made = isFirst ? undefined : requests.get(key);
+  if (made) return made;
+  const node = {
+    id: `pod-${proxy}`,
+    cluster: '',
+    userAgent: 'tulle-bench/1',
+    metadata: { NAMESPACE: 'n', SERVICE_ACCOUNT: accountOf(target.shape, proxy), NAME: `pod-${proxy}` },
+  };
+  const request = encodeDeltaRequest({
+    ...none,
+    ...(isFirst ? { node } : {}),
+    typeUrl,
+    subscribe: typeUrl === secretType ? ['identity', 'roots'] : [],
+    initialVersions: nonces.length > 0 ? stateOf(typeUrl, nonces) : none.initialVersions,
+  });
+  if (!isFirst) requests.set(key, request);
+  return request;
+}
+
+/** Connects all at once; resolves when each has an answer for each of its types, or after a time. */
+function connect(target: ClientTarget): Promise<Connected> {
+  const { port, shape, known, timeLimit } = target;
+  const start = monotonic();
+  const done: number[] = [];
+  totals = { responses: 0, bytes: 0 };
+  failures = [];
+  requests.clear();
+  return new Promise((resolve) => {
+    const finish = (): void => {
+      clearTimeout(late);
+      resolve({ times: done, ...totals, missing: shape.proxies - done.length, failures: failures.slice(0, 5) });
+    };
+    const late = setTimeout(finish, timeLimit);
+    const join = (proxy: number): void => {
+      const client = new Client(`127.0.0.1:${port}`, credentials.createInsecure(), {
+        'grpc.use_local_subchannel_pool': 1,
+        'grpc.max_receive_message_length': -1,
+        'grpc.enable_channelz': 0,
+      });
+      const stream = client.makeBidiStreamRequest(adsPaths.delta, identity, identity, new Metadata());
+      links.push({ client, stream });
+      const before = history[proxy] ?? new Map<string, string[]>();
+      const own = known ? before : new Map<string, string[]>();
+      history[proxy] = own;
+      // Whoever has the secrets that it names is told nothing.
+      const waiting = new Set(known ? types.slice(1) : types);
+      const isOwnStream = (): boolean => links.some((link) => link.stream === stream);
+      stream.on('error', (error) => {
+        if (isOwnStream()) failures.push(error.message);
+      });
+      stream.on('data', (message: Buffer) => {
+        const { typeUrl, nonce } = scan(message);
+        stream.write(encodeDeltaRequest({ ...none, typeUrl, nonce }));
+        const at = monotonic();
+        lastAt = at;
+        const content = `${typeUrl} ${nonce}`;
+        if (!contents.has(content)) contents.set(content, versionsIn(message));
+        const nonces = own.get(typeUrl) ?? [];
+        own.set(typeUrl, [...nonces, nonce]);
+        totals.responses += 1;
+        totals.bytes += message.length;
+        heard.responses += 1;
+        heard.bytes += message.length;
+        heard.proxies.add(proxy);
+        if (typeUrl !== tulleTypes.directory) heard.own.add(proxy);
+        heard.acks.push(at);
+        if (!waiting.delete(typeUrl) || waiting.size > 0) return;
+        done.push(at - start);
+        if (done.length === shape.proxies) finish();
+      });
+      for (const typeUrl of types) stream.write(firstRequest(typeUrl, proxy, target));
+    };
+    for (let proxy = 0; proxy < shape.proxies; proxy++) join(proxy);
+  });
+}
+
+function disconnect(): void {
+  const old = links;
+  links = [];
+  for (const { client, stream } of old) {
+    stream.cancel();
+    client.close();
+  }
+}
+
+/** From now on everything counts for the next change. */
+function arm(): void {
+  heard = { proxies: new Set(), own: new Set(), responses: 0, bytes: 0, acks: [] };
+  lastAt = 0;
+}
+
+/** Waits until nothing has come for a while after something came, and says what did. */
+async function collect({ quiet, timeLimit }: { quiet: number; timeLimit: number }): Promise<Collected> {
+  const end = monotonic() + timeLimit;
+  while (monotonic() < end && (lastAt === 0 || monotonic() - lastAt < quiet)) {
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  const { proxies, own, responses, bytes, acks } = heard;
+  return { proxies: [...proxies], own: [...own], responses, bytes, acks, failures: failures.slice(0, 5) };
+}
+
+answer({ connect, disconnect, arm, collect });
