@@ -54,7 +54,7 @@ export async function startLaptopMesh(
       modeFrom: 'flag --mode',
       trustDomain: 'cluster.local',
       pathMatch: 'full',
-      egress: 'deny',
+      egress: flags.egress,
       tracing: { sampling: 1 },
     };
     const key = await createTokenKey();
@@ -78,6 +78,9 @@ export async function startLaptopMesh(
       cwd,
       config: (port) => toControllerConfig({ run, inputs, flags, mesh: config, port, isolation, dist }),
     });
+    if (flags.egress === 'allow' && flags.sidecar === 'envoy' && isolation.kind === 'isolated') {
+      events.onNotice('isolated pods with Envoy have no way out of the mesh yet: --sidecar node, or --isolation proxy');
+    }
     events.onStart({ run, isolation, api: controller.api, inputs });
     const supervisor = await startSupervisor({
       machine,
@@ -88,6 +91,7 @@ export async function startLaptopMesh(
       sidecars: createSidecars({ run, node, dist, redirect: isolation.redirect, env: base, findEnvoy }),
       controller,
       forwardLogs: flags.logs === true,
+      egress: { allow: flags.egress === 'allow', loopbackPorts: flags.egressLoopback },
       readFiles: (onRead, signal) =>
         runFilesProvider({
           inputs,

@@ -111,6 +111,8 @@ export interface UpFlags {
   readonly sidecar: 'node' | 'envoy';
   readonly mode: 'enforce' | 'permissive' | 'shadow';
   readonly isolation: 'auto' | 'isolated' | 'proxy';
+  readonly egress: 'allow' | 'deny';
+  readonly egressLoopback: readonly number[];
   readonly image: readonly string[];
   readonly runFor?: string;
   readonly logs?: boolean;
@@ -144,6 +146,15 @@ function addMeshOptions(command: Command): Command {
         .choices(['auto', 'isolated', 'proxy'])
         .default('auto'),
     )
+    .addOption(
+      new Option('--egress <what>', 'calls to hosts outside of the mesh').choices(['allow', 'deny']).default('deny'),
+    )
+    .option(
+      '--egress-loopback <port>',
+      'with --egress allow: port of this machine that isolated workloads reach as host.tulle.internal; may be repeated',
+      collectPort,
+      [],
+    )
     .option('--image <name=program>', 'local program for the containers of an image; may be repeated', collect, [])
     .option('--run-for <duration>', 'end by itself after 20s, 2m, …')
     .option('--logs', 'print what all processes print')
@@ -162,6 +173,10 @@ function outputOption(): Option {
 
 function collect(value: string, list: readonly string[]): readonly string[] {
   return [...list, value];
+}
+
+function collectPort(value: string, list: readonly number[]): readonly number[] {
+  return [...list, toPort(value)];
 }
 
 function toPort(value: string): number {

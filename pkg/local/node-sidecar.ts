@@ -37,7 +37,7 @@ export function nodeSidecar({ run, node, program, redirect, env }: NodeSidecarOp
 }
 
 function toConfig(pod: SidecarPod, run: Pick<RunDirectory, 'file'>, redirect: RedirectTool): SidecarConfig {
-  const { plan, dir, ip, ports, proxy } = pod;
+  const { plan, dir, ip, ports, proxy, egressSocket } = pod;
   const moved = ports.filter(({ port, appPort }) => port !== appPort);
   return {
     pod: podKey(plan),
@@ -65,11 +65,15 @@ function toConfig(pod: SidecarPod, run: Pick<RunDirectory, 'file'>, redirect: Re
           redirect,
           hostsFile: join(dir, 'hosts'),
           self: { ip, names: [plan.hostname] },
+          outside: { inside: meshRanges, ...(egressSocket === undefined ? {} : { socket: egressSocket }) },
         },
     admin: join(dir, 'admin.sock'),
     otlp: [`unix:${run.file('otlp.sock')}`],
   };
 }
+
+/** Of Services and of pods: an address of these that leads nowhere is refused by the pod's network at once. */
+const meshRanges = ['10.96.0.0/12', '10.244.0.0/16'];
 
 /** Asks the admin API of a sidecar whether it takes traffic. */
 function answersReady(socketPath: string): Promise<boolean> {

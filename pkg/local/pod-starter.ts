@@ -3,6 +3,7 @@ import type { MeshRead } from '../provider/files/mesh-read.ts';
 import { join } from 'node:path';
 import { toProcess, type ProcessContext } from './container-process.ts';
 import { podCommand } from './isolation.ts';
+import { openEgress, type EgressServer } from './egress-server.ts';
 import { openEntrance, type Entrance } from './entrance.ts';
 import { launcherCommand } from './launcher-handle.ts';
 import type { LauncherOptions, ProcessSpec } from './launcher-protocol.ts';
@@ -47,6 +48,8 @@ export function createPodStarter(options: PodStarterOptions): PodStarter {
   const ports = createPortBook();
   const end = new AbortController();
   const open = new Set<Entrance>();
+  const waysOut = new Set<EgressServer>();
+  const noted = new Set<string>();
   const onProblem = (error: Error): void => options.onNotice(`a token could not be renewed: ${error.message}`);
 
   async function start(plan: PodPlan, place: PodPlace, onChange: () => void): Promise<PodRunner | Problem> {
@@ -63,7 +66,9 @@ export function createPodStarter(options: PodStarterOptions): PodStarter {
       dir: place.dir,
       ports: taken,
       ...(await entranceOf(own)),
+      ...wayOutOf(plan, place),
     };
+    const wayOut = await openWayOut(pod);
     const entrances = isolated ? await openEntrances(pod) : [];
     for (const entrance of entrances) open.add(entrance);
     const released = new AbortController();
@@ -95,6 +100,7 @@ export function createPodStarter(options: PodStarterOptions): PodStarter {
       onLog: (container, stream, line) => options.onLog(`${plan.namespace}/${plan.name} ${container}`, stream, line),
       onGone() {
         released.abort();
+        wayOut?.close();
         for (const entrance of entrances) {
           open.delete(entrance);
           entrance.close();
@@ -120,8 +126,14 @@ export function createPodStarter(options: PodStarterOptions): PodStarter {
       dir: place.dir,
       ports: [],
       ...(await entranceOf(key)),
+      ...wayOutOf(plan, place),
     };
-    closed.addEventListener('abort', () => ports.giveBack(key), { once: true });
+    const wayOut = await openWayOut(pod);
+    const leave = (): void => {
+      wayOut?.close();
+      ports.giveBack(key);
+    };
+    closed.addEventListener('abort', leave, { once: true });
     const mint = (): Promise<string> => options.mintToken({ namespace, serviceAccount });
     await keepToken(join(place.dir, 'token'), mint, onProblem, AbortSignal.any([closed, end.signal]));
     writeNames(pod);
@@ -149,6 +161,24 @@ export function createPodStarter(options: PodStarterOptions): PodStarter {
     return isolated ? podCommand({ runBase: run.base, podDir: dir, ip, hostname: plan.hostname }, command) : command;
   }
 
+  function noteOnce(why: string): void {
+    if (noted.has(why) || noted.size >= 64) return;
+    noted.add(why);
+    options.onNotice(why);
+  }
+
+  /** Real Envoy knows no such socket: its pods have no way out. */
+  function wayOutOf({ sidecar }: PodPlan, { dir }: PodPlace): { egressSocket?: string } {
+    return isolated && options.egress.allow && sidecar === 'node' ? { egressSocket: join(dir, 'egress.sock') } : {};
+  }
+
+  async function openWayOut({ egressSocket }: SidecarPod): Promise<EgressServer | undefined> {
+    if (egressSocket === undefined) return undefined;
+    const server = await openEgress(egressSocket, { ...options.egress, onRefused: noteOnce });
+    waysOut.add(server);
+    return { close: () => void (waysOut.delete(server) && server.close()) };
+  }
+
   async function entranceOf(key: string): Promise<{ proxy?: ProxyEntrance }> {
     if (isolated) return {};
     const { snapshot } = options.read() ?? {};
@@ -165,7 +195,7 @@ export function createPodStarter(options: PodStarterOptions): PodStarter {
     join: join_,
     close() {
       end.abort();
-      for (const entrance of open) entrance.close();
+      for (const entrance of [...open, ...waysOut]) entrance.close();
     },
   };
 }

@@ -12,6 +12,8 @@ export interface SidecarPod {
   readonly ports: readonly { readonly port: number; readonly appPort: number }[];
   /** Proxy mode: where it takes the calls of its app. */
   readonly proxy?: ProxyEntrance;
+  /** Isolated mode, egress allowed: unix socket by which its sidecar reaches what is outside of the mesh. */
+  readonly egressSocket?: string;
 }
 
 export interface ProxyEntrance {

@@ -5,6 +5,7 @@ import type { Workload } from '../provider/files/workload.ts';
 import { baseEnvironment } from './container-process.ts';
 import { runControlServer, type ControlRequest } from './control-server.ts';
 import type { ControllerProgram } from './controller-program.ts';
+import type { EgressWish } from './egress-server.ts';
 import type { Isolation } from './isolation.ts';
 import { createKeptWorkloads } from './kept-workloads.ts';
 import { keepProcess } from './kept-process.ts';
@@ -40,6 +41,8 @@ export interface SupervisorOptions {
   readonly sidecars: ReadonlyMap<'node' | 'envoy', SidecarProgram>;
   readonly controller: ControllerProgram;
   readonly forwardLogs: boolean;
+  /** Of isolated pods; those in proxy mode have the machine's own network. */
+  readonly egress: EgressWish;
   /** Calls back with every read of the files, until the signal ends it. */
   readonly readFiles: (onRead: (read: MeshRead) => void, signal: AbortSignal) => Promise<void>;
   /** A token for a workload; `pod` is `namespace/name`, absent for a program that serves nothing. */

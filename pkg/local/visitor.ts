@@ -24,6 +24,7 @@ export interface VisitEnd {
 }
 
 const readyMs = 15_000;
+const sidecarEndMs = 2_000;
 
 /** Runs one program as one more workload of a mesh: its sidecar first, then it, until it ends. */
 export function runVisitor(options: VisitOptions): Promise<VisitEnd> {
@@ -35,6 +36,13 @@ export function runVisitor(options: VisitOptions): Promise<VisitEnd> {
       ended = true;
       resolve(result);
       launcher.close();
+    };
+    /** What its sidecar has recorded is sent when it ends in order. */
+    let last: VisitEnd | undefined;
+    const endAfterSidecar = (result: VisitEnd): void => {
+      last = result;
+      launcher.tell({ type: 'signal', name: 'sidecar', signal: 'SIGTERM' });
+      setTimeout(() => end(result), sidecarEndMs).unref();
     };
     const launcher = startLauncher({
       command: ticket.launcher,
@@ -49,7 +57,8 @@ export function runVisitor(options: VisitOptions): Promise<VisitEnd> {
           case 'failed':
             return end({ code: 127, failure: event.message });
           case 'exited':
-            if (event.name === 'app') end({ code: codeOf(event) });
+            if (event.name === 'app') endAfterSidecar({ code: codeOf(event) });
+            else if (last) end(last);
             else if (!ended)
               end({
                 code: 1,

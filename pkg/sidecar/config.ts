@@ -36,6 +36,13 @@ export interface RedirectConfig {
   readonly hostsFile?: string;
   /** The pod's own line in it. */
   readonly self?: { readonly ip: string; readonly names: readonly string[] };
+  /** What isn't of the mesh is taken too, and names are answered; absent: the network of the pod refuses it. */
+  readonly outside?: {
+    /** Ranges of the mesh (`10.96.0.0/12`): what isn't there is refused, and not looked for outside. */
+    readonly inside: readonly string[];
+    /** Unix socket of the one that dials for this sidecar; absent: there is no way out. */
+    readonly socket?: string;
+  };
 }
 
 export interface ProxyConfig {
@@ -64,12 +71,19 @@ export function decodeSidecarConfig(text: string): SidecarConfig {
     check('inbound.appHost', typeof inbound.appHost === 'string');
   }
   check('outbound.kind', outbound?.kind === 'redirect' || outbound?.kind === 'proxy');
-  if (outbound.kind === 'redirect') check('outbound.redirect', ['iptables', 'nft', 'none'].includes(outbound.redirect));
-  else {
+  if (outbound.kind === 'redirect') {
+    check('outbound.redirect', ['iptables', 'nft', 'none'].includes(outbound.redirect));
+    const { inside = [] } = outbound.outside ?? {};
+    check('outbound.outside.inside', Array.isArray(inside) && inside.every(isRange));
+  } else {
     check('outbound.port', Number.isInteger(outbound.port) && outbound.port >= 0 && outbound.port < 65536);
     check('outbound.secret', typeof outbound.secret === 'string' && outbound.secret !== '');
   }
   return json;
+}
+
+function isRange(range: unknown): boolean {
+  return typeof range === 'string' && /^[0-9]{1,3}(\.[0-9]{1,3}){3}\/[0-9]{1,2}$/.test(range);
 }
 
 function isSocketTemplate(template: unknown): boolean {

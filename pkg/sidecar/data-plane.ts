@@ -13,6 +13,7 @@ import { createInFlight } from './in-flight.ts';
 import type { InFlight } from './in-flight.ts';
 import { createInboundServer } from './inbound-server.ts';
 import type { InboundServer } from './inbound-server.ts';
+import { toOutsideUpstream } from './egress-client.ts';
 import { createOutboundListeners } from './outbound-listener.ts';
 import type { OutboundListeners, OutboundOptions, OutboundTarget } from './outbound-listener.ts';
 import type { PolicyStore } from './policy-store.ts';
@@ -25,6 +26,7 @@ import type { TcpSite } from './tcp-forward.ts';
 import { createTunnels } from './tunnels.ts';
 import type { Tunnels } from './tunnels.ts';
 import { toPlainUpstream } from './upstream.ts';
+import type { Upstream } from './upstream.ts';
 
 export interface DataPlaneOptions {
   readonly config: SidecarConfig;
@@ -75,6 +77,9 @@ export function createDataPlane(options: DataPlaneOptions): DataPlane {
   const ejected = metrics.gauge('tulle_endpoints_ejected', 'Endpoints that are left out for a while.');
   metrics.onCollect(() => ejected.set(balancer.ejected));
 
+  const { outside } = config.outbound.kind === 'redirect' ? config.outbound : {};
+  const egressUpstream = (host: string, port: number): Upstream =>
+    outside ? toOutsideUpstream(outside, host, port) : toPlainUpstream(host, port);
   const rules = { store, secrets, balancer, random };
   const outboundOptions: OutboundOptions = {
     frontend: outbound.frontend,
@@ -99,7 +104,7 @@ export function createDataPlane(options: DataPlaneOptions): DataPlane {
     egressSite: (host, port) => ({
       ...outbound.base,
       blank: () => blankCall('outbound', `*/${host}:${port}`, 'http'),
-      rule: () => ruleEgress(store, host, port, 'http', toPlainUpstream(host, port)),
+      rule: () => ruleEgress(store, host, port, 'http', egressUpstream(host, port)),
     }),
     refresh() {
       inbound.tunnels.recheck();

@@ -7,37 +7,45 @@ import { toProxyTargets, toRedirectTargets } from './outbound-listener.ts';
 import type { OutboundTarget } from './outbound-listener.ts';
 import type { PolicyStore } from './policy-store.ts';
 import { createRedirect } from './redirect.ts';
+import type { OutsidePorts } from './redirect.ts';
 
 export interface InterceptionOptions {
   readonly config: SidecarConfig;
   readonly store: PolicyStore;
   readonly data: DataPlane;
   readonly onError: (what: string, error: Error) => void;
+  /** Ports for what isn't of the mesh, once they are open; absent: there are none. */
+  readonly outside?: () => Promise<OutsidePorts>;
 }
 
 /** Keeps sockets, ports, rules and names in step with the policy. */
 export interface Interception {
   /** Why traffic isn't taken yet; undefined when it is. */
   notReady(): string | undefined;
+  /** Names of the mesh, in the form of hosts(5). */
+  readonly hosts: string;
 }
 
 /** Work follows the policy as it is when work begins: what changes meanwhile is taken in one more turn (DECISIONS E7a). */
 export function createInterception(options: InterceptionOptions): Interception {
   const { config, store, data, onError } = options;
   const { outbound } = config;
-  const redirect = createRedirect(outbound.kind === 'redirect' ? outbound.redirect : 'none');
+  const tool = outbound.kind === 'redirect' ? outbound.redirect : 'none';
+  let outside: OutsidePorts | undefined;
+  const redirect = createRedirect(tool, undefined, () => outside);
   let wanted = 0;
   let done = 0;
   let failure: string | undefined;
   let working = false;
   let hosts = '';
-  let ports = '';
+  let ports: string | undefined;
 
   async function turn(): Promise<void> {
     await data.inboundServer?.sync(store.inbound?.ports ?? []);
     await data.listeners.sync(toTargets(config, store));
     const listeners = data.listeners.list();
     const nextPorts = listeners.map(({ address, port }) => `${address} ${port}`).join();
+    outside ??= await options.outside?.();
     if (nextPorts !== ports && outbound.kind === 'redirect') await redirect.apply(listeners);
     ports = nextPorts;
     if (outbound.kind !== 'redirect' || outbound.hostsFile === undefined) return;
@@ -73,6 +81,9 @@ export function createInterception(options: InterceptionOptions): Interception {
   });
 
   return {
+    get hosts() {
+      return hosts;
+    },
     notReady() {
       if (done === 0 || done !== wanted) return 'opening ports';
       return failure;

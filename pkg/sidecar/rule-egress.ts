@@ -35,7 +35,7 @@ export function ruleEgress(
   if (!allowed()) {
     call.verdict = 'denied';
     call.reason = 'EgressDenied';
-    const body = `RBAC: access denied\ntulle: EgressDenied: ${host}:${port} is not of the mesh, and egress is off\n`;
+    const body = `RBAC: access denied\ntulle: EgressDenied: ${host}:${port} is not of the mesh, and egress is off; tulle up --egress allow lets it pass\n`;
     return {
       kind: 'answer',
       call,

@@ -13,6 +13,8 @@ import type { Limits } from './exchange.ts';
 import { createForwardProxy } from './forward-proxy-site.ts';
 import type { ForwardProxy } from './forward-proxy.ts';
 import { createInterception } from './interception.ts';
+import type { Interception } from './interception.ts';
+import { runOutsideTraffic } from './outside-traffic.ts';
 import { runPolicyClient } from './policy-client.ts';
 import { createPolicyStore } from './policy-store.ts';
 import type { PolicyStore } from './policy-store.ts';
@@ -98,7 +100,16 @@ export async function runSidecar(
     now: Date.now,
     onError,
   });
-  const interception = createInterception({ config, store, data, onError });
+  const { outside } = config.outbound.kind === 'redirect' ? config.outbound : {};
+  const outsideTraffic =
+    outside && runOutsideTraffic({ outside, store, data, limits, logger, hosts: () => interception.hosts });
+  const interception: Interception = createInterception({
+    config,
+    store,
+    data,
+    onError,
+    ...(outsideTraffic && { outside: async () => (await outsideTraffic).ports }),
+  });
   const stopping = new AbortController();
   const policy = source({
     store,
@@ -139,6 +150,7 @@ export async function runSidecar(
 
   async function stop(): Promise<void> {
     await drainOnce();
+    await outsideTraffic?.then((running) => running.close());
     stopping.abort();
     await policy.done;
     await tracing.shutdown();
