@@ -54,7 +54,11 @@ function decided(facts: MeshFacts, snapshot: MeshSnapshot, draft: Draft): readon
     : protocol === 'grpc'
       ? ({ protocol: 'grpc', method: 'POST', path: '/a' } as const)
       : {};
-  const call: Call = { ...asked, ...spoken, expect: { allow: true } };
+  // The HTTP/2 client that asks takes one line of user-agent and no more.
+  const headers = asked.headers.filter(
+    ([name], i, all) => name !== 'user-agent' || all.findIndex(([n]) => n === name) === i,
+  );
+  const call: Call = { ...asked, ...spoken, headers, expect: { allow: true } };
   if (isNotSent(call)) return [];
   const outcome = decideCall(facts.model, call);
   const { shares, denied, unavailable, malformed } = outcome;
