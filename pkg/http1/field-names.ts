@@ -33,10 +33,11 @@ export const field = {
   xForwardedProto: 25,
   userAgent: 26,
   contentType: 27,
+  uberTraceId: 28,
   /** Any name that starts with `x-tulle-`. */
-  xTulle: 28,
+  xTulle: 29,
   /** Any name that starts with `x-envoy-`. */
-  xEnvoy: 29,
+  xEnvoy: 30,
 } as const;
 
 const names: Readonly<Record<string, number>> = {
@@ -67,6 +68,7 @@ const names: Readonly<Record<string, number>> = {
   'x-forwarded-proto': field.xForwardedProto,
   'user-agent': field.userAgent,
   'content-type': field.contentType,
+  'uber-trace-id': field.uberTraceId,
 };
 
 const prefixes: readonly (readonly [prefix: string, id: number])[] = [

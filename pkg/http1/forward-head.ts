@@ -38,6 +38,7 @@ export const notInTrailers =
     field.xB3ParentSpanId,
     field.xB3Sampled,
     field.xB3Flags,
+    field.uberTraceId,
   );
 
 const namesNotInTrailers: readonly string[] = [

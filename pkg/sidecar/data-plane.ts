@@ -5,9 +5,9 @@ import type { SidecarConfig } from './config.ts';
 import { toSocketPath } from './config.ts';
 import { createBalancer, toEndpointKey } from './endpoints-balancer.ts';
 import type { HttpSite, Limits } from './exchange.ts';
+import { createHeaderNames } from './header-names.ts';
 import { createHttpFrontend } from './http-frontend.ts';
 import type { HttpFrontend } from './http-frontend.ts';
-import { createHttp1Pool } from './http1-pool.ts';
 import { createHttp2Pool } from './http2-pool.ts';
 import { createInFlight } from './in-flight.ts';
 import type { InFlight } from './in-flight.ts';
@@ -25,7 +25,7 @@ import type { Secrets } from './secrets.ts';
 import type { TcpSite } from './tcp-forward.ts';
 import { createTunnels } from './tunnels.ts';
 import type { Tunnels } from './tunnels.ts';
-import { toPlainUpstream } from './upstream.ts';
+import { createEndpointUpstreams, toPlainUpstream } from './upstream.ts';
 import type { Upstream } from './upstream.ts';
 
 export interface DataPlaneOptions {
@@ -73,14 +73,13 @@ export function createDataPlane(options: DataPlaneOptions): DataPlane {
   const balancer = createBalancer(now);
   const inbound = createSide(options, 'inbound');
   const outbound = createSide(options, 'outbound');
-  metrics.gauge('tulle_endpoints_ejected', 'Endpoints that are left out for a while.');
   const ejected = metrics.gauge('tulle_endpoints_ejected', 'Endpoints that are left out for a while.');
   metrics.onCollect(() => ejected.set(balancer.ejected));
 
+  const rules = { store, secrets, balancer, random, upstreamOf: createEndpointUpstreams(() => secrets.material) };
   const { outside } = config.outbound.kind === 'redirect' ? config.outbound : {};
   const egressUpstream = (host: string, port: number): Upstream =>
     outside ? toOutsideUpstream(outside, host, port) : toPlainUpstream(host, port);
-  const rules = { store, secrets, balancer, random };
   const outboundOptions: OutboundOptions = {
     frontend: outbound.frontend,
     tcp: { recorder, tunnels: outbound.tunnels, idleTimeout: limits.tcpIdle },
@@ -120,15 +119,12 @@ export function createDataPlane(options: DataPlaneOptions): DataPlane {
 
 type Base = Omit<HttpSite, 'rule' | 'blank'>;
 
-function createSide({ recorder, limits }: DataPlaneOptions, direction: Direction): Side & { readonly base: Base } {
+function createSide(
+  { recorder, limits, store }: DataPlaneOptions,
+  direction: Direction,
+): Side & { readonly base: Base } {
   const tunnels = createTunnels();
   const inFlight = createInFlight();
-  const idleTimeout = direction === 'inbound' ? appIdle : peerIdle;
-  const http1 = createHttp1Pool({
-    maxConnections: 1024,
-    maxIdle: 128,
-    idleTimeout,
-  });
   const http2 = createHttp2Pool({
     streamsPerSession: 100,
     maxSessions: 16,
@@ -141,19 +137,19 @@ function createSide({ recorder, limits }: DataPlaneOptions, direction: Direction
       limits,
       tunnels,
       halfClosed: direction === 'inbound' ? 0 : 1_000,
+      upstreamIdle: direction === 'inbound' ? appIdle : peerIdle,
     }),
     draining: false,
     base: {
       direction,
-      http1,
       http2,
       recorder,
       limits,
       inFlight,
+      headerNames: createHeaderNames(store, direction),
       draining: () => side.draining,
     },
     closePools() {
-      http1.close();
       http2.close();
     },
   };
@@ -166,10 +162,13 @@ function createInbound(
   { socketTemplate, appHost, appPorts }: NonNullable<SidecarConfig['inbound']>,
   onError: DataPlaneOptions['onError'],
 ): InboundServer {
-  const rules = {
-    store,
-    app: (port: number) => toPlainUpstream(appHost, appPorts?.[String(port)] ?? port),
+  const apps = new Map<number, Upstream>();
+  const app = (port: number): Upstream => {
+    let upstream = apps.get(port);
+    if (!upstream) apps.set(port, (upstream = toPlainUpstream(appHost, appPorts?.[String(port)] ?? port)));
+    return upstream;
   };
+  const rules = { store, app };
   return createInboundServer({
     rules,
     secrets,

@@ -1,4 +1,5 @@
 import type { DenyReason } from '../policy/decide.ts';
+import type { HopTrace } from './trace-context.ts';
 
 /** Why a sidecar answers by itself. The first four are the policy's (DECISIONS S11); the others are its own. */
 export type AnswerReason =
@@ -42,6 +43,13 @@ export function toDenial(reason: AnswerReason, call: DeniedCall): LocalAnswer {
     reason,
     body: `RBAC: access denied\ntulle: ${reason}: ${source} -> ${service}${what}; ask: ${ask}\n`,
   };
+}
+
+/** Says which trace a denial belongs to; with a recorded one, the call can be asked about and allowed by name. */
+export function withTrace(answer: LocalAnswer, { traceId, sampled }: HopTrace): LocalAnswer {
+  if (answer.status !== 403) return answer;
+  const more = sampled ? `trace ${traceId}: tulle suggest --trace ${traceId}` : `trace ${traceId}`;
+  return { ...answer, body: `${answer.body.trimEnd()}; ${more}\n` };
 }
 
 /** 403 before the first policy arrived. */

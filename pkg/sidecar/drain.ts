@@ -26,7 +26,6 @@ export async function drain(data: DataPlane, proxy: ForwardProxy | undefined, mi
     side.frontend.close();
     side.closePools();
   }
-  proxy?.close();
 }
 
 async function settled({ inFlight, tunnels }: Side): Promise<void> {

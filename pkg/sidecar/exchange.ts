@@ -1,17 +1,13 @@
 import type { HttpRequest } from '../policy/match.ts';
 import { normalizePath } from '../policy/normalize-path.ts';
 import type { Call, Direction, Ruling } from './call.ts';
-import { toBadRequest } from './denial.ts';
+import { toBadRequest, withTrace } from './denial.ts';
 import type { LocalAnswer } from './denial.ts';
-import { linesOf, toForwardedRequestHeaders } from './headers.ts';
-import type { RawHeaders } from './headers.ts';
-import type { Http1Pool } from './http1-pool.ts';
 import type { Http2Pool } from './http2-pool.ts';
 import type { InFlight } from './in-flight.ts';
 import type { Peer } from './peer-identity.ts';
 import type { HttpFacts, Recorder } from './recorder.ts';
-import { decodeTrace, toTraceHeaders } from './trace-context.ts';
-import type { HopTrace } from './trace-context.ts';
+import type { HeaderLookup, HopTrace, IncomingTrace } from './trace-context.ts';
 
 /** What one listener does with HTTP requests, whatever their version. */
 export interface HttpSite {
@@ -19,11 +15,12 @@ export interface HttpSite {
   /** For what is refused before it is decided. */
   blank(): Call;
   rule(request: HttpRequest, peer: Peer): Ruling;
-  readonly http1: Http1Pool;
   readonly http2: Http2Pool;
   readonly recorder: Recorder;
   readonly limits: Limits;
   readonly inFlight: InFlight;
+  /** Headers that a rule of the policy in force looks at, and that spans therefore show. */
+  headerNames(): readonly string[];
   /** True: answers end their connections. */
   draining(): boolean;
 }
@@ -57,52 +54,53 @@ export interface Exchange {
   readonly trace: HopTrace;
   /** The normalised target that goes on. */
   readonly target: string;
-  /** End-to-end headers with the trace of this hop, flat; host and framing are the caller's. */
-  readonly headers: readonly string[];
   /** Records it, once. */
   end(error?: string): void;
 }
 
-export interface RequestHead {
+/** A request as its version's codec read it. */
+export interface AskedRequest {
   readonly method: string;
   readonly target: string;
   readonly authority: string;
-  readonly raw: RawHeaders;
   readonly version: HttpFacts['version'];
+  /** The lines of a header as the next hop will see them. */
+  readonly header: HeaderLookup;
+  readonly trace: IncomingTrace;
+  /** Why the head can't be read in one way only. */
+  readonly refusal?: LocalAnswer | undefined;
+  /** Calls back once what was written to the client is on its way; absent: it is at the end. */
+  readonly whenSent?: (callback: () => void) => void;
 }
 
-/** Decides a request. `refusal` is for a head that can't be read in one way only. */
-export function beginExchange(site: HttpSite, head: RequestHead, peer: Peer, refusal?: LocalAnswer): Exchange {
-  const { recorder, direction } = site;
-  const { method, authority, raw } = head;
+/** Decides a request. */
+export function beginExchange(site: HttpSite, asked: AskedRequest, peer: Peer): Exchange {
+  const { recorder } = site;
+  const { method, authority, whenSent } = asked;
   const startedAt = recorder.now();
   const leave = site.inFlight.enter();
-  const header = (name: string): readonly string[] => (name === 'host' ? [authority] : linesOf(raw, name));
-  const trace = recorder.trace(decodeTrace(header));
-  const normal = normalizePath(head.target);
-  const path = normal.ok ? normal.path : head.target;
+  const header: HeaderLookup = (name) => (name === 'host' ? [authority] : asked.header(name));
+  const trace = recorder.trace(asked.trace);
+  const normal = normalizePath(asked.target);
+  const path = normal.ok ? normal.path : asked.target;
   const query = normal.ok ? normal.query : '';
   const target = toTarget(path, query);
-  const refused = refusal ?? (normal.ok ? undefined : toBadRequest(`path refused: ${normal.reason}`));
+  const refused = asked.refusal ?? (normal.ok ? undefined : toBadRequest(`path refused: ${normal.reason}`));
   const ruling = refused ? toRefusal(site, refused) : site.rule({ method, path: target, authority, header }, peer);
-  const facts = toFacts(head, path, query, header);
-  const headers = toForwardedRequestHeaders(raw);
-  headers.push(...toTraceHeaders(trace));
-  if (direction === 'inbound' && peer.forwardedCert !== undefined) {
-    headers.push('x-forwarded-client-cert', peer.forwardedCert);
-  }
+  const facts = toFacts(asked, path, query, header);
+  if (trace.sampled) facts.headers = toRecorded(site.headerNames(), header);
   let ended = false;
   return {
     site,
-    ruling,
+    ruling: ruling.kind === 'answer' ? { ...ruling, answer: withTrace(ruling.answer, trace) } : ruling,
     facts,
     trace,
     target,
-    headers,
     end(error) {
       if (ended) return;
       ended = true;
-      leave();
+      if (whenSent) whenSent(leave);
+      else leave();
       recorder.end({
         call: ruling.call,
         trace,
@@ -127,10 +125,10 @@ function toRefusal(site: HttpSite, answer: LocalAnswer): Ruling {
 }
 
 function toFacts(
-  { method, authority, version }: RequestHead,
+  { method, authority, version }: AskedRequest,
   path: string,
   query: string,
-  header: (name: string) => readonly string[],
+  header: HeaderLookup,
 ): HttpFacts {
   const [userAgent] = header('user-agent');
   const grpc = header('content-type')[0]?.startsWith('application/grpc') === true;
@@ -145,4 +143,19 @@ function toFacts(
     ...(grpc ? { grpc: { service, method: rpc } } : {}),
     status: 0,
   };
+}
+
+const maxRecordedLines = 8;
+const maxRecordedLength = 256;
+
+/** The lines that rules looked at, so that what was asked can be asked again of another policy. */
+function toRecorded(names: readonly string[], header: HeaderLookup): HttpFacts['headers'] {
+  let recorded: [string, readonly string[]][] | undefined;
+  for (const name of names) {
+    const lines = header(name);
+    if (lines.length === 0) continue;
+    const kept = lines.slice(0, maxRecordedLines).map((line) => line.slice(0, maxRecordedLength));
+    (recorded ??= []).push([name, kept]);
+  }
+  return recorded;
 }

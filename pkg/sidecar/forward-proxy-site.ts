@@ -1,14 +1,13 @@
-import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
+import type { RequestHead } from '../http1/head.ts';
 import type { ProxyConfig, SidecarConfig } from './config.ts';
 import type { DataPlane } from './data-plane.ts';
 import type { HttpSite, Limits } from './exchange.ts';
-import { endWith, runForwardProxy } from './forward-proxy.ts';
-import type { ForwardProxy } from './forward-proxy.ts';
+import { runForwardProxy } from './forward-proxy.ts';
+import type { ForwardProxy, Http1Answer } from './forward-proxy.ts';
 import { createHostIndex } from './host-index.ts';
 import type { HostIndex } from './host-index.ts';
-import { forwardHttp1 } from './http1-forward.ts';
-import { upgradeHttp1 } from './http1-upgrade.ts';
+import { answerHttp1, countMalformed } from './http1-handler.ts';
 import { acceptOutbound } from './outbound-listener.ts';
 import type { PolicyStore } from './policy-store.ts';
 import { ruleEgress } from './rule-egress.ts';
@@ -24,42 +23,34 @@ export function createForwardProxy(
   limits: Limits,
 ): Promise<ForwardProxy> {
   const { outboundOptions, outbound, outboundTcp } = data;
+  const { recorder } = outboundTcp;
   const [namespace = ''] = config.pod.split('/');
   let index: HostIndex | undefined;
   store.subscribe((part) => {
     if (part === 'directory') index = undefined;
   });
-  const forward = (site: HttpSite, req: IncomingMessage, res: ServerResponse): void => forwardHttp1(site, req, res, {});
+  const answer = (site: HttpSite, head: RequestHead, socket: Socket): Http1Answer =>
+    answerHttp1(site, { socket, peer: {}, tunnels: outbound.tunnels }, head);
 
   return runForwardProxy({
     port,
     secret,
     limits,
     hosts: () => (index ??= createHostIndex(store.directory, namespace)),
-    onRequest: (target, req, res) => forward(outboundOptions.site(target), req, res),
-    onOutsideRequest: (host, outsidePort, req, res) => forward(data.egressSite(host, outsidePort), req, res),
+    accept(socket, handler) {
+      socket.once('close', recorder.connection('outbound', 'http1'));
+      outbound.frontend.acceptHttp1(socket, handler);
+    },
+    onRequest: (target, head, socket) => answer(outboundOptions.site(target), head, socket),
+    onOutsideRequest: (host, outsidePort, head, socket) => answer(data.egressSite(host, outsidePort), head, socket),
     onTunnel: (target, socket) => acceptOutbound(outboundOptions, target, socket),
-    onOutsideTunnel: (host, outsidePort, socket: Socket, established) => {
-      const upstream = toPlainUpstream(host, outsidePort);
-      const ruling = ruleEgress(store, host, outsidePort, 'tcp', upstream);
-      if (ruling.kind === 'answer') endWith(socket, ruling.answer);
-      else established();
-      void forwardTcp(outboundTcp, socket, ruling, {
-        keepOpen: ruling.kind === 'answer',
-      });
+    onOutsideTunnel(host, outsidePort) {
+      const ruling = ruleEgress(store, host, outsidePort, 'tcp', toPlainUpstream(host, outsidePort));
+      if (ruling.kind === 'forward') return (socket) => void forwardTcp(outboundTcp, socket, ruling);
+      recorder.end({ call: ruling.call, trace: recorder.trace({}), startedAt: recorder.now() });
+      return ruling.answer;
     },
-    onUpgrade: (target, req, socket, head) => {
-      const site = outboundOptions.site(target);
-      const again = (): void => outbound.frontend.accept(socket, 'http/1.1', site, {});
-      upgradeHttp1({
-        site,
-        peer: {},
-        tunnels: outbound.tunnels,
-        req,
-        socket,
-        head,
-        again,
-      });
-    },
+    onRefused: (reason, status) => countMalformed(recorder, 'outbound', reason, status),
+    draining: () => outbound.draining,
   });
 }

@@ -110,61 +110,7 @@ export function toForwardedTrailers(raw: RawHeaders): string[] {
   return trailers;
 }
 
-export interface Framing {
-  readonly kind: 'none' | 'length' | 'chunked';
-  readonly length?: string;
-}
-
-export interface FramingRefused {
-  readonly kind: 'refused';
-  readonly status: 400 | 431 | 501;
-  readonly why: string;
-}
-
-/**
- * Where the body of a request ends, or why nobody may guess (RFC 9112 §6.3, §11.2). Stricter than the parser below:
- * two parties that read one message differently are how requests are smuggled.
- */
-export function decodeRequestFraming(raw: RawHeaders, httpVersion: string): Framing | FramingRefused {
-  if (raw.length > maxHeaderCount * 2) return { kind: 'refused', status: 431, why: 'too many headers' };
-  const hosts = linesOf(raw, 'host');
-  if (hosts.length > 1) return refused('more than one Host');
-  if (hosts.length === 0 && httpVersion !== '1.0') return refused('no Host');
-  if (hosts[0] !== undefined && !isAuthority(hosts[0])) return refused('Host is not an authority');
-  const lengths = linesOf(raw, 'content-length');
-  const codings = linesOf(raw, 'transfer-encoding');
-  if (codings.length > 0) {
-    if (lengths.length > 0) return refused('Content-Length beside Transfer-Encoding');
-    if (httpVersion === '1.0') return refused('Transfer-Encoding in HTTP/1.0');
-    if (codings.length > 1) return refused('more than one Transfer-Encoding');
-    if ((codings[0] as string).trim().toLowerCase() === 'chunked') return { kind: 'chunked' };
-    return {
-      kind: 'refused',
-      status: 501,
-      why: 'Transfer-Encoding other than chunked',
-    };
-  }
-  if (lengths.length === 0) return { kind: 'none' };
-  if (lengths.length > 1) return refused('more than one Content-Length');
-  const length = (lengths[0] as string).trim();
-  if (!/^[0-9]{1,15}$/.test(length)) return refused('Content-Length is not a number');
-  return { kind: 'length', length };
-}
-
-function refused(why: string): FramingRefused {
-  return { kind: 'refused', status: 400, why };
-}
-
 /** RFC 3986 §3.2 without user information: what may stand in `Host` and in `:authority`. */
 export function isAuthority(text: string): boolean {
   return text === '' || /^(?:[A-Za-z0-9._~!$&'()*+,;=%-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{0,5})?$/.test(text);
-}
-
-/** True when the framing of a response can't be trusted: the parser leaves these to us. */
-export function isResponseFramingBad(raw: RawHeaders): boolean {
-  const lengths = linesOf(raw, 'content-length');
-  if (lengths.length > 1) return true;
-  const codings = linesOf(raw, 'transfer-encoding');
-  if (codings.length === 0) return lengths[0] !== undefined && !/^[0-9]{1,15}$/.test(lengths[0].trim());
-  return lengths.length > 0 || codings.length > 1 || (codings[0] as string).trim().toLowerCase() !== 'chunked';
 }

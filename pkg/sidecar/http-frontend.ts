@@ -1,13 +1,14 @@
-import { createServer as createHttp1Server } from 'node:http';
-import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { createServer as createHttp2Server } from 'node:http2';
 import type { Http2Server, Http2Session, ServerHttp2Session, ServerHttp2Stream } from 'node:http2';
 import type { Socket } from 'node:net';
-import type { Duplex } from 'node:stream';
+import { defaultLimits as http1Limits } from '../http1/limits.ts';
+import { Deadlines } from '../http1/proxy/deadlines.ts';
+import { Http1Frontend } from '../http1/proxy/frontend.ts';
+import { defaultTimeouts } from '../http1/proxy/handler.ts';
+import type { Handler } from '../http1/proxy/handler.ts';
+import { UpstreamPool } from '../http1/proxy/upstream-pool.ts';
 import type { HttpSite, Limits } from './exchange.ts';
-import { maxHeaderBytes } from './headers.ts';
-import { forwardHttp1 } from './http1-forward.ts';
-import { upgradeHttp1 } from './http1-upgrade.ts';
+import { toHandler } from './http1-handler.ts';
 import { forwardHttp2 } from './http2-forward.ts';
 import { closeWhenIdle } from './http2-idle.ts';
 import { connectionWindow, http2Settings } from './http2-settings.ts';
@@ -17,6 +18,8 @@ import type { Tunnels } from './tunnels.ts';
 /** Speaks HTTP/1.1 and HTTP/2 on connections that others have accepted, each with its own site and peer. */
 export interface HttpFrontend {
   accept(socket: Socket, version: 'http/1.1' | 'h2', site: HttpSite, peer: Peer): void;
+  /** HTTP/1.1 whose requests each find their own site. */
+  acceptHttp1(socket: Socket, handler: Handler): void;
   /** No more than what is under way: GOAWAY to HTTP/2, `Connection: close` is the sites' part. */
   drain(): void;
   close(): void;
@@ -30,6 +33,8 @@ export interface FrontendOptions {
    * though most that do have given up; sidecars never do.
    */
   readonly halfClosed: number;
+  /** Kept-alive HTTP/1.1 connections to upstreams. */
+  readonly upstreamIdle: number;
 }
 
 interface Context {
@@ -37,21 +42,12 @@ interface Context {
   readonly peer: Peer;
 }
 
-export function createHttpFrontend({ limits, tunnels, halfClosed }: FrontendOptions): HttpFrontend {
-  const contexts = new WeakMap<object, Context>();
+export function createHttpFrontend(options: FrontendOptions): HttpFrontend {
+  const { limits, tunnels } = options;
   const sessions = new Map<Http2Session, Context>();
   let accepting: Context | undefined;
 
-  const http1 = createHttp1(limits, halfClosed > 0, contexts, (req, socket, head, context) => {
-    upgradeHttp1({
-      ...context,
-      tunnels,
-      req,
-      socket,
-      head,
-      again: () => http1.emit('connection', socket),
-    });
-  });
+  const http1 = createHttp1(options);
   const http2 = createHttp2(limits, (session) => {
     const context = accepting;
     if (!context) throw new Error("can't happen: a session without a connection");
@@ -80,94 +76,52 @@ export function createHttpFrontend({ limits, tunnels, halfClosed }: FrontendOpti
         }
         return;
       }
-      contexts.set(socket, { site, peer });
-      if (halfClosed > 0) endAfter(socket, halfClosed);
       socket.once('close', site.recorder.connection(site.direction, 'http1'));
-      http1.emit('connection', socket);
+      http1.accept(socket, toHandler(site, { socket, peer, tunnels }));
     },
+    acceptHttp1: (socket, handler) => http1.accept(socket, handler),
     drain() {
       for (const session of sessions.keys()) session.close();
     },
     close() {
-      http1.closeAllConnections();
       http1.close();
       for (const session of sessions.keys()) session.destroy();
     },
   };
 }
 
-/** Ends a connection some time after its client has ended its side. */
-function endAfter(socket: Socket, millis: number): void {
-  socket.once('end', () => {
-    const timer = setTimeout(() => socket.destroy(), millis);
-    socket.once('close', () => clearTimeout(timer));
-  });
-}
+/** Deadlines are kept to within a tick: one second, or less where limits are shorter. */
+const longestTick = 1_000;
 
-function createHttp1(
-  limits: Limits,
-  halfOpen: boolean,
-  contexts: WeakMap<object, Context>,
-  onUpgrade: (req: IncomingMessage, socket: Socket, head: Buffer, context: Context) => void,
-): Server {
-  const server = createHttp1Server({
-    // Strict, whatever NODE_OPTIONS says: what two parsers read differently is how requests are smuggled.
-    insecureHTTPParser: false,
-    maxHeaderSize: maxHeaderBytes,
-    keepAliveTimeout: limits.connectionIdle,
-    headersTimeout: limits.headers,
-    // A body may take as long as it flows; silence is ended by the stream's own limit.
-    requestTimeout: 0,
-    connectionsCheckingInterval: Math.min(limits.headers, 5_000),
-    noDelay: true,
+function createHttp1({ limits, halfClosed, upstreamIdle }: FrontendOptions): {
+  accept(socket: Socket, handler: Handler): void;
+  close(): void;
+} {
+  const { streamIdle, headers, connectionIdle, connections } = limits;
+  const stopping = new AbortController();
+  const deadlines = new Deadlines(Math.min(longestTick, streamIdle, headers, connectionIdle));
+  deadlines.run(stopping.signal);
+  const pool = new UpstreamPool({
+    limits: http1Limits,
+    deadlines,
+    maxConnections: connections,
+    maxIdle: 128,
+    idleMillis: upstreamIdle,
   });
-  // 0: nothing is dropped silently; the count is checked, and refused, with the framing.
-  server.maxHeadersCount = 0;
-  server.timeout = 0;
-  (server as Server & { httpAllowHalfOpen: boolean }).httpAllowHalfOpen = halfOpen;
-  const handle = (req: IncomingMessage, res: ServerResponse): void => {
-    const context = contexts.get(req.socket);
-    if (context) forwardHttp1(context.site, req, res, context.peer);
-    else req.socket.destroy();
+  const frontend = new Http1Frontend({
+    limits: http1Limits,
+    deadlines,
+    pool,
+    timeouts: { ...defaultTimeouts, head: headers, clientIdle: connectionIdle, stream: streamIdle, halfClosed },
+  });
+  return {
+    accept: (socket, handler) => frontend.accept(socket, handler),
+    close() {
+      frontend.close();
+      pool.close();
+      stopping.abort();
+    },
   };
-  server.on('request', handle);
-  // The app decides whether it wants the body: its 100 is passed on.
-  server.on('checkContinue', handle);
-  server.on('upgrade', (req: IncomingMessage, socket: Socket, head: Buffer) => {
-    const context = contexts.get(socket);
-    if (context) onUpgrade(req, socket, head, context);
-    else socket.destroy();
-  });
-  server.on('connect', (_req: IncomingMessage, socket: Duplex) => {
-    socket.on('error', () => undefined);
-    socket.end('HTTP/1.1 405 Method Not Allowed\r\nconnection: close\r\ncontent-length: 0\r\n\r\n');
-  });
-  server.on('clientError', (error: NodeJS.ErrnoException, socket: Duplex) => {
-    const context = contexts.get(socket);
-    context?.site.recorder.refused(context.site.direction, 'malformed');
-    refuseMalformed(error, socket);
-  });
-  // What `listen` would do: start the check for heads that never end.
-  server.emit('listening');
-  return server;
-}
-
-/** Answers bytes that are no HTTP/1.1, unless an answer is under way already. */
-export function refuseMalformed(error: NodeJS.ErrnoException, socket: Duplex): void {
-  const busy = (socket as { _httpMessage?: { headersSent?: boolean } })._httpMessage?.headersSent === true;
-  if (busy || !socket.writable || error.code === 'ECONNRESET') {
-    socket.destroy();
-    return;
-  }
-  const status =
-    error.code === 'HPE_HEADER_OVERFLOW'
-      ? '431 Request Header Fields Too Large'
-      : error.code === 'ERR_HTTP_REQUEST_TIMEOUT'
-        ? '408 Request Timeout'
-        : '400 Bad Request';
-  socket.end(`HTTP/1.1 ${status}\r\nconnection: close\r\ncontent-length: 0\r\nx-tulle-reason: BadRequest\r\n\r\n`, () =>
-    socket.destroy(),
-  );
 }
 
 function createHttp2(limits: Limits, onSession: (session: ServerHttp2Session) => void): Http2Server {

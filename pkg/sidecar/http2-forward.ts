@@ -4,11 +4,19 @@ import type { Ruling } from './call.ts';
 import { toBadRequest, toTimeout, toUnavailable } from './denial.ts';
 import type { LocalAnswer } from './denial.ts';
 import { beginExchange } from './exchange.ts';
-import type { Exchange, HttpSite } from './exchange.ts';
-import { isAuthority, linesOf, maxHeaderCount, toForwardedResponseHeaders, toForwardedTrailers } from './headers.ts';
+import type { AskedRequest, Exchange, HttpSite } from './exchange.ts';
+import {
+  isAuthority,
+  linesOf,
+  maxHeaderCount,
+  toForwardedRequestHeaders,
+  toForwardedResponseHeaders,
+  toForwardedTrailers,
+} from './headers.ts';
 import type { RawHeaders } from './headers.ts';
 import { answerHttp2 } from './http2-answer.ts';
 import type { Peer } from './peer-identity.ts';
+import { decodeTrace, toTraceHeaders } from './trace-context.ts';
 
 const { NGHTTP2_CANCEL, NGHTTP2_INTERNAL_ERROR, NGHTTP2_NO_ERROR, NGHTTP2_REFUSED_STREAM } = constants;
 const endStreamFlag = constants.NGHTTP2_FLAG_END_STREAM;
@@ -26,22 +34,36 @@ export function forwardHttp2(
   const { fields, pseudo } = splitPseudo(raw);
   const method = pseudo.get(':method') ?? 'GET';
   const authority = pseudo.get(':authority') ?? linesOf(fields, 'host')[0] ?? '';
-  const head = {
+  const header = (name: string): readonly string[] => linesOf(fields, name);
+  const asked: AskedRequest = {
     method,
     target: pseudo.get(':path') ?? '/',
     authority,
-    raw: fields,
-    version: '2' as const,
+    version: '2',
+    header,
+    trace: decodeTrace(header),
+    refusal: toRefusal(method, authority, fields),
   };
   // An abort is an event here, and the stream's other side is told of it.
   stream.on('error', () => undefined);
-  const exchange = beginExchange(site, head, peer, toRefusal(method, authority, fields));
+  const exchange = beginExchange(site, asked, peer);
   const { ruling } = exchange;
   if (ruling.kind === 'answer') {
     answerHttp2(exchange, stream, ruling.answer);
     return;
   }
-  new Http2Forwarder(exchange, ruling, stream, (flags & endStreamFlag) !== 0, pseudo.get(':scheme') ?? 'http').start();
+  const headers = toHopHeaders(exchange, fields, peer);
+  const scheme = pseudo.get(':scheme') ?? 'http';
+  new Http2Forwarder(exchange, ruling, stream, headers, (flags & endStreamFlag) !== 0, scheme).start();
+}
+
+/** End-to-end headers with the trace of this hop, flat. */
+function toHopHeaders({ site, trace }: Exchange, fields: RawHeaders, { forwardedCert }: Peer): RawHeaders {
+  const headers = toForwardedRequestHeaders(fields);
+  headers.push(...toTraceHeaders(trace));
+  if (site.direction === 'inbound' && forwardedCert !== undefined)
+    headers.push('x-forwarded-client-cert', forwardedCert);
+  return headers;
 }
 
 function toRefusal(method: string, authority: string, fields: RawHeaders): LocalAnswer | undefined {
@@ -59,6 +81,7 @@ class Http2Forwarder {
   readonly #exchange: Exchange;
   readonly #ruling: Extract<Ruling, { kind: 'forward' }>;
   readonly #client: ServerHttp2Stream;
+  readonly #headers: RawHeaders;
   readonly #bodyless: boolean;
   readonly #scheme: string;
   #upstream: ClientHttp2Stream | undefined;
@@ -71,12 +94,14 @@ class Http2Forwarder {
     exchange: Exchange,
     ruling: Extract<Ruling, { kind: 'forward' }>,
     client: ServerHttp2Stream,
+    headers: RawHeaders,
     bodyless: boolean,
     scheme: string,
   ) {
     this.#exchange = exchange;
     this.#ruling = ruling;
     this.#client = client;
+    this.#headers = headers;
     this.#bodyless = bodyless;
     this.#scheme = scheme;
   }
@@ -127,14 +152,14 @@ class Http2Forwarder {
   }
 
   #toHeaders(): OutgoingHttpHeaders {
-    const { facts, target, headers } = this.#exchange;
+    const { facts, target } = this.#exchange;
     const all: OutgoingHttpHeaders = {
       ':method': facts.method,
       ':scheme': this.#scheme === 'https' ? 'https' : 'http',
       ':path': target,
       ...(facts.authority === '' ? {} : { ':authority': facts.authority }),
     };
-    addFields(all, headers);
+    addFields(all, this.#headers);
     // The one hop-by-hop field that HTTP/2 has, and gRPC asks for (RFC 9113 §8.2.2).
     all['te'] = 'trailers';
     return all;

@@ -15,6 +15,8 @@ export interface HttpFacts {
   readonly version: '1.0' | '1.1' | '2';
   readonly userAgent?: string;
   readonly grpc?: { readonly service: string; readonly method: string };
+  /** Lines of the headers that the policy in force looks at, by name. */
+  headers?: readonly (readonly [name: string, lines: readonly string[]])[] | undefined;
   status: number;
   grpcStatus?: number;
 }
@@ -49,22 +51,12 @@ export interface RecorderOptions {
 }
 
 export function createRecorder({ metrics, record, sampling, randomHex, now }: RecorderOptions): Recorder {
-  const requests: Counter = metrics.counter(
-    'tulle_requests_total',
-    'Requests and TCP connections, by what became of them.',
-    ['direction', 'source', 'service', 'backend', 'code', 'verdict', 'reason'],
-  );
-  const durations: Histogram = metrics.histogram(
-    'tulle_request_duration_seconds',
-    'From the head of a request to the end of its answer.',
-    ['direction', 'service', 'backend'],
-  );
+  const count = createCounts(metrics);
   const open: Gauge = metrics.gauge('tulle_connections', 'Connections that are open.', ['direction', 'kind']);
-  const refusals: Counter = metrics.counter(
-    'tulle_connections_refused_total',
-    'Connections that ended before a request.',
-    ['direction', 'why'],
-  );
+  const refusals = metrics.counter('tulle_connections_refused_total', 'Connections that ended before a request.', [
+    'direction',
+    'why',
+  ]);
 
   return {
     now,
@@ -72,23 +64,8 @@ export function createRecorder({ metrics, record, sampling, randomHex, now }: Re
     end(ending) {
       const { call, startedAt, http, trace } = ending;
       const endedAt = now();
-      const { direction, source, service, verdict } = call;
-      const backend = call.backend ?? '';
       const code = http ? String(http.status) : ending.error === undefined ? '0' : 'error';
-      requests.inc({
-        direction,
-        source,
-        service,
-        backend,
-        code,
-        verdict,
-        reason: call.reason ?? '',
-      });
-      durations.observe(Math.max(0, endedAt - startedAt) / 1000, {
-        direction,
-        service,
-        backend,
-      });
+      count(call, code, Math.max(0, endedAt - startedAt) / 1000);
       if (trace.sampled) record(toSpan(ending, endedAt));
     },
     connection(direction, kind) {
@@ -100,6 +77,47 @@ export function createRecorder({ metrics, record, sampling, randomHex, now }: Re
       };
     },
     refused: (direction, why) => refusals.inc({ direction, why }),
+  };
+}
+
+/** Sets of labels that are looked up by one key; more are looked up anew. */
+const maxCounts = 1_000;
+
+interface Count {
+  readonly requests: ReturnType<Counter['child']>;
+  readonly durations: ReturnType<Histogram['child']>;
+}
+
+function createCounts(metrics: Metrics): (call: Call, code: string, seconds: number) => void {
+  const requests = metrics.counter('tulle_requests_total', 'Requests and TCP connections, by what became of them.', [
+    'direction',
+    'source',
+    'service',
+    'backend',
+    'code',
+    'verdict',
+    'reason',
+  ]);
+  const durations = metrics.histogram(
+    'tulle_request_duration_seconds',
+    'From the head of a request to the end of its answer.',
+    ['direction', 'service', 'backend'],
+  );
+  const counts = new Map<string, Count>();
+
+  return ({ direction, source, service, backend = '', verdict, reason = '' }, code, seconds) => {
+    const key = `${direction} ${source} ${service} ${backend} ${code} ${verdict} ${reason}`;
+    let count = counts.get(key);
+    if (count === undefined) {
+      if (counts.size >= maxCounts) counts.clear();
+      count = {
+        requests: requests.child({ direction, source, service, backend, code, verdict, reason }),
+        durations: durations.child({ direction, service, backend }),
+      };
+      counts.set(key, count);
+    }
+    count.requests.inc();
+    count.durations.observe(seconds);
   };
 }
 
@@ -155,6 +173,9 @@ function setHttp(attributes: Attributes, http: HttpFacts): void {
   attributes['network.protocol.version'] = http.version;
   set(attributes, 'url.query', http.query);
   set(attributes, 'user_agent.original', http.userAgent);
+  for (const [name, lines] of http.headers ?? []) {
+    attributes[`http.request.header.${name}`] = [...lines];
+  }
   if (!http.grpc) return;
   attributes['rpc.system'] = 'grpc';
   attributes['rpc.service'] = http.grpc.service;

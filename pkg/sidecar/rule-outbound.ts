@@ -11,12 +11,13 @@ import type { Balancer } from './endpoints-balancer.ts';
 import { toSourceName } from './peer-identity.ts';
 import type { PolicyStore } from './policy-store.ts';
 import type { Secrets } from './secrets.ts';
-import { toEndpointUpstream } from './upstream.ts';
+import type { EndpointUpstreams } from './upstream.ts';
 
 export interface OutboundRules {
   readonly store: PolicyStore;
   readonly secrets: Secrets;
   readonly balancer: Balancer;
+  readonly upstreamOf: EndpointUpstreams;
   /** 0 ≤ x < 1. Draws the backend by its share. */
   readonly random: () => number;
 }
@@ -68,7 +69,7 @@ function rulePod(
   podIp: string,
   request: HttpRequest | undefined,
 ): Ruling {
-  const { store, secrets } = rules;
+  const { store, upstreamOf } = rules;
   const find = (): Endpoint | undefined => {
     const current = store.outbound.get(service.key);
     for (const route of current?.routes ?? []) {
@@ -95,7 +96,7 @@ function rulePod(
   call.pod = endpoint.pod;
   call.destination = toSourceName(endpoint.identity);
   const servername = `${service.name}.${service.namespace}`;
-  const upstream = toEndpointUpstream(endpoint, toEndpointKey(endpoint), servername, () => secrets.material);
+  const upstream = upstreamOf(endpoint, toEndpointKey(endpoint), servername);
   let attempts = 0;
   return {
     kind: 'forward',
@@ -111,7 +112,7 @@ function unavailable(call: Call, why: string): Ruling {
 }
 
 function nextRoute(
-  { store, secrets, balancer }: OutboundRules,
+  { store, balancer, upstreamOf }: OutboundRules,
   backend: WeightedBackend,
   call: Call,
   servername: string,
@@ -126,6 +127,6 @@ function nextRoute(
   call.pod = endpoint.pod;
   call.destination = toSourceName(endpoint.identity);
   const { failed, succeeded, done } = lease;
-  const upstream = toEndpointUpstream(endpoint, lease.key, servername, () => secrets.material);
+  const upstream = upstreamOf(endpoint, lease.key, servername);
   return { upstream, fromApp: !endpoint.meshed, failed, succeeded, done };
 }

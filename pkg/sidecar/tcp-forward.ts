@@ -14,21 +14,11 @@ export interface TcpSite {
   readonly idleTimeout: number;
 }
 
-export interface TcpOptions {
-  /** A refusal is recorded only: the client has been answered in words. */
-  readonly keepOpen?: boolean;
-}
-
 /**
  * Connects a TCP client through, or closes it. The peer is authorised before this is called and before the app is
  * connected to, so that a server that speaks first says nothing to a peer that is refused.
  */
-export async function forwardTcp(
-  site: TcpSite,
-  client: Socket,
-  ruling: Ruling,
-  options: TcpOptions = {},
-): Promise<void> {
+export async function forwardTcp(site: TcpSite, client: Socket, ruling: Ruling): Promise<void> {
   const { recorder, tunnels, idleTimeout } = site;
   const startedAt = recorder.now();
   const trace = recorder.trace({});
@@ -40,7 +30,7 @@ export async function forwardTcp(
   };
   client.on('error', () => undefined);
   if (ruling.kind === 'answer') {
-    if (!options.keepOpen) client.destroy();
+    client.destroy();
     end();
     return;
   }

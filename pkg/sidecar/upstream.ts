@@ -22,6 +22,21 @@ export const connectTimeout = 5_000;
 
 const keepAliveDelay = 60_000;
 
+/** The ways to endpoints, each made once: what shares connections is asked for with every request. */
+export type EndpointUpstreams = (endpoint: Endpoint, key: string, servername: string) => Upstream;
+
+export function createEndpointUpstreams(material: () => TlsMaterial | undefined): EndpointUpstreams {
+  const known = new WeakMap<Endpoint, { readonly servername: string; readonly upstream: Upstream }>();
+  return (endpoint, key, servername) => {
+    const found = known.get(endpoint);
+    // Several Services may lead to one endpoint.
+    if (found?.servername === servername) return found.upstream;
+    const upstream = toEndpointUpstream(endpoint, key, servername, material);
+    known.set(endpoint, { servername, upstream });
+    return upstream;
+  };
+}
+
 /** A connection in plaintext: to the own app, to an endpoint without a sidecar, or out of the mesh. */
 export function toPlainUpstream(host: string, port: number): Upstream {
   return {
@@ -31,7 +46,7 @@ export function toPlainUpstream(host: string, port: number): Upstream {
         connectSocket({
           host,
           port,
-          allowHalfOpen: protocol === 'tcp',
+          allowHalfOpen: isHalfOpen(protocol),
           noDelay: true,
         }),
         'connect',
@@ -55,7 +70,7 @@ export function toEndpointUpstream(
     const { path } = address;
     return {
       key,
-      connect: (protocol) => ready(connectSocket({ path, allowHalfOpen: protocol === 'tcp' }), 'connect'),
+      connect: (protocol) => ready(connectSocket({ path, allowHalfOpen: isHalfOpen(protocol) }), 'connect'),
     };
   }
   return {
@@ -70,8 +85,8 @@ export function toEndpointUpstream(
         minVersion: 'TLSv1.3',
         maxVersion: 'TLSv1.3',
         rejectUnauthorized: true,
-        // Missing in the types. For HTTP an idle connection that its server has closed must go at once.
-        allowHalfOpen: protocol === 'tcp',
+        // Missing in the types.
+        allowHalfOpen: isHalfOpen(protocol),
         ...(protocol === 'tcp' ? {} : { ALPNProtocols: [protocol] }),
         checkServerIdentity: (_host, certificate) => {
           const peer = decodeIdentity(certificate.subjectaltname);
@@ -86,6 +101,11 @@ export function toEndpointUpstream(
       });
     },
   };
+}
+
+/** Node's HTTP/2 wants a connection to go at once when its server closes it; others see to that themselves. */
+function isHalfOpen(protocol: WireProtocol): boolean {
+  return protocol !== 'h2';
 }
 
 function ready(socket: Socket, event: 'connect' | 'secureConnect'): Promise<Socket> {

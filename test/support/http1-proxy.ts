@@ -8,6 +8,8 @@ import { Http1Frontend } from '../../pkg/http1/proxy/frontend.ts';
 import type { Forward, Handler, LocalReply, Stats, Take } from '../../pkg/http1/proxy/handler.ts';
 import { defaultTimeouts } from '../../pkg/http1/proxy/handler.ts';
 import { UpstreamPool } from '../../pkg/http1/proxy/upstream-pool.ts';
+import { createTunnels } from '../../pkg/sidecar/tunnels.ts';
+import type { Tunnels } from '../../pkg/sidecar/tunnels.ts';
 
 /** A proxy on the codec in front of one app, with loopback sockets. */
 export interface TestProxy {
@@ -15,7 +17,7 @@ export interface TestProxy {
   readonly stats: Stats[];
   readonly deadlines: Deadlines;
   readonly frontend: Http1Frontend;
-  readonly tunnels: (() => void)[];
+  readonly tunnels: Tunnels;
   /** Requests whose path starts with `/deny` are answered by it; `/take` gives the socket away. */
   draining: boolean;
   /** Resolves when so many exchanges have ended. */
@@ -24,7 +26,7 @@ export interface TestProxy {
 }
 
 export interface TestProxyOptions {
-  readonly halfClose?: 'abort' | 'finish';
+  readonly halfClosed?: number;
   readonly maxConnections?: number;
   readonly onHead?: (head: RequestHead) => void;
   readonly onTake?: (socket: Socket, rest: Buffer) => void;
@@ -37,14 +39,13 @@ export async function startProxy(appPort: number, options: TestProxyOptions = {}
     deadlines,
     maxConnections: options.maxConnections ?? 100,
     maxIdle: 10,
-    idleMillis: defaultTimeouts.upstreamIdle,
+    idleMillis: 60_000,
   });
   const frontend = new Http1Frontend({
     limits: defaultLimits,
-    timeouts: defaultTimeouts,
+    timeouts: { ...defaultTimeouts, halfClosed: options.halfClosed ?? defaultTimeouts.halfClosed },
     deadlines,
     pool,
-    halfClose: options.halfClose ?? 'finish',
   });
   const waiting: { count: number; resolve: () => void }[] = [];
   const server = createServer({ allowHalfOpen: true, noDelay: true });
@@ -55,7 +56,7 @@ export async function startProxy(appPort: number, options: TestProxyOptions = {}
     stats: [],
     deadlines,
     frontend,
-    tunnels: [],
+    tunnels: createTunnels(),
     draining: false,
     ended(count) {
       if (proxy.stats.length >= count) return Promise.resolve();
@@ -88,7 +89,15 @@ export async function startProxy(appPort: number, options: TestProxyOptions = {}
         }),
         onResponse: () => ({}),
         onFailure: (failure) => reply(failure === 'timeout' ? 504 : 503, failure),
-        onSwitch: (end) => proxy.tunnels.push(end),
+        onSwitch: ({ upstream, end, ...pair }) =>
+          proxy.tunnels.join({
+            ...pair,
+            server: upstream,
+            fromServer: pair.fromUpstream,
+            idleTimeout: 60_000,
+            stillAllowed: () => true,
+            onEnd: end,
+          }),
         onEnd(stats) {
           proxy.stats.push(stats);
           for (const { count, resolve } of waiting) if (proxy.stats.length >= count) resolve();

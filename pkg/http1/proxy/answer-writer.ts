@@ -30,6 +30,11 @@ export class AnswerWriter {
     return this.#begun && this.#text === '';
   }
 
+  /** Only the end of the connection ends it. */
+  get unframed(): boolean {
+    return this.#framing === 'close';
+  }
+
   /** `mustClose`: for reasons other than the answer's own framing. */
   head(head: ResponseHead, edits: HeadEdits, mustClose: boolean): void {
     const { minor, keepAlive } = this.#request;

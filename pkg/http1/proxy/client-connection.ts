@@ -13,8 +13,6 @@ import { breakOff, toReplyBytes } from './wire.ts';
 export interface ClientOptions extends ExchangeTools {
   readonly limits: Limits;
   readonly handler: Handler;
-  /** What a client that ends its side in the middle of an exchange means: it is gone, or it has said all. */
-  readonly halfClose: 'abort' | 'finish';
   /** The socket has closed, or is no more HTTP/1.1. */
   readonly onGone: (connection: ClientConnection) => void;
 }
@@ -34,6 +32,7 @@ export class ClientConnection implements Timed, ExchangeClient {
   #hasBody = false;
   #method = '';
   #minor: 0 | 1 = 1;
+  #keepAlive = true;
   #held = false;
   #lingering = false;
   #clientEnded = false;
@@ -58,12 +57,22 @@ export class ClientConnection implements Timed, ExchangeClient {
     if (this.#exchange === undefined && this.#parser.idle) this.#finish();
   }
 
+  /** Breaks off what is under way; what was answered still goes out. */
   destroy(): void {
-    this.socket.destroy();
+    const { socket } = this;
+    if (this.#exchange !== undefined || socket.writableLength === 0) {
+      socket.destroy();
+      return;
+    }
+    socket.end(() => socket.destroy());
+    setTimeout(() => socket.destroy(), this.#options.timeouts.linger).unref();
   }
 
   expire(): void {
-    if (this.#exchange !== undefined) return;
+    if (this.#exchange !== undefined) {
+      if (this.#clientEnded) this.socket.destroy();
+      return;
+    }
     if (this.#lingering || this.#parser.idle) {
       this.socket.destroy();
       return;
@@ -72,7 +81,7 @@ export class ClientConnection implements Timed, ExchangeClient {
   }
 
   draining(): boolean {
-    return this.#options.handler.draining() || this.#clientEnded;
+    return this.#options.handler.draining() || this.#saidAll;
   }
 
   onRequestWanted(): void {
@@ -89,12 +98,13 @@ export class ClientConnection implements Timed, ExchangeClient {
     this.#exchange = undefined;
     if (this.#gone) return;
     const complete = this.#requestDone || this.#discardRest();
-    this.#reply(reply, !complete);
+    this.#reply(reply, !complete || !this.#keepAlive);
   }
 
-  onBroken(): void {
+  onBroken(unframed: boolean): void {
     this.#exchange = undefined;
-    breakOff(this.socket);
+    if (unframed) breakOff(this.socket);
+    else this.socket.destroy();
   }
 
   detach(): Buffer {
@@ -124,9 +134,9 @@ export class ClientConnection implements Timed, ExchangeClient {
   readonly #onEnd = (): void => {
     this.#clientEnded = true;
     if (this.#lingering || this.#gone) return;
-    const { halfClose } = this.#options;
+    const { halfClosed } = this.#options.timeouts;
     if (this.#exchange === undefined) this.#finish();
-    else if (this.#requestDone && halfClose === 'finish') return;
+    else if (this.#requestDone && halfClosed > 0) this.deadline = this.#options.deadlines.after(halfClosed);
     else this.socket.destroy();
   };
 
@@ -171,7 +181,8 @@ export class ClientConnection implements Timed, ExchangeClient {
       switch (parser.next()) {
         case event.more:
           exchange?.flushRequest();
-          if (exchange === undefined && this.#requestDone) this.#idle();
+          if (this.#clientEnded) this.#endShort();
+          else if (exchange === undefined && this.#requestDone) this.#idle();
           return;
         case event.head:
           this.#begin(parser.head!);
@@ -204,7 +215,9 @@ export class ClientConnection implements Timed, ExchangeClient {
     this.#requestDone = false;
     this.#method = head.method;
     this.#minor = head.minor;
-    this.deadline = Infinity;
+    this.#keepAlive = head.keepAlive;
+    const { deadlines, timeouts } = this.#options;
+    this.deadline = this.#clientEnded ? deadlines.after(timeouts.halfClosed) : Infinity;
     const ruling = this.#options.handler.onRequest(head);
     if (ruling.kind === 'reply') {
       const complete = this.#discardRest();
@@ -214,6 +227,17 @@ export class ClientConnection implements Timed, ExchangeClient {
       this.#exchange = new Exchange(this, head, ruling, this.#options);
       this.#exchange.attempt();
     }
+  }
+
+  /** The client has ended its side, and nothing of it waits to be read. */
+  get #saidAll(): boolean {
+    return this.#clientEnded && !this.#parser.buffered;
+  }
+
+  /** The client has ended its side in the middle of a request, or behind the last one. */
+  #endShort(): void {
+    if (!this.#requestDone) this.socket.destroy();
+    else if (this.#exchange === undefined) this.#finish();
   }
 
   #take(ruling: Take): void {
@@ -237,7 +261,7 @@ export class ClientConnection implements Timed, ExchangeClient {
   }
 
   #reply(reply: LocalReply, close: boolean): void {
-    const last = close || this.draining();
+    const last = close || reply.close === true || this.draining();
     this.socket.write(
       toReplyBytes(reply, {
         bodiless: this.#method === 'HEAD',
@@ -251,7 +275,7 @@ export class ClientConnection implements Timed, ExchangeClient {
   /** The answer is complete: on to the next request, or to the end. */
   #next(close: boolean): void {
     if (this.#gone) return;
-    if (close || this.#clientEnded) {
+    if (close || this.#saidAll) {
       this.#finish();
       return;
     }
@@ -273,11 +297,15 @@ export class ClientConnection implements Timed, ExchangeClient {
 
   #onRefused(): void {
     const { refusal } = this.#parser;
-    if (this.#exchange !== undefined) {
+    const exchange = this.#exchange;
+    if (exchange !== undefined) {
       // The body is no body: neither side may take what was sent for a whole message.
-      this.#exchange.abort(refusal);
-      this.socket.destroy();
-      return;
+      this.#exchange = undefined;
+      exchange.abort(refusal, exchange.answered ? undefined : toStatus(refusal));
+      if (exchange.answered) {
+        this.socket.destroy();
+        return;
+      }
     }
     // Nothing behind an answer that was the last one is read, malformed or not.
     if (refusal === 'dataAfterClose') {

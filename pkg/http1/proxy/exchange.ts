@@ -6,7 +6,6 @@ import { event } from '../message-parser.ts';
 import { AnswerWriter } from './answer-writer.ts';
 import type { Deadlines } from './deadlines.ts';
 import type { Failure, Forward, LocalReply, Route, Stats, Timeouts } from './handler.ts';
-import { tunnel } from './tunnel.ts';
 import { UpstreamConnection } from './upstream-connection.ts';
 import type { UpstreamUser } from './upstream-connection.ts';
 import { PoolOverload } from './upstream-pool.ts';
@@ -22,8 +21,8 @@ export interface ExchangeClient {
   onAnswered(close: boolean): void;
   /** There is no answer of the upstream's, and nothing of one was sent. */
   onFailed(reply: LocalReply): void;
-  /** The answer broke off: the client must see that it isn't whole. */
-  onBroken(): void;
+  /** The answer broke off: the client must see that it isn't whole. `unframed`: it can't tell by the bytes. */
+  onBroken(unframed: boolean): void;
   /** Gives its socket up, with what was read behind the request. */
   detach(): Buffer;
   /** Answers must be the last ones. */
@@ -141,9 +140,15 @@ export class Exchange implements UpstreamUser {
     if (!this.#clientBlocked) this.#connection?.release();
   }
 
-  /** Nobody waits for the answer any more. */
-  abort(error: Stats['error'] = 'clientGone'): void {
+  /** Something of the answer has gone to the client. */
+  get answered(): boolean {
+    return this.#answer.sent;
+  }
+
+  /** Nobody waits for the answer any more; `status`: of what the client is told instead. */
+  abort(error: Stats['error'] = 'clientGone', status = 0): void {
     if (this.#ended) return;
+    this.#failedStatus = status;
     this.#connection?.destroy();
     this.#end(error);
   }
@@ -279,21 +284,7 @@ export class Exchange implements UpstreamUser {
     const fromUpstream = connection.parser.takeRest();
     const upstream = connection.detach();
     this.#connection = undefined;
-    const { deadlines, timeouts } = this.#tools;
-    const end = tunnel({
-      client: socket,
-      upstream,
-      fromClient,
-      fromUpstream,
-      deadlines,
-      silence: timeouts.tunnel,
-      onEnd: (requestBytes, responseBytes) => {
-        this.#requestBytes += requestBytes;
-        this.#answer.bytes += responseBytes;
-        this.#end();
-      },
-    });
-    this.#forward.onSwitch?.(end);
+    this.#forward.onSwitch({ client: socket, upstream, fromClient, fromUpstream, end: () => this.#end() });
   }
 
   /** The upstream sends no more, and all that it sent has been handed on. */
@@ -332,7 +323,7 @@ export class Exchange implements UpstreamUser {
       return;
     }
     this.#end(failure);
-    this.#client.onBroken();
+    this.#client.onBroken(this.#answer.unframed);
   }
 
   #fail(failure: Failure): void {

@@ -6,7 +6,6 @@ import type { Handler } from './handler.ts';
 
 export interface FrontendOptions extends ExchangeTools {
   readonly limits: Limits;
-  readonly halfClose: 'abort' | 'finish';
 }
 
 /** Speaks HTTP/1.1 on connections that others have accepted, each with its own handler. */

@@ -27,6 +27,8 @@ export interface LocalReply {
   /** Complete lines, `Name: value\r\n` each. Framing and Connection are added. */
   readonly lines: string;
   readonly body: string;
+  /** The last answer on its connection. */
+  readonly close?: boolean;
 }
 
 /** Why there is no answer of the upstream's. */
@@ -52,10 +54,21 @@ export interface Forward {
   onResponse(head: ResponseHead): HeadEdits;
   /** No answer will come: what the client is told instead. */
   onFailure(failure: Failure): LocalReply;
-  /** Both sides speak another protocol now; `end` cuts the tunnel. */
-  onSwitch?(end: () => void): void;
+  /** Both sides speak another protocol now: their sockets are the handler's. */
+  onSwitch(switched: Switched): void;
   /** Exactly once, last. */
   onEnd(stats: Stats): void;
+}
+
+/** Two sockets that speak another protocol than HTTP now; paused, without listeners. */
+export interface Switched {
+  readonly client: Duplex;
+  readonly upstream: Duplex;
+  /** Read already, behind the head. */
+  readonly fromClient: Buffer;
+  readonly fromUpstream: Buffer;
+  /** To be called when both have ended. */
+  readonly end: () => void;
 }
 
 /** The connection is no more HTTP, or somebody else's: the socket, and what was read of it behind the head. */
@@ -79,12 +92,13 @@ export interface Timeouts {
   readonly head: number;
   /** Kept-alive connections of clients. */
   readonly clientIdle: number;
-  /** Kept-alive connections of upstreams. */
-  readonly upstreamIdle: number;
+  /**
+   * A client that has ended its side in the middle of an exchange waits so long for its answer; 0: it is gone. Some do
+   * that, though most that do have given up.
+   */
+  readonly halfClosed: number;
   /** A request or answer under way on which nothing moves. */
   readonly stream: number;
-  /** A tunnel without a byte. */
-  readonly tunnel: number;
   /** A client that goes on sending after its answer is complete is listened to for so long. */
   readonly linger: number;
 }
@@ -92,8 +106,7 @@ export interface Timeouts {
 export const defaultTimeouts: Timeouts = {
   head: 30_000,
   clientIdle: 600_000,
-  upstreamIdle: 60_000,
+  halfClosed: 1_000,
   stream: 300_000,
-  tunnel: 3_600_000,
   linger: 2_000,
 };

@@ -339,7 +339,7 @@ describe('proxy on the codec', () => {
         app = socket;
         socket.once('data', () => client.socket.destroy());
       },
-      { halfClose: 'abort' },
+      { halfClosed: 0 },
     );
     const client = clientOf(proxy);
     client.send(get('/'));
@@ -355,7 +355,7 @@ describe('proxy on the codec', () => {
     const patient = clientOf(await scripted(slow));
     patient.socket.end(get('/'));
     assert.match(await patient.untilEnd(), /yes$/);
-    const strict = await scripted(() => undefined, { halfClose: 'abort' });
+    const strict = await scripted(() => undefined, { halfClosed: 0 });
     clientOf(strict).socket.end(get('/'));
     await strict.ended(1);
     assert.equal(strict.stats[0]?.error, 'clientGone');
@@ -410,7 +410,6 @@ describe('proxy on the codec', () => {
     assert.match(await client.untilEnd(), /hiearlylate$/);
     await proxy.ended(1);
     assert.equal(proxy.stats[0]?.error, undefined);
-    assert.equal(proxy.stats[0]?.requestBytes, 9);
   });
 
   it('cuts a tunnel when told', async () => {
@@ -420,7 +419,7 @@ describe('proxy on the codec', () => {
     const client = clientOf(proxy);
     client.send(get('/', 'Connection: Upgrade\r\nUpgrade: websocket\r\n'));
     await client.until((text) => text.includes('101'));
-    proxy.tunnels[0]!();
+    proxy.tunnels.destroyAll();
     await client.untilEnd();
   });
 
