@@ -1,23 +1,23 @@
 import type { Handler, LocalReply } from '../../../pkg/http1/proxy/handler.ts';
 import type { Secrets } from '../../../pkg/sidecar/secrets.ts';
 import { toEndpointUpstream, toPlainUpstream } from '../../../pkg/sidecar/upstream.ts';
-import { serverIdentity } from './setup.ts';
+import { appPort, serverIdentity } from './setup.ts';
 import type { ProxySetup } from './setup.ts';
 
 /** Sends everything on as it is. */
-export function toBareHandler({ side, upstream: port }: ProxySetup, secrets: Secrets): Handler {
+export function toBareHandler({ side, between, app }: ProxySetup, secrets: Secrets): Handler {
   const endpoint = {
-    address: { kind: 'ip', ip: '127.0.0.1', port },
+    address: { kind: 'pipe', path: between },
     pod: 'x/y',
     identity: serverIdentity,
     meshed: true,
     ready: true,
-    port,
+    port: appPort,
   } as Parameters<typeof toEndpointUpstream>[0];
   const upstream =
     side === 'outbound'
       ? toEndpointUpstream(endpoint, 'peer', 'peer', () => secrets.material)
-      : toPlainUpstream('127.0.0.1', port);
+      : toPlainUpstream('127.0.0.1', app);
   const nothing = (): void => undefined;
   const route = {
     upstream,
@@ -35,6 +35,7 @@ export function toBareHandler({ side, upstream: port }: ProxySetup, secrets: Sec
       next,
       onResponse: () => edits,
       onFailure: () => reply,
+      onSwitch: nothing,
       onEnd: nothing,
     }),
     onRefused: (_reason, status) => ({ ...reply, status }),

