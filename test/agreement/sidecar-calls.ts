@@ -38,9 +38,12 @@ function decided(facts: MeshFacts, snapshot: MeshSnapshot, draft: Draft): readon
   if (asked === undefined) return [];
   const entry = facts.model.policyOf('spiffe://cluster.local/ns/x/sa/x' as never).directory.get(keyOf(asked.to));
   if (entry === undefined) return [];
-  // A headless Service without ready pods has no name that could be dialled.
-  const isReady = ({ ip }: { readonly ip: string }): boolean => snapshot.pods.some((pod) => pod.ip === ip && pod.ready);
-  if (entry.addresses.length === 0 && !entry.pods?.some(isReady)) return [];
+  if (entry.addresses.length === 0) {
+    const pods = snapshot.pods.filter(({ ip }) => entry.pods?.some((each) => each.ip === ip));
+    // A headless Service without ready pods has no name that could be dialled; and where only some of its pods have a
+    // sidecar, an app that dials one of those that it may not call is refused by it, though others might have answered.
+    if (!pods.some(({ ready }) => ready) || new Set(pods.map(({ meshed }) => meshed)).size > 1) return [];
+  }
   const { protocol } = entry;
   const ports = [...facts.model.pods.values()].flatMap(({ inbound }) =>
     inbound.ports.filter(({ services }) => services.includes(`${entry.namespace}/${entry.name}`)),
