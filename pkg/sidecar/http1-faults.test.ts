@@ -211,6 +211,35 @@ describe('HTTP/1.1 faults and oddities through two sidecars', () => {
     assert.equal(sockets.size, 1);
   });
 
+  it('tries another endpoint with a request whose body it has not begun to send', async () => {
+    const { client, server, mesh } = pair;
+    const key = 'shop/cart:80';
+    const alive = mesh.endpointOf(server, 8080);
+    const dead = (name: string): typeof alive => ({
+      ...alive,
+      address: { kind: 'pipe', path: `${mesh.dir}/${name}.sock` },
+      pod: `shop/${name}`,
+    });
+    pair.handler = (req, res) => void readAll(req).then((body) => res.end(`got ${body}`));
+    client.push('endpoints', { [key]: { key, endpoints: [dead('a'), dead('b'), alive] } });
+    assert.match(await pair.send(`POST / HTTP/1.1\r\n${close}content-length: 4\r\n\r\nbody`), /got body$/m);
+    client.push('endpoints', { [key]: { key, endpoints: [alive] } });
+  });
+
+  it('answers all that a client had asked before it shut down its side', async () => {
+    pair.handler = (req, res) => res.end(`answer to ${req.url}`);
+    const socket = pair.dial();
+    socket.end('GET /1 HTTP/1.1\r\nhost: cart.shop\r\n\r\nGET /2 HTTP/1.1\r\nhost: cart.shop\r\n\r\n');
+    assert.match(await readAll(socket), /answer to \/1.*answer to \/2$/s);
+  });
+
+  it('tells a client that shut down its side too early nothing', async () => {
+    const socket = pair.dial();
+    socket.end('POST / HTTP/1.1\r\nhost: cart.shop\r\ncontent-length: 4\r\n\r\nbo');
+    assert.equal(await readAll(socket).catch(() => ''), '');
+    socket.destroy();
+  });
+
   it('goes on after the app has closed its kept-alive connections', async () => {
     pair.handler = (_req, res) => res.end('ok');
     for (let i = 0; i < 10; i++) {
@@ -283,11 +312,7 @@ describe('requests that could be read in two ways', () => {
     it(`refuses ${name}`, async () => {
       seen = 0;
       const text = await pair.send(bytes, 'GET /smuggled HTTP/1.1\r\nhost: cart.shop\r\nconnection: close\r\n\r\n');
-      assert.match(
-        text,
-        /^HTTP\/1\.1 (400|405|431|501|505) |^read ECONNRESET$|^closed before its end$/,
-        text.slice(0, 200),
-      );
+      assert.match(text, /^HTTP\/1\.1 (400|405|431|501|505) /, text.slice(0, 200));
       assert.equal(text.match(/seen/g), null);
       // A request whose head was good may have been begun; nothing behind it may be taken for a second one.
       assert.ok(seen <= 1, `${seen} requests reached the app`);

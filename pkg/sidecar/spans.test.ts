@@ -104,6 +104,25 @@ describe('spans and trace headers of two hops', () => {
     assert.ok(server.endTime >= server.startTime && server.startTime >= client.startTime);
   });
 
+  it('shows the headers that rules look at, bounded, and no secrets', async () => {
+    const origin = { kind: 'HTTPRouteGroup', namespace: 'shop', name: 'g' };
+    const headers = ['x-tier', 'x-long', 'authorization', 'user-agent'].map((name) => ({ name, value: '.*' }));
+    pair.server.setRules([allow([pair.client.identity], { http: [{ name: 'm', origin, headers }] })]);
+    const { client, server } = await get({
+      'x-tier': 'gold',
+      'x-long': 'a'.repeat(1_000),
+      'x-other': 'b',
+      authorization: 'Bearer secret',
+      'user-agent': 'c',
+    });
+    const shown = Object.entries(server.attributes).filter(([name]) => name.startsWith('http.request.header.'));
+    assert.deepEqual(Object.fromEntries(shown), {
+      'http.request.header.x-long': ['a'.repeat(256)],
+      'http.request.header.x-tier': ['gold'],
+    });
+    assert.ok(Object.keys(client.attributes).every((name) => !name.startsWith('http.request.header.')));
+  });
+
   it('marks denials and failures', async () => {
     const broken = await get({}, '/broken');
     assert.equal(broken.server.error, '500');

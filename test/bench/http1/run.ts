@@ -75,6 +75,7 @@ async function main(): Promise<void> {
 async function startNodes(engine: string, app: number): Promise<Running> {
   const certificates = toCertificates();
   const between = join(work, `in-${benchPort}.sock`);
+  rmSync(between, { force: true });
   const launch = async (side: 'outbound' | 'inbound'): Promise<{ proxy: ChildProcess; port: number }> => {
     const setup: ProxySetup = {
       engine: engine as ProxySetup['engine'],
@@ -89,7 +90,11 @@ async function startNodes(engine: string, app: number): Promise<Running> {
     writeFileSync(file, JSON.stringify(setup), { mode: 0o600 });
     const profile = process.env['BENCH_PROFILE'] === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${folder}`];
     const proxy = start(process.execPath, [...profile, join(work, 'proxy-main.mjs'), file], 'pipe');
-    const [line] = (await once(proxy.stdout!, 'data')) as [Buffer];
+    const died = once(proxy, 'exit').then(() => {
+      throw new Error(`the ${side} proxy ended`);
+    });
+    died.catch(() => undefined);
+    const [line] = (await Promise.race([once(proxy.stdout!, 'data'), died])) as [Buffer];
     return { proxy, port: Number(line.toString()) };
   };
   const inbound = await launch('inbound');
