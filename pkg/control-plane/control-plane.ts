@@ -67,8 +67,7 @@ export function createControlPlane(options: ControlPlaneOptions): ControlPlane {
   const buildFailures = metrics.counter('tulle_build_failures_total', 'Builds that failed: the last good mesh stayed');
   let snapshot: MeshSnapshot | undefined;
   let problems: readonly Problem[] = [];
-  /** For the page alone: made when it is asked for. */
-  let parts: Pick<MeshState, 'services' | 'pods' | 'splits'> | undefined;
+  let parts: { readonly [K in 'services' | 'pods' | 'splits']: () => MeshState[K] } | undefined;
   let state: MeshState | undefined;
   let telling = false;
 
@@ -161,15 +160,42 @@ export function createControlPlane(options: ControlPlaneOptions): ControlPlane {
     }
   });
 
-  function toParts(): NonNullable<typeof parts> {
+  /** For the page alone: each part is made when it is asked for, and stays until the mesh changes. */
+  function createParts(): NonNullable<typeof parts> {
     const model = source.model();
-    if (!snapshot || !model) return { services: [], pods: [], splits: [] };
-    parts ??= {
-      services: toServiceStates(snapshot, model),
-      pods: toPodStates(snapshot),
-      splits: toSplitStates(model),
+    const known = snapshot;
+    return {
+      services: lazily(() => (known && model ? toServiceStates(known, model) : [])),
+      pods: lazily(() => (known && model ? toPodStates(known) : [])),
+      splits: lazily(() => (model ? toSplitStates(model) : [])),
     };
-    return parts;
+  }
+
+  function toState(): MeshState {
+    const { services, pods, splits } = (parts ??= createParts());
+    // Asking how far each proxy is costs a look at all of them: done for who reads it.
+    const proxies = lazily(() => toProxyStates(servers.flatMap((server) => server.status())));
+    return {
+      id: options.id,
+      mode: mesh.mode,
+      modeFrom: mesh.modeFrom,
+      trustDomain: mesh.trustDomain,
+      isolation: options.isolation,
+      inputs: options.inputs,
+      problems,
+      get services() {
+        return services();
+      },
+      get pods() {
+        return pods();
+      },
+      get splits() {
+        return splits();
+      },
+      get proxies() {
+        return proxies();
+      },
+    };
   }
 
   return {
@@ -179,22 +205,7 @@ export function createControlPlane(options: ControlPlaneOptions): ControlPlane {
     servers: () => servers,
     view: {
       state() {
-        // Asking how far each proxy is costs a look at all of them: done for who reads it.
-        let proxies: MeshState['proxies'] | undefined;
-        state ??= {
-          id: options.id,
-          mode: mesh.mode,
-          modeFrom: mesh.modeFrom,
-          trustDomain: mesh.trustDomain,
-          isolation: options.isolation,
-          inputs: options.inputs,
-          ...toParts(),
-          problems,
-          get proxies() {
-            proxies ??= toProxyStates(servers.flatMap((server) => server.status()));
-            return proxies;
-          },
-        };
+        state ??= toState();
         return state;
       },
       subscribe(listener) {
@@ -224,6 +235,11 @@ export function createControlPlane(options: ControlPlaneOptions): ControlPlane {
       await Promise.all(servers.map((server) => server.close()));
     },
   };
+}
+
+function lazily<T>(make: () => T): () => T {
+  let made: { readonly value: T } | undefined;
+  return () => (made ??= { value: make() }).value;
 }
 
 function withPosition(problem: Problem, locate: Locate | undefined): Problem {

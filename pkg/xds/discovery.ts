@@ -1,3 +1,4 @@
+import { toVersions } from './known-versions.ts';
 import { toBytesField, toStringField, toVarintField, WireReader } from './wire.ts';
 
 /** envoy.service.discovery.v3, the messages of ADS, and what they need of google.protobuf and envoy.config.core.v3. */
@@ -67,17 +68,25 @@ export function decodeDeltaRequest(bytes: Buffer): DeltaRequest {
   let nonce = '';
   const subscribe: string[] = [];
   const unsubscribe: string[] = [];
-  const initialVersions = new Map<string, string>();
+  /** Where the entries of initialVersions are: they stand one after the other, as everybody writes them. */
+  const runs: { start: number; end: number }[] = [];
+  let from = 0;
   for (let field = reader.next(); field !== 0; field = reader.next()) {
     if (field === 1) node = decodeNode(reader.bytes());
     else if (field === 2) typeUrl = reader.string();
     else if (field === 3) subscribe.push(reader.string());
     else if (field === 4) unsubscribe.push(reader.string());
-    else if (field === 5) initialVersions.set(...decodeEntry(reader.bytes()));
-    else if (field === 6) nonce = reader.string();
+    else if (field === 5) {
+      reader.skip();
+      const last = runs.at(-1);
+      if (last?.end === from) last.end = reader.position;
+      else runs.push({ start: from, end: reader.position });
+    } else if (field === 6) nonce = reader.string();
     else if (field === 7) error = decodeStatus(reader.bytes());
     else reader.skip();
+    from = reader.position;
   }
+  const initialVersions = toVersions(runs.map(({ start, end }) => bytes.subarray(start, end)));
   return { ...optional({ node, error }), typeUrl, subscribe, unsubscribe, initialVersions, nonce };
 }
 
@@ -284,18 +293,6 @@ function decodeBuildVersion(bytes: Buffer): string {
     }
   }
   return numbers.join('.');
-}
-
-function decodeEntry(bytes: Buffer): [string, string] {
-  const reader = new WireReader(bytes);
-  let key = '';
-  let value = '';
-  for (let field = reader.next(); field !== 0; field = reader.next()) {
-    if (field === 1) key = reader.string();
-    else if (field === 2) value = reader.string();
-    else reader.skip();
-  }
-  return [key, value];
 }
 
 function optional<T extends Record<string, unknown>>(fields: T): { [K in keyof T]?: Exclude<T[K], undefined> } {

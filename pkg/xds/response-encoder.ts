@@ -38,6 +38,8 @@ export interface SotwContent {
  */
 export interface ResponseEncoder {
   diff(from: ResourceView, to: ResourceView): ViewDiff;
+  /** What brings a client up to date that has these versions of everything; the same for the same object. */
+  diffKnown(known: ReadonlyMap<string, string>, to: ResourceView): ViewDiff;
   /** In pieces of bounded size; one without resources when there is nothing to say. */
   delta(content: DeltaContent): readonly ResponseBody[];
   sotw(content: SotwContent): ResponseBody;
@@ -55,6 +57,7 @@ const emptyDiff: ViewDiff = { changed: nothing, removed: nothing };
 
 export function createResponseEncoder(): ResponseEncoder {
   const diffs = new WeakMap<ResourceView, WeakMap<ResourceView, ViewDiff>>();
+  const knownDiffs = new WeakMap<ReadonlyMap<string, string>, WeakMap<ResourceView, ViewDiff>>();
   const deltas = new WeakMap<readonly EncodedResource[], Map<string, readonly ResponseBody[]>>();
   const sotws = new WeakMap<readonly EncodedResource[], Map<string, ResponseBody>>();
   const versions = new WeakMap<ResourceView, string>();
@@ -70,6 +73,14 @@ export function createResponseEncoder(): ResponseEncoder {
       diffs.set(to, known);
       const diff = known.get(from) ?? diffViews(from, to);
       known.set(from, diff);
+      return diff;
+    },
+
+    diffKnown(versions, to) {
+      const known = knownDiffs.get(versions) ?? new WeakMap<ResourceView, ViewDiff>();
+      knownDiffs.set(versions, known);
+      const diff = known.get(to) ?? diffVersions(versions, to);
+      known.set(to, diff);
       return diff;
     },
 
@@ -124,6 +135,12 @@ function diffViews(from: ResourceView, to: ResourceView): ViewDiff {
   if (from !== emptyView) {
     for (const name of from.resources.keys()) if (!to.resources.has(name)) removed.push(name);
   }
+  return { changed, removed };
+}
+
+function diffVersions(from: ReadonlyMap<string, string>, to: ResourceView): ViewDiff {
+  const changed = [...to.resources.values()].filter(({ name, version }) => from.get(name) !== version);
+  const removed = [...from.keys()].filter((name) => !to.resources.has(name));
   return { changed, removed };
 }
 

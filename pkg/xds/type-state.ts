@@ -59,10 +59,19 @@ export function inScope(state: TypeState, name: string): boolean {
   return state.wildcard || state.names.has(name);
 }
 
-function collectKnown(state: TypeState, current: ResourceView, known: ReadonlyMap<string, string>): Collected {
-  const scope = state.wildcard ? current.resources.keys() : state.names;
+/**
+ * What changed since a client that comes back was connected. Clients that saw the same come back with the same
+ * versions, which are one object then (`receiveDelta`), and share the answer.
+ */
+function collectKnown(
+  state: TypeState,
+  current: ResourceView,
+  known: ReadonlyMap<string, string>,
+  encoder: ResponseEncoder,
+): Collected {
+  if (state.wildcard && state.fresh.size === 0) return encoder.diffKnown(known, current);
   const changed: EncodedResource[] = [];
-  for (const name of scope) {
+  for (const name of state.wildcard ? current.resources.keys() : state.names) {
     const resource = current.resources.get(name);
     if (resource && (known.get(name) !== resource.version || state.fresh.has(name))) changed.push(resource);
   }
@@ -72,7 +81,7 @@ function collectKnown(state: TypeState, current: ResourceView, known: ReadonlyMa
 
 /** What has to be told, removals included that may have to wait. The lists of a shared diff are given as they are. */
 export function collect(state: TypeState, current: ResourceView, encoder: ResponseEncoder): Collected {
-  if (state.known) return collectKnown(state, current, state.known);
+  if (state.known) return collectKnown(state, current, state.known, encoder);
   const diff = encoder.diff(state.base, current);
   if (state.wildcard && state.fresh.size === 0) return diff;
   const changed = diff.changed.filter(({ name }) => inScope(state, name) && !state.fresh.has(name));

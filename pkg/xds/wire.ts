@@ -17,6 +17,11 @@ export class WireReader {
     this.#bytes = bytes;
   }
 
+  /** Where the next field starts. */
+  get position(): number {
+    return this.#position;
+  }
+
   /** The number of the next field, 0 at the end. */
   next(): number {
     if (this.#position >= this.#bytes.length) return 0;
@@ -65,7 +70,7 @@ export class WireReader {
         this.#advance(8);
         return;
       case 2:
-        this.bytes();
+        this.#advance(this.varint());
         return;
       case 5:
         this.#advance(4);

@@ -1,21 +1,112 @@
-import { spawnSync } from 'node:child_process';
-import { mkdirSync, writeFileSync } from 'node:fs';
-import { loadavg } from 'node:os';
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { cpus, loadavg, release, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { benchControlPlane } from './control-plane/run.ts';
+import { benchEnvoy } from './envoy/run.ts';
 import { benchFolder, progress, stopAll } from './processes.ts';
 import { type Section, toMarkdown } from './report.ts';
 
-// BENCH=quick: a few minutes. BENCH_ONLY=control-plane[:1000x1000-enforce]: one case, printed and not written.
+// BENCH=quick: a few minutes. BENCH_ONLY=control-plane:1000x1000-enforce: one case, printed and not written.
 const isQuick = process.env['BENCH'] === 'quick';
 const [only, part] = (process.env['BENCH_ONLY'] ?? '').split(':');
-const before = loadavg();
-mkdirSync(benchFolder, { recursive: true });
+const root = join(import.meta.dirname, '../..');
+const loads: number[] = [];
 const sections: Section[] = [];
+
+const cases: Readonly<Record<string, () => Promise<Section[]>>> = {
+  http1: async () => [
+    await runProgram('Node sidecar against Envoy, HTTP/1.1', 'http1/run.ts', httpText, httpSettings()),
+  ],
+  envoy: () => benchEnvoy(isQuick),
+  'control-plane': () => benchControlPlane(isQuick, part),
+  cli: async () => [await runProgram('Command line', 'cli.ts', 'Medians of seven runs.', {})],
+};
+
+const httpText =
+  'Client → outbound → inbound → app with mutual TLS, SAN checks, access rules and a split, all setups in turn: CPU seconds of both proxies for 10,000 requests. *codec*: what the sidecar runs; *bare*: the same without any policy; *node*: node:http. `/ envoy…`: the ratio of CPU to that Envoy in the same run.';
+
+function httpSettings(): Record<string, string> {
+  return isQuick ? { BENCH_SECONDS: '3', BENCH_REPETITIONS: '2', BENCH_SETUPS: 'codec,node,envoy-traced' } : {};
+}
+
+/** A case that is a program of its own and prints a table, or lines. */
+async function runProgram(
+  title: string,
+  file: string,
+  text: string,
+  settings: Readonly<Record<string, string>>,
+): Promise<Section> {
+  const path = join(import.meta.dirname, file);
+  const section = { title, text, heads: [], rows: [], goals: [] };
+  if (!existsSync(path)) return { ...section, text: 'Not measured.' };
+  const child = spawn(process.execPath, ['--import', 'tsx', path], {
+    cwd: root,
+    env: { ...process.env, ...settings },
+    stdio: ['ignore', 'pipe', 'inherit'],
+    timeout: 1_800_000,
+  });
+  let output = '';
+  child.stdout.on('data', (chunk: Buffer) => (output += chunk.toString()));
+  const [code] = (await once(child, 'close')) as [number | null];
+  progress(output);
+  if (code !== 0) return { ...section, text: `Not measured: the case ended with ${code ?? 'a signal'}.` };
+  const table = output.trimStart().startsWith('|') ? output.trim() : `\`\`\`text\n${output.trimEnd()}\n\`\`\``;
+  return { ...section, text: `${text}\n\n${table}` };
+}
+
+function toDocument(): string {
+  const [processor] = cpus();
+  const envoy = spawnSync('envoy', ['--version'], { encoding: 'utf8' }).stdout ?? '';
+  const commit = execFileSync('git', ['rev-parse', '--short', 'HEAD'], { cwd: root, encoding: 'utf8' }).trim();
+  const { version } = JSON.parse(readFileSync(join(root, 'node_modules/@grpc/grpc-js/package.json'), 'utf8')) as {
+    version: string;
+  };
+  const facts: [string, string][] = [
+    ['date', new Date().toISOString().slice(0, 16).replace('T', ' ')],
+    ['commit', commit],
+    ['run', isQuick ? 'quick: few repetitions' : 'full'],
+    [
+      'machine',
+      `${cpus().length} × ${processor?.model ?? ''}, ${(totalmem() / 2 ** 30).toFixed(0)} GiB, Linux ${release()}`,
+    ],
+    ['Node', process.version],
+    ['grpc-js', version],
+    ['Envoy', /\d+\.\d+\.\d+/.exec(envoy)?.[0] ?? 'none'],
+    ['load average before each case', loads.map((load) => load.toFixed(1)).join(', ')],
+  ];
+  const goals = sections.flatMap((section) => section.goals);
+  const missed = goals.filter(({ met }) => !met);
+  return [
+    '# Performance',
+    'Written by `make bench` (`BENCH=quick` for some minutes). Each case is measured beside its peer in the same run, in turns; what counts are the ratios, and CPU before time. Where the load average is above 1, others used the machine meanwhile, and times are upper bounds.',
+    ['| | |', '| --- | --- |', ...facts.map(([name, value]) => `| ${name} | ${value} |`)].join('\n'),
+    `Goals met: ${goals.length - missed.length} of ${goals.length}.`,
+    ...sections.map(toMarkdown),
+  ].join('\n\n');
+}
+
+mkdirSync(benchFolder, { recursive: true });
 try {
-  if (!only || only === 'control-plane') sections.push(...(await benchControlPlane(isQuick, part)));
+  for (const [name, run] of Object.entries(cases)) {
+    if (only && only !== name) continue;
+    loads.push(loadavg()[0] ?? 0);
+    progress(`== ${name}`);
+    try {
+      sections.push(...(await run()));
+    } catch (error) {
+      // The others are worth their time all the same.
+      progress(`${name} failed: ${String(error)}`);
+      sections.push({ title: name, text: `Not measured: ${String(error)}`, heads: [], rows: [], goals: [] });
+      process.exitCode = 1;
+    } finally {
+      await stopAll();
+    }
+  }
 } finally {
   await stopAll();
 }
-progress(sections.map(toMarkdown).join('\n\n'));
-(void spawnSync, writeFileSync, join, before);
+const text = `${toDocument()}\n`;
+if (only) process.stdout.write(text);
+else writeFileSync(join(root, 'docs/performance.md'), text);

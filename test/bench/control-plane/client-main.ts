@@ -22,6 +22,7 @@ interface Versions {
   readonly removed: readonly string[];
 }
 
+const nothing: Versions = { set: new Map(), removed: [] };
 /** A response is the same for all that get the same nonce: what it brings is read once. */
 const contents = new Map<string, Versions>();
 /** By proxy and type: the nonces of all that it got, which is what it has. */
@@ -72,7 +73,7 @@ function stateOf(typeUrl: string, nonces: readonly string[]): ReadonlyMap<string
   if (known) return known;
   const state = new Map<string, string>();
   for (const nonce of nonces) {
-    const { set, removed } = contents.get(`${typeUrl} ${nonce}`) ?? { set: new Map(), removed: [] };
+    const { set, removed } = contents.get(`${typeUrl} ${nonce}`) ?? nothing;
     for (const [name, version] of set) state.set(name, version);
     for (const name of removed) state.delete(name);
   }

@@ -4,6 +4,7 @@ import type { Usage } from '../answer.ts';
 import { type BenchProcess, benchFolder, bundle, launch, monotonic, pause, progress } from '../processes.ts';
 import type { Section } from '../report.ts';
 import type { ClientTarget, Collected, Connected } from './client.ts';
+import { type Cell, type Engine, engines, type Repetition, type Round, type Storm, toName } from './results.ts';
 import {
   type ChangeKind,
   changeKinds,
@@ -15,47 +16,8 @@ import {
 } from './mesh-files.ts';
 import { toSections } from './sections.ts';
 
-export const engines = ['tulle', 'peer'] as const;
-export type Engine = (typeof engines)[number];
-
-export interface Cell {
-  readonly shape: MeshShape;
-  readonly repetitions: number;
-  readonly rounds: number;
-}
-
-/** One change: milliseconds are from the rename of the file to the ACK. */
-export interface Round {
-  readonly p50: number;
-  readonly p99: number;
-  readonly last: number;
-  readonly bytes: number;
-  readonly responses: number;
-  /** Responses to proxies that the change does not concern. */
-  readonly strays: number;
-  readonly cpu: number;
-  readonly pause: number;
-}
-
-export interface Storm extends Connected {
-  readonly cpu: number;
-  readonly pause: number;
-}
-
-export interface Repetition {
-  readonly cold: Storm;
-  readonly reconnect: Storm;
-  readonly changes: ReadonlyMap<ChangeKind, readonly Round[]>;
-  readonly settled: number;
-  readonly peak: number;
-  /** CPU of doing nothing, in milliseconds per second. */
-  readonly idle: number;
-}
-
-export type Results = ReadonlyMap<Cell, ReadonlyMap<Engine, readonly Repetition[]>>;
-
 const quiet = 400;
-const timeLimit = Number(process.env['BENCH_STORM_MS'] ?? 60_000);
+const timeLimit = 60_000;
 const protosFile = join(import.meta.dirname, '../../../build/protos.json');
 
 export async function benchControlPlane(isQuick: boolean, only: string | undefined): Promise<Section[]> {
@@ -97,10 +59,6 @@ function toCells(isQuick: boolean): Cell[] {
         cell(1000, 'permissive', 3, 5),
         cell(1000, 'enforce', 3, 5),
       ];
-}
-
-export function toName({ services, proxies, mode }: MeshShape): string {
-  return `${services}x${proxies}-${mode}`;
 }
 
 async function runOnce(

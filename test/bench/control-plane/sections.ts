@@ -1,7 +1,7 @@
 import { median, quantile } from '../processes.ts';
 import { type Goal, type Section, toGoal, toText } from '../report.ts';
 import { changeKinds } from './mesh-files.ts';
-import { type Engine, engines, type Repetition, type Results, toName } from './run.ts';
+import { type Engine, engines, type Repetition, type Results, toName } from './results.ts';
 
 const names: Readonly<Record<Engine, string>> = { tulle: 'Tulle', peer: 'bytes only' };
 

@@ -34,7 +34,9 @@ async function bytesByType(): Promise<Record<string, number>> {
   const response = await fetch(`http://127.0.0.1:${apiPort}/metrics`);
   const lines = (await response.text()).split('\n');
   const found = lines.map((line) => /^tulle_xds_response_bytes_total\{type="([^"]+)"\} (\d+)/.exec(line));
-  return Object.fromEntries(found.filter((match) => match !== null).map(([, type, value]) => [type, Number(value)]));
+  return Object.fromEntries(
+    found.flatMap((match): [string, number][] => (match ? [[match[1] ?? '', Number(match[2])]] : [])),
+  );
 }
 
 async function progress(): Promise<object> {

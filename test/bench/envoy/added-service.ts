@@ -11,7 +11,7 @@ export async function benchAddedService(program: string, isQuick: boolean): Prom
   const rows: string[][] = [];
   const goals: Goal[] = [];
   for (const mode of ['permissive', 'enforce'] as const) {
-    const shape: MeshShape = { services: 500, proxies: 10, mode };
+    const shape: MeshShape = { services: 500, proxies: 500, mode };
     const measured = await measure(program, programs.get('control-plane/tulle-main') ?? '', shape, isQuick ? 8 : 30);
     const m = (field: 'ms' | 'bytes'): number => median(measured.map((each) => each[field]));
     const sees = mode === 'permissive' ? 'all services' : 'five services';

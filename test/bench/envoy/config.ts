@@ -1,8 +1,9 @@
-import { execFileSync, spawn } from 'node:child_process';
+import { execFile, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { buildMesh } from '../../../pkg/catalog/build-mesh.ts';
 import type { MeshModel } from '../../../pkg/catalog/mesh-model.ts';
 import { createLeaf, createRoot } from '../../../pkg/certs/certificate.ts';
@@ -17,6 +18,7 @@ import { type Section, toGoal, toText } from '../report.ts';
 
 const samplings = [0, 0.01] as const;
 const connections = 32;
+const run = promisify(execFile);
 
 /** Two Envoys, client → outbound → inbound → app, over unix sockets between them. */
 interface Pair {
@@ -49,7 +51,7 @@ export async function benchConfig(program: string, isQuick: boolean): Promise<Se
       try {
         for (const pair of pairs) check(pair);
         for (let repetition = 0; repetition < repetitions; repetition++) {
-          for (const [pair, all] of results) all.push(measure(pair, seconds));
+          for (const [pair, all] of results) all.push(await measure(pair, seconds));
         }
       } finally {
         for (const pair of pairs) await pair.stop();
@@ -87,7 +89,7 @@ export async function benchConfig(program: string, isQuick: boolean): Promise<Se
   }
   return {
     title: 'Envoy: Tulle’s configuration against a hand-written one',
-    text: 'HTTP/1.1, 1 KiB, 32 connections: client → Envoy → mutual TLS over a unix socket → Envoy → app; access rules, a split 90:10, paths normalised, trace headers in W3C and B3. The hand-written one leaves out what no client notices: reasons of refusals, hygiene of headers, the access log. CPU seconds of both Envoys for 10,000 requests, medians of interleaved runs. Spans of Tulle’s are sent one by one here (a setting of the test).',
+    text: 'HTTP/1.1, 1 KiB, 32 connections: client → Envoy → mutual TLS over a unix socket → Envoy → app; access rules, a split 90:10, paths normalised, trace headers in W3C and B3. The hand-written one leaves out what no client notices: reasons of refusals, hygiene of headers, the access log. CPU seconds of both Envoys for 10,000 requests, medians of interleaved runs. Spans of Tulle’s are sent one by one here, which is a setting of the tests.',
     heads: ['traced', 'configuration', 'CPU s / 10k', 'range', 'req/s', 'p99 ms', 'RSS MiB', 'ratio'],
     rows,
     goals: samplings.map((sampling) =>
@@ -146,7 +148,7 @@ function toModel(sampling: number): MeshModel {
   return outcome.value;
 }
 
-/** The busy ones show by their CPU; all that were started in a folder name it on their command line. */
+/** All that were started in a folder name it on their command line. */
 function envoysIn(folder: string): number[] {
   const output = execFileSync('ps', ['-eo', 'pid=,args='], { encoding: 'utf8' });
   return output
@@ -221,10 +223,11 @@ function statusOf({ host, port }: Pair, path: string): string {
   }
 }
 
-function measure({ host, port, pids }: Pair, seconds: number): Measured {
+async function measure({ host, port, pids }: Pair, seconds: number): Promise<Measured> {
   const before = pids.map(cpuSeconds);
   const args = ['-t1', `-c${connections}`, `-d${seconds}s`, '--latency', `http://${host}:${port}/books/1?a=b`];
-  const output = execFileSync('wrk', args, { encoding: 'utf8', timeout: 60_000 });
+  // Spans and configuration are served by this very process meanwhile.
+  const { stdout: output } = await run('wrk', args, { encoding: 'utf8', timeout: 60_000 });
   const used = pids.reduce((sum, pid, i) => sum + cpuSeconds(pid) - (before[i] ?? 0), 0);
   if (/Non-2xx|Socket errors/.test(output)) throw new Error(output);
   const [, p99 = '0', unit = 'ms'] = /99%\s+([\d.]+)(us|ms|s)/.exec(output) ?? [];
