@@ -35,6 +35,8 @@ export function createMeshSource({ secrets, envoy, log }: MeshSourceOptions): Me
   /** The last view that could be made, by client and type: what is good is not taken down by what can't be made. */
   const good = new WeakMap<XdsClient, Map<string, ResourceView>>();
   const told = new Set<string>();
+  /** One object for each policy, others after each change of anything else. */
+  let states = new WeakMap<ProxyPolicy, object>();
   let current: MeshModel | undefined;
 
   function policyOf({ identity, pod }: XdsClient): ProxyPolicy | undefined {
@@ -62,7 +64,18 @@ export function createMeshSource({ secrets, envoy, log }: MeshSourceOptions): Me
       current = model;
       notify();
     },
-    refresh: notify,
+    refresh() {
+      states = new WeakMap();
+      notify();
+    },
+    stateOf(client) {
+      // What Envoys are told depends on their pods' annotations as well.
+      const policy = isEnvoy(client) ? undefined : policyOf(client);
+      if (!policy) return undefined;
+      const state = states.get(policy) ?? {};
+      states.set(policy, state);
+      return state;
+    },
     subscribe(listener) {
       listeners.add(listener);
       return () => listeners.delete(listener);
@@ -75,6 +88,8 @@ export function createMeshSource({ secrets, envoy, log }: MeshSourceOptions): Me
         if (view) kept.set(typeUrl, view);
         return view ?? kept.get(typeUrl);
       } catch (error) {
+        // With the next change it is tried again.
+        states = new WeakMap();
         const key = `${client.identity} ${typeUrl} ${String(error)}`;
         if (!told.has(key)) log.error('resources could not be made; the last good ones stay', { typeUrl, error });
         if (told.size < 1000) told.add(key);

@@ -59,6 +59,8 @@ export function openConnection(options: ConnectionOptions): AdsConnection {
   let client: XdsClient | undefined;
   let writing = false;
   let ended = false;
+  /** Everything of this state has been sent and nothing was asked since. */
+  let settled: object | undefined;
 
   const stream = createAdsStream({
     protocol,
@@ -99,8 +101,11 @@ export function openConnection(options: ConnectionOptions): AdsConnection {
   }
 
   function writeNext(): void {
-    if (writing || ended || !client || !budget.admit(pump)) return;
+    if (writing || ended || !client) return;
+    const state = source.stateOf?.(client);
+    if ((state !== undefined && state === settled) || !budget.admit(pump)) return;
     const body = stream.next();
+    settled = body ? undefined : state;
     if (!body) return;
     const { typeUrl: type } = body;
     metrics.responses.inc({ type });
@@ -117,6 +122,7 @@ export function openConnection(options: ConnectionOptions): AdsConnection {
   }
 
   function receive(message: Buffer): void {
+    settled = undefined;
     const event = stream.receive(message);
     switch (event.kind) {
       case 'refused':

@@ -30,6 +30,11 @@ export interface XdsClient {
 export interface ResourceSource {
   /** The same object as long as nothing in it changed; undefined: this type is not served to this client. */
   view(client: XdsClient, typeUrl: string): ResourceView | undefined;
+  /**
+   * The same object as long as no view of this client changed: it then needs no look at each type. Undefined, or no
+   * such function: look.
+   */
+  stateOf?(client: XdsClient): object | undefined;
   /** Calls back after each change, until the returned function is called. */
   subscribe(listener: () => void): () => void;
 }
