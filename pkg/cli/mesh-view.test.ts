@@ -30,6 +30,7 @@ const status: PodStatus = {
   ready: true,
   stopping: false,
   ip: '10.244.0.2',
+  inits: [],
   sidecar: undefined,
   addresses: [{ port: 80, url: 'http://127.0.0.1:20001' }],
   containers: [{ name: 'web', state: 'running', reason: '', message: '', restarts: 1, ready: true }],

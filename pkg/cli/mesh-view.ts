@@ -132,8 +132,8 @@ function podLines(pods: MeshPicture['pods'], paint: Paint, columns: number): rea
 }
 
 /** One word, and how often it was restarted. */
-export function stateOf({ ready, phase, stopping, containers, sidecar }: PodRunner['status']): string {
-  const all = sidecar ? [...containers, sidecar] : containers;
+export function stateOf({ ready, phase, stopping, inits, containers, sidecar }: PodRunner['status']): string {
+  const all = [...inits, ...containers, ...(sidecar ? [sidecar] : [])];
   const restarts = all.reduce((sum, container) => sum + container.restarts, 0);
   const again = restarts === 0 ? '' : ` (${restarts} restart${restarts === 1 ? '' : 's'})`;
   if (stopping && phase === 'Running') return 'Stopping';
@@ -141,13 +141,16 @@ export function stateOf({ ready, phase, stopping, containers, sidecar }: PodRunn
   // The sidecar of a pod that is done is ended by us.
   if (phase === 'Succeeded' || phase === 'Failed') return `${phase}${again}`;
   const crashed = all.find(({ state, reason }) => state === 'terminated' && reason !== 'Completed');
-  if (crashed) return `${crashed.reason}${again}`;
+  if (crashed) return `${inits.includes(crashed) ? 'Init:' : ''}${crashed.reason}${again}`;
+  const done = inits.filter(({ reason }) => reason === 'Completed').length;
+  if (phase === 'Pending' && done < inits.length) return `Init:${done}/${inits.length}${again}`;
   return `${phase === 'Running' ? 'Not ready' : phase}${again}`;
 }
 
-export function messageOf({ ready, containers, sidecar }: PodRunner['status']): string {
+export function messageOf({ ready, inits, containers, sidecar }: PodRunner['status']): string {
   if (ready) return '';
-  const speaking = [...containers, ...(sidecar ? [sidecar] : [])].find(({ message }) => message !== '');
+  const all = [...inits.filter(({ reason }) => reason !== 'Completed'), ...containers, ...(sidecar ? [sidecar] : [])];
+  const speaking = all.find(({ message }) => message !== '');
   return speaking ? `${speaking.name}: ${speaking.message}` : '';
 }
 

@@ -14,6 +14,7 @@ export interface ProcessContext {
   readonly appPort: (port: number) => number;
   readonly isolated: boolean;
   readonly log?: string;
+  readonly logPrefix?: string;
 }
 
 /** The process of a container, on this machine, now. */
@@ -39,6 +40,7 @@ export function toProcess(container: ContainerPlan, context: ProcessContext): Pr
     env: { ...context.base, ...context.services, ...Object.fromEntries(own), ...context.proxy },
     confined: context.isolated,
     ...(context.log === undefined ? {} : { log: context.log }),
+    ...(context.logPrefix === undefined ? {} : { logPrefix: context.logPrefix }),
   };
 }
 

@@ -75,7 +75,7 @@ export function keepProcess(options: KeptProcessOptions): KeptProcess {
           case 'log':
             lastWords = toWords(event.line);
             return options.onLog(event.stream, event.line);
-          case 'readiness':
+          case 'probe':
         }
       },
       onExit(reason) {

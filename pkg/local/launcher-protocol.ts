@@ -14,6 +14,8 @@ export interface ProcessSpec {
   readonly confined: boolean;
   /** File that keeps its last output, bounded; absent: it has the standard streams of the launcher. */
   readonly log?: string;
+  /** Before each of its lines in the file: several processes may share it. */
+  readonly logPrefix?: string;
 }
 
 export type ProbeHandler =
@@ -37,13 +39,19 @@ export interface Probe {
   readonly failureThreshold: number;
   /** Ask fast until the first success: for the default probe, and before the first period has passed. */
   readonly eager: boolean;
+  /** The first failures count like all others, and time keeps to the period: what follows is a restart. */
+  readonly counted?: boolean;
 }
+
+export type ProbeKind = 'readiness' | 'liveness' | 'startup';
 
 export type LauncherCommand =
   | { readonly type: 'start'; readonly name: string; readonly spec: ProcessSpec }
   | { readonly type: 'signal'; readonly name: string; readonly signal: 'SIGTERM' | 'SIGKILL' | 'SIGINT' }
-  | { readonly type: 'watch'; readonly name: string; readonly probe: Probe }
-  | { readonly type: 'unwatch'; readonly name: string }
+  /** One of each kind per process; one that comes later replaces it. */
+  | { readonly type: 'watch'; readonly name: string; readonly kind: ProbeKind; readonly probe: Probe }
+  /** Of all kinds, when none is named. */
+  | { readonly type: 'unwatch'; readonly name: string; readonly kind?: ProbeKind }
   /** Lets connections to a unix socket in, to a port of the pod. */
   | { readonly type: 'relay'; readonly port: number; readonly socket: string };
 
@@ -53,7 +61,13 @@ export type LauncherEvent =
   | { readonly type: 'failed'; readonly name: string; readonly message: string }
   | { readonly type: 'exited'; readonly name: string; readonly code: number | null; readonly signal: string | null }
   | { readonly type: 'log'; readonly name: string; readonly stream: 'out' | 'err'; readonly line: string }
-  | { readonly type: 'readiness'; readonly name: string; readonly ready: boolean; readonly message: string };
+  | {
+      readonly type: 'probe';
+      readonly name: string;
+      readonly kind: ProbeKind;
+      readonly success: boolean;
+      readonly message: string;
+    };
 
 /** How the launcher itself is to run, its only argument, as JSON. */
 export interface LauncherOptions {

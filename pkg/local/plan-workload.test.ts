@@ -136,4 +136,60 @@ describe('planWorkload', () => {
     assert.equal(toProcess(planned, { ...process, appPort: () => 4711 }).env['PORT'], '4711');
     assert.equal(toProcess(planned, process).env['PORT'], undefined);
   });
+
+  it('runs the init containers that can run here, and says why not the others', () => {
+    const init = { ...container, name: 'wait', command: ['python3', 'wait.py'], args: [] };
+    const inits: Workload['inits'] = [
+      init,
+      { ...init, name: 'own', needsContainer: 'volumes' },
+      { ...init, name: 'gone', command: ['nslookup'] },
+    ];
+    const plan = (annotations: Workload['annotations']): ReturnType<typeof planWorkload> =>
+      planWorkload({ ...workload, annotations, inits }, context);
+    const usual = plan({});
+    assert.deepEqual(
+      usual.pod?.(0).inits?.map(({ name, program }) => [name, program]),
+      [['wait', '/bin/python3']],
+    );
+    assert.deepEqual(
+      usual.problems.map(({ field, severity }) => [field, severity]),
+      [
+        ['/spec/template/spec/initContainers/1', 'info'],
+        ['/spec/template/spec/initContainers/2', 'info'],
+      ],
+    );
+    assert.equal(plan({ 'tulle.dev/init': 'skip' }).pod?.(0).inits, undefined);
+    // Asked to run what isn't here: an error, as for any container.
+    assert.equal(plan({ 'tulle.dev/init': 'run' }).pod, undefined);
+    const other = plan({ 'tulle.dev/command': 'node other.mjs' }).pod?.(0);
+    assert.deepEqual([other?.containers[0]?.program, other?.inits?.[0]?.program], ['/bin/node', '/bin/python3']);
+  });
+
+  it('plans all three probes of a container', () => {
+    const times = {
+      initialDelaySeconds: 1,
+      periodSeconds: 2,
+      timeoutSeconds: 3,
+      successThreshold: 1,
+      failureThreshold: 4,
+    };
+    const probed: Container = {
+      ...container,
+      livenessProbe: { ...times, tcpSocket: { port: 'http' } },
+      startupProbe: { ...times, exec: { command: ['true'] } },
+    };
+    const [planned] = planWorkload({ ...workload, containers: [probed] }, context).pod?.(0).containers ?? [];
+    assert.equal(planned?.readiness, undefined);
+    assert.deepEqual(planned?.liveness, {
+      handler: { kind: 'tcp', port: 80 },
+      initialDelayMs: 1000,
+      periodMs: 2000,
+      timeoutMs: 3000,
+      successThreshold: 1,
+      failureThreshold: 4,
+      eager: false,
+      counted: true,
+    });
+    assert.deepEqual(planned?.startupCommand, ['true']);
+  });
 });

@@ -34,20 +34,20 @@ export function planWorkload(workload: Workload, context: PlanContext): Workload
       problems.push({ ...problem, resource, field: `${base}/${i}${problem.field}` }),
     ),
   );
-  for (const [i, init] of workload.initContainers.entries()) {
-    problems.push({
-      resource,
-      field: `${base.replace('containers', 'initContainers')}/${i}`,
-      severity: 'info',
-      reason: 'KindIgnored',
-      message: `the init container "${init}" is not run here`,
-      fix: 'do by hand what it prepares, if the workload needs it',
-    });
-  }
+  const inits = planInits(workload, context, (problem) =>
+    problems.push({ ...problem, resource, field: `${base.replace('containers', 'initContainers')}${problem.field}` }),
+  );
   const owner = `${namespace}/${kind}/${name}`;
   const sidecar = sidecarOf(workload, context.sidecar);
   const { labels, annotations, serviceAccount } = workload;
-  const revision = digest({ labels, annotations, serviceAccount, sidecar, containers });
+  const revision = digest({
+    labels,
+    annotations,
+    serviceAccount,
+    sidecar,
+    containers,
+    ...(inits.length > 0 && { inits }),
+  });
   const plan = { owner, kind, replicas, revision, problems };
   if (containers.length === 0 || problems.some(({ severity }) => severity === 'error')) return plan;
   return {
@@ -68,6 +68,7 @@ export function planWorkload(workload: Workload, context: PlanContext): Workload
         graceMs: 5_000,
         sidecar,
         containers: containers.map((container) => withPodFields(container, { ...workload, podName })),
+        ...(inits.length > 0 && { inits: inits.map((init) => withPodFields(init, { ...workload, podName })) }),
       };
     },
   };
@@ -91,12 +92,51 @@ function sidecarOf({ annotations }: Workload, otherwise: 'node' | 'envoy'): PodP
 
 type Report = (problem: Omit<Problem, 'resource'>) => void;
 
+/**
+ * The init containers that can run here. One that prepares volumes or the node would do so to the user's own machine, and
+ * one whose program isn't here may not be needed: they are left out, unless the annotation `tulle.dev/init` says "run".
+ */
+function planInits(workload: Workload, context: PlanContext, report: Report): readonly ContainerPlan[] {
+  const wish = workload.annotations['tulle.dev/init'];
+  // Those of the workload's own program are not theirs.
+  const annotations = Object.fromEntries(
+    Object.entries(workload.annotations).filter(
+      ([name]) => !['tulle.dev/command', 'tulle.dev/port-env'].includes(name),
+    ),
+  );
+  return (workload.inits ?? []).flatMap((init, i) => {
+    const found: Omit<Problem, 'resource'>[] = [];
+    const plan = planContainer({ ...workload, annotations }, init, context, (problem) => found.push(problem));
+    const missing = found.find(({ severity }) => severity === 'error');
+    if (wish === 'run' || (wish !== 'skip' && init.needsContainer === undefined && !missing)) {
+      for (const problem of found) report({ ...problem, field: `/${i}${problem.field}` });
+      return [plan];
+    }
+    const why =
+      wish === 'skip'
+        ? ', as its annotation says'
+        : init.needsContainer !== undefined
+          ? `: it works with ${init.needsContainer}, which would be those of this machine`
+          : `: ${missing?.message}`;
+    report({
+      field: `/${i}`,
+      severity: 'info',
+      reason: 'KindIgnored',
+      message: `the init container "${init.name}" is not run here${why}`,
+      fix: 'do by hand what it prepares, if the workload needs it, or annotate the pod with tulle.dev/init: run',
+    });
+    return [];
+  });
+}
+
 function planContainer(workload: Workload, container: Container, context: PlanContext, report: Report): ContainerPlan {
   const { annotations } = workload;
   const cwd = context.workingFolder(container.workingDir, context.folder);
   const program = planProgram(container, annotations['tulle.dev/command'], cwd, context, report);
   const portEnv = annotations['tulle.dev/port-env'];
-  const readiness = container.readinessProbe && toProbe(container);
+  const readiness = toProbe(container, container.readinessProbe);
+  const liveness = toProbe(container, container.livenessProbe);
+  const startup = toProbe(container, container.startupProbe);
   return {
     name: container.name,
     program: program.program,
@@ -106,6 +146,10 @@ function planContainer(workload: Workload, container: Container, context: PlanCo
     ports: container.ports.filter(({ protocol }) => protocol === 'TCP').map(({ name, port }) => ({ name, port })),
     ...(readiness === undefined ? {} : { readiness }),
     ...(container.readinessProbe?.exec ? { readinessCommand: container.readinessProbe.exec.command } : {}),
+    ...(liveness && { liveness: { ...liveness, counted: true } }),
+    ...(container.livenessProbe?.exec && { livenessCommand: container.livenessProbe.exec.command }),
+    ...(startup && { startup: { ...startup, counted: true } }),
+    ...(container.startupProbe?.exec && { startupCommand: container.startupProbe.exec.command }),
     ...(portEnv === undefined ? {} : { portEnv }),
   };
 }
@@ -220,8 +264,8 @@ function withPodFields(container: ContainerPlan, pod: { readonly podName: string
   return { ...container, env: [{ name: 'HOSTNAME', value: pod.podName }, ...env] };
 }
 
-function toProbe({ readinessProbe, ports }: Container): Probe | undefined {
-  if (!readinessProbe) return undefined;
+function toProbe({ ports }: Container, probe: Container['readinessProbe']): Probe | undefined {
+  if (!probe) return undefined;
   const {
     httpGet,
     tcpSocket,
@@ -231,7 +275,7 @@ function toProbe({ readinessProbe, ports }: Container): Probe | undefined {
     timeoutSeconds,
     successThreshold,
     failureThreshold,
-  } = readinessProbe;
+  } = probe;
   const number = (port: number | string): number | undefined =>
     typeof port === 'number' ? port : ports.find(({ name }) => name === port)?.port;
   const times = {

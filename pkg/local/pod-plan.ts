@@ -17,6 +17,8 @@ export interface PodPlan {
   readonly graceMs: number;
   readonly sidecar: 'node' | 'envoy' | 'none';
   readonly containers: readonly ContainerPlan[];
+  /** They run before these, one after the other, each to its end. */
+  readonly inits?: readonly ContainerPlan[];
 }
 
 export interface ContainerPlan {
@@ -30,6 +32,12 @@ export interface ContainerPlan {
   readonly readiness?: Probe;
   /** `exec` probe: its command runs as the container does. */
   readonly readinessCommand?: readonly string[];
+  /** Its failure restarts the container. */
+  readonly liveness?: Probe;
+  readonly livenessCommand?: readonly string[];
+  /** Until its first success the others are not asked; its failure restarts the container. */
+  readonly startup?: Probe;
+  readonly startupCommand?: readonly string[];
   /** Name of the variable by which the program takes its port where it can't have its own (DECISIONS L2, proxy mode). */
   readonly portEnv?: string;
 }

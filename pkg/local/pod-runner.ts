@@ -2,7 +2,7 @@ import { rmSync } from 'node:fs';
 import { createBackoff, type Backoff } from './backoff.ts';
 import { startLauncher, type LauncherHandle } from './launcher-handle.ts';
 import type { LauncherEvent, ProcessSpec } from './launcher-protocol.ts';
-import { readinessOf } from './pod-readiness.ts';
+import { probeOf, readinessOf } from './pod-readiness.ts';
 import { writeNames } from './pod-names.ts';
 import type { ContainerPlan, PodPlan } from './pod-plan.ts';
 import type { ContainerStatus, PodStatus } from './pod-status.ts';
@@ -47,6 +47,8 @@ export function runPod(options: PodRunnerOptions): PodRunner {
   const backoffs = new Map<string, Backoff>();
   const startedAt = new Map<string, number>();
   const timers = new Set<NodeJS.Timeout>();
+  /** Why a probe has ended a container, until it has. */
+  const unhealthy = new Map<string, string>();
   const waiters = new Set<() => void>();
   const status: PodStatus = {
     phase: 'Pending',
@@ -54,6 +56,7 @@ export function runPod(options: PodRunnerOptions): PodRunner {
     stopping: false,
     ip: pod.ip,
     containers: plan.containers.map(({ name }) => containerStatus(name)),
+    inits: (plan.inits ?? []).map(({ name }) => containerStatus(name)),
     sidecar: sidecar ? containerStatus(sidecarName) : undefined,
     addresses: options.addresses,
   };
@@ -97,13 +100,13 @@ export function runPod(options: PodRunnerOptions): PodRunner {
           rmSync(socket, { force: true });
           launcher?.tell({ type: 'relay', port, socket });
         }
-        return sidecar ? startSidecar(sidecar) : startContainers();
+        return sidecar ? startSidecar(sidecar) : startNext();
       case 'started': {
         const container = find(event.name);
         if (!container) return;
         Object.assign(container, { state: 'running', reason: '', message: '', pid: event.pid });
         startedAt.set(event.name, Date.now());
-        if (container !== status.sidecar) status.phase = 'Running';
+        if (status.containers.includes(container)) status.phase = 'Running';
         return changed();
       }
       case 'failed':
@@ -112,19 +115,47 @@ export function runPod(options: PodRunnerOptions): PodRunner {
         const { code, signal } = event;
         return processEnded(event.name, code === 0 ? 'Completed' : 'Error', `ended with ${code ?? signal}`, code === 0);
       }
-      case 'readiness': {
-        const container = find(event.name);
-        if (container?.state !== 'running') return;
-        Object.assign(container, { ready: event.ready, message: event.ready ? '' : event.message });
-        return changed();
-      }
+      case 'probe':
+        return probed(event);
       case 'log':
         options.onLog(event.name, event.stream, event.line);
     }
   }
 
+  function probed({ name, kind, success, message }: Extract<LauncherEvent, { type: 'probe' }>): void {
+    const container = find(name);
+    if (container?.state !== 'running') return;
+    if (kind === 'readiness') {
+      Object.assign(container, { ready: success, message: success ? '' : message });
+      return changed();
+    }
+    if (!success) return endUnhealthy(container, `its ${kind} probe failed: ${message}`);
+    if (kind !== 'startup') return;
+    launcher?.tell({ type: 'unwatch', name, kind });
+    const containerPlan = planOf(name);
+    if (containerPlan) watch(containerPlan, options.process(containerPlan));
+  }
+
+  /** As the kubelet does: asked to end, and made to when it does not; what follows is a restart like any other. */
+  function endUnhealthy(container: ContainerStatus, why: string): void {
+    const { name, pid } = container;
+    unhealthy.set(name, why);
+    Object.assign(container, { ready: false, message: why });
+    launcher?.tell({ type: 'unwatch', name });
+    launcher?.tell({ type: 'signal', name, signal: 'SIGTERM' });
+    later(plan.graceMs, () => {
+      if (container.pid === pid) launcher?.tell({ type: 'signal', name, signal: 'SIGKILL' });
+    });
+    changed();
+  }
+
   function find(name: string): ContainerStatus | undefined {
-    return name === sidecarName ? status.sidecar : status.containers.find((container) => container.name === name);
+    if (name === sidecarName) return status.sidecar;
+    return [...status.containers, ...status.inits].find((container) => container.name === name);
+  }
+
+  function planOf(wanted: string): ContainerPlan | undefined {
+    return [...plan.containers, ...(plan.inits ?? [])].find(({ name }) => name === wanted);
   }
 
   function startSidecar(program: SidecarProgram): void {
@@ -142,12 +173,17 @@ export function runPod(options: PodRunnerOptions): PodRunner {
       if (!ready) return later(30, () => void ask());
       status.sidecar.ready = true;
       changed();
-      if (status.containers.every(({ state }) => state === 'waiting')) startContainers();
+      if (status.containers.every(({ state }) => state === 'waiting')) startNext();
     };
     later(30, () => void ask());
   }
 
-  function startContainers(): void {
+  /** The next init container, and after the last one all others. */
+  function startNext(): void {
+    const init = status.inits.find(({ reason }) => reason !== 'Completed');
+    const first = init && planOf(init.name);
+    if (first && init.state === 'waiting') startContainer(first);
+    if (init) return;
     for (const container of plan.containers) if (find(container.name)?.state === 'waiting') startContainer(container);
   }
 
@@ -156,8 +192,18 @@ export function runPod(options: PodRunnerOptions): PodRunner {
     const { name } = container;
     const spec = options.process(container);
     launcher?.tell({ type: 'start', name, spec });
+    if (status.inits.some((init) => init.name === name)) return;
+    const startup = probeOf(container, 'startup', spec, pod);
+    if (startup) launcher?.tell({ type: 'watch', name, kind: 'startup', probe: startup });
+    else watch(container, spec);
+  }
+
+  function watch(container: ContainerPlan, spec: ProcessSpec): void {
+    const { name } = container;
+    const liveness = probeOf(container, 'liveness', spec, pod);
+    if (liveness) launcher?.tell({ type: 'watch', name, kind: 'liveness', probe: liveness });
     const probe = readinessOf(container, spec, pod);
-    if (probe) launcher?.tell({ type: 'watch', name, probe });
+    if (probe) launcher?.tell({ type: 'watch', name, kind: 'readiness', probe });
     else Object.assign(find(name) ?? {}, { ready: true });
   }
 
@@ -166,17 +212,23 @@ export function runPod(options: PodRunnerOptions): PodRunner {
     if (!container) return;
     const backoff = backoffOf(name);
     backoff.lived(Date.now() - (startedAt.get(name) ?? Date.now()));
-    Object.assign(container, { state: 'terminated', reason, message, ready: false });
+    const ill = unhealthy.get(name);
+    unhealthy.delete(name);
+    const text = ill === undefined ? { reason, message } : { reason: 'Unhealthy', message: ill };
+    Object.assign(container, { state: 'terminated', ...text, ready: false });
     delete container.pid;
     launcher?.tell({ type: 'unwatch', name });
     if (status.stopping) return changed();
+    const isInit = status.inits.includes(container);
     if (container === status.sidecar && sidecar) {
       later(backoff.next(), () => {
         container.restarts += 1;
         container.state = 'waiting';
         startSidecar(sidecar);
       });
-    } else if (plan.restart === 'Always' || (!success && plan.restart === 'OnFailure')) {
+    } else if (isInit && success) {
+      startNext();
+    } else if (isInit || ill !== undefined || plan.restart === 'Always' || (!success && plan.restart === 'OnFailure')) {
       restartLater(container, backoff);
     } else {
       settle();
@@ -190,7 +242,7 @@ export function runPod(options: PodRunnerOptions): PodRunner {
     container.message += `, started again in ${wait / 1000} s`;
     later(wait, () => {
       container.restarts += 1;
-      const containerPlan = plan.containers.find(({ name }) => name === container.name);
+      const containerPlan = planOf(container.name);
       if (containerPlan) startContainer(containerPlan);
     });
   }
@@ -206,7 +258,7 @@ export function runPod(options: PodRunnerOptions): PodRunner {
 
   function launcherEnded(reason: string): void {
     launcher = undefined;
-    for (const container of [...status.containers, ...(status.sidecar ? [status.sidecar] : [])]) {
+    for (const container of everyProcess()) {
       if (container.state === 'running')
         Object.assign(container, { state: 'terminated', reason: 'Error', message: reason });
       container.ready = false;
@@ -219,7 +271,7 @@ export function runPod(options: PodRunnerOptions): PodRunner {
     for (const timer of timers) clearTimeout(timer);
     timers.clear();
     status.phase = 'Pending';
-    for (const container of status.containers) {
+    for (const container of [...status.containers, ...status.inits]) {
       container.restarts += 1;
       Object.assign(container, { state: 'waiting', reason: 'PodRestarting', message: reason });
     }
@@ -261,7 +313,8 @@ export function runPod(options: PodRunnerOptions): PodRunner {
       launcher?.tell({ type: 'signal', name: sidecarName, signal: 'SIGTERM' });
       await until(() => status.sidecar?.state !== 'running', drainMs);
     }
-    const running = (): ContainerStatus[] => status.containers.filter(({ state }) => state === 'running');
+    const running = (): ContainerStatus[] =>
+      everyProcess().filter((container) => container !== status.sidecar && container.state === 'running');
     for (const { name } of running()) launcher?.tell({ type: 'signal', name, signal: 'SIGTERM' });
     await until(() => running().length === 0, drain ? plan.graceMs : 2_000);
     launcher?.close();
@@ -277,7 +330,11 @@ export function runPod(options: PodRunnerOptions): PodRunner {
   }
 
   function ownPids(): readonly number[] {
-    return [...status.containers, ...(status.sidecar ? [status.sidecar] : [])].flatMap(({ pid }) => pid ?? []);
+    return everyProcess().flatMap(({ pid }) => pid ?? []);
+  }
+
+  function everyProcess(): readonly ContainerStatus[] {
+    return [...status.inits, ...status.containers, ...(status.sidecar ? [status.sidecar] : [])];
   }
 
   startAll();

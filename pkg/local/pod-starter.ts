@@ -94,7 +94,8 @@ export function createPodStarter(options: PodStarterOptions): PodStarter {
         : taken.map(({ port, appPort }) => ({ port, url: `http://127.0.0.1:${appPort}` })),
       sidecar: plan.sidecar === 'none' ? undefined : options.sidecars.get(plan.sidecar),
       launcher: () => ({ command: launcherOf(pod, options.forwardLogs), env: base, cwd: machine.cwd }),
-      process: (container: ContainerPlan) => toProcess(container, { ...context, log: join(place.dir, 'app.log') }),
+      process: (container: ContainerPlan) =>
+        toProcess(container, { ...context, log: join(place.dir, 'app.log'), ...logPrefixOf(plan, container) }),
       relays: entrances.map(({ port, socket }) => ({ port, socket })),
       onChange,
       onLog: (container, stream, line) => options.onLog(`${plan.namespace}/${plan.name} ${container}`, stream, line),
@@ -198,6 +199,11 @@ export function createPodStarter(options: PodStarterOptions): PodStarter {
       for (const entrance of [...open, ...waysOut]) entrance.close();
     },
   };
+}
+
+/** Who says it matters where several do. */
+function logPrefixOf({ containers, inits = [] }: PodPlan, { name }: ContainerPlan): { logPrefix?: string } {
+  return containers.length + inits.length > 1 ? { logPrefix: `${name} | ` } : {};
 }
 
 async function openEntrances(pod: SidecarPod): Promise<readonly Entrance[]> {

@@ -17,6 +17,7 @@ export interface PodStatus {
   stopping: boolean;
   readonly ip: string;
   readonly containers: ContainerStatus[];
+  readonly inits: ContainerStatus[];
   readonly sidecar: ContainerStatus | undefined;
   /** What a browser on this machine can open, by port. */
   readonly addresses: readonly { readonly port: number; readonly url: string }[];

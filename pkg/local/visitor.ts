@@ -69,7 +69,7 @@ export function runVisitor(options: VisitOptions): Promise<VisitEnd> {
             if (event.name === 'app') options.onLine?.(event.stream, event.line);
             return;
           case 'started':
-          case 'readiness':
+          case 'probe':
         }
       },
       onExit: (reason) => end({ code: 1, failure: reason }),

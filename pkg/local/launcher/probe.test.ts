@@ -36,4 +36,32 @@ describe('runProbe', () => {
     end.abort();
     await new Promise((resolve) => app.close(resolve));
   });
+
+  it('counts the first failures like all others where a restart follows', async () => {
+    const end = new AbortController();
+    let asked = 0;
+    const app = createServer((socket) => {
+      asked += 1;
+      socket.resetAndDestroy();
+    });
+    await new Promise<void>((resolve) => app.listen(0, '127.0.0.1', resolve));
+    const address = app.address();
+    const port = typeof address === 'object' && address !== null ? address.port : 0;
+    const probe = {
+      handler: { kind: 'http' as const, port, path: '/', tls: false, headers: {} },
+      initialDelayMs: 0,
+      periodMs: 1,
+      timeoutMs: 1000,
+      successThreshold: 1,
+      failureThreshold: 3,
+      eager: false,
+      counted: true,
+    };
+    const success = await new Promise<boolean>((resolve) =>
+      runProbe(probe, { hosts: ['127.0.0.1'], command: () => [] }, end.signal, resolve),
+    );
+    end.abort();
+    assert.deepEqual({ success, asked }, { success: false, asked: 3 });
+    await new Promise((resolve) => app.close(resolve));
+  });
 });

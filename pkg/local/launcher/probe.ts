@@ -10,7 +10,7 @@ export interface ProbeRunner {
   command(spec: ProcessSpec): readonly string[];
 }
 
-/** The kubelet's readiness probe; calls back when the answer changes, until the signal ends it. */
+/** The kubelet's probes; calls back when the answer changes, until the signal ends it. */
 export function runProbe(
   probe: Probe,
   runner: ProbeRunner,
@@ -28,7 +28,8 @@ export function runProbe(
     const success = message === undefined;
     streak = success === last ? streak + 1 : 1;
     last = success;
-    const enough = streak >= (success ? probe.successThreshold : ready === true ? probe.failureThreshold : 1);
+    const settled = probe.counted === true || ready === true;
+    const enough = streak >= (success ? probe.successThreshold : settled ? probe.failureThreshold : 1);
     if (enough && success !== ready) {
       ready = success;
       onChange(success, message ?? '');
@@ -37,7 +38,7 @@ export function runProbe(
   };
   // Before the first success the kubelet's period would only make the start slow.
   const pauseAfter = (success: boolean): number => {
-    if (success) return probe.periodMs;
+    if (success || probe.counted === true) return probe.periodMs;
     const fast = probe.eager || Date.now() - started < 10_000;
     return ready !== true && fast ? Math.min(100, probe.periodMs) : probe.periodMs;
   };

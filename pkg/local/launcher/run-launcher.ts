@@ -2,13 +2,14 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { kill } from 'node:process';
 import type { Duplex, Readable } from 'node:stream';
 import { readJsonLines, writeJsonLine } from '../json-lines.ts';
-import type { LauncherCommand, LauncherEvent, LauncherOptions, ProcessSpec } from '../launcher-protocol.ts';
+import type { LauncherCommand, LauncherEvent, LauncherOptions, ProbeKind, ProcessSpec } from '../launcher-protocol.ts';
 import { confinedCommand, confinedProgram } from './confine.ts';
-import { openLogFile } from './log-file.ts';
+import { shareLogFile } from './log-file.ts';
 import { runProbe } from './probe.ts';
 import { runRelay } from './relay.ts';
 
 const longestLogLine = 16 * 1024;
+const probeKinds: readonly ProbeKind[] = ['readiness', 'liveness', 'startup'];
 
 /** Does what the supervisor says over `control`; returns when it is closed, with everything that was started killed. */
 export function runLauncher(control: Duplex, options: LauncherOptions): Promise<void> {
@@ -42,11 +43,11 @@ export function runLauncher(control: Duplex, options: LauncherOptions): Promise<
       if (!isConfined(spec) && !inherits) signalGroup(child, 'SIGKILL');
       tell({ type: 'exited', name, code, signal });
     });
-    if (spec.log !== undefined) keepOutput(name, child, spec.log);
+    if (spec.log !== undefined) keepOutput(name, child, spec.log, spec.logPrefix ?? '');
   }
 
-  function keepOutput(name: string, child: ChildProcess, file: string): void {
-    const log = openLogFile(file);
+  function keepOutput(name: string, child: ChildProcess, file: string, prefix: string): void {
+    const log = shareLogFile(file);
     const outputs = [
       { stream: 'out', readable: child.stdout },
       { stream: 'err', readable: child.stderr },
@@ -54,7 +55,7 @@ export function runLauncher(control: Duplex, options: LauncherOptions): Promise<
     for (const { stream, readable } of outputs) {
       if (!readable) continue;
       readLines(readable, (line) => {
-        log.write(line);
+        log.write(prefix + line);
         if (options.forwardLogs && !tell({ type: 'log', name, stream, line })) {
           readable.pause();
           control.once('drain', () => readable.resume());
@@ -73,6 +74,11 @@ export function runLauncher(control: Duplex, options: LauncherOptions): Promise<
     else signalGroup(child, signal);
   }
 
+  function unwatch(name: string, kind: ProbeKind): void {
+    probes.get(`${kind} ${name}`)?.abort();
+    probes.delete(`${kind} ${name}`);
+  }
+
   const confinedNames = new Set<string>();
   function obey(command: LauncherCommand): void {
     switch (command.type) {
@@ -86,17 +92,16 @@ export function runLauncher(control: Duplex, options: LauncherOptions): Promise<
         return;
       }
       case 'watch': {
-        const { name, probe } = command;
-        probes.get(name)?.abort();
+        const { name, kind, probe } = command;
+        unwatch(name, kind);
         const end = new AbortController();
-        probes.set(name, end);
-        return runProbe(probe, { hosts, command: commandOf }, end.signal, (ready, message) =>
-          tell({ type: 'readiness', name, ready, message }),
+        probes.set(`${kind} ${name}`, end);
+        return runProbe(probe, { hosts, command: commandOf }, end.signal, (success, message) =>
+          tell({ type: 'probe', name, kind, success, message }),
         );
       }
       case 'unwatch':
-        probes.get(command.name)?.abort();
-        probes.delete(command.name);
+        for (const kind of command.kind ? [command.kind] : probeKinds) unwatch(command.name, kind);
         return;
       case 'relay':
         runRelay(command.socket, hosts, command.port).on('error', () => {

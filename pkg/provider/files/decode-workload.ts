@@ -3,7 +3,7 @@ import { isJsonObject, type JsonObject, type ObjectReader, pointer } from '../..
 import { serviceAccountOf } from '../objects/pod.ts';
 import { textMap } from '../objects/text-map.ts';
 import { decodeContainer } from './decode-container.ts';
-import type { Workload, WorkloadKind } from './workload.ts';
+import type { InitContainer, Workload, WorkloadKind } from './workload.ts';
 
 /** More replicas than a machine would run; a typing error must not start them. */
 const maxReplicas = 1000;
@@ -25,6 +25,9 @@ export function decodeWorkload(kind: WorkloadKind, raw: RawObject, reader: Objec
     ...initContainers.filter(({ object }) => object['restartPolicy'] === 'Always'),
     ...listOf(podSpec['containers'] ?? [], pointer(at, 'containers'), reader),
   ].flatMap(({ object, at: place }) => decodeContainer(object, place, reader) ?? []);
+  const inits = initContainers
+    .filter(({ object }) => object['restartPolicy'] !== 'Always')
+    .flatMap(({ object, at: place }) => decodeInit(object, place, reader) ?? []);
   const { serviceName } = spec;
   const { hostname, subdomain } = podSpec;
   return {
@@ -40,10 +43,22 @@ export function decodeWorkload(kind: WorkloadKind, raw: RawObject, reader: Objec
     ...(typeof subdomain === 'string' && subdomain !== '' && { subdomain }),
     hostNetwork: podSpec['hostNetwork'] === true,
     containers,
+    ...(inits.length > 0 && { inits }),
     initContainers: initContainers
       .filter(({ object }) => object['restartPolicy'] !== 'Always')
       .map(({ object: { name } }) => (typeof name === 'string' ? name : '')),
   };
+}
+
+function decodeInit(object: JsonObject, at: string, reader: ObjectReader): InitContainer | undefined {
+  const container = decodeContainer(object, at, reader);
+  const { volumeMounts, volumeDevices, securityContext } = object;
+  const { privileged, capabilities } = isJsonObject(securityContext) ? securityContext : {};
+  const added = isJsonObject(capabilities) ? capabilities['add'] : undefined;
+  const isFull = (value: unknown): boolean => Array.isArray(value) && value.length > 0;
+  if (isFull(volumeMounts) || isFull(volumeDevices)) return container && { ...container, needsContainer: 'volumes' };
+  if (privileged === true || isFull(added)) return container && { ...container, needsContainer: 'privileges' };
+  return container;
 }
 
 function decodeReplicas(kind: WorkloadKind, spec: JsonObject, reader: ObjectReader): number {

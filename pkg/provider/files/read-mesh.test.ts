@@ -277,6 +277,7 @@ spec:
             },
           },
         ],
+        inits: [{ name: 'setup', image: 'busybox', command: [], args: [], env: [], envFrom: [], ports: [] }],
         initContainers: ['setup'],
       },
     ]);

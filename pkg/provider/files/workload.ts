@@ -22,6 +22,13 @@ export interface Workload {
   readonly containers: readonly Container[];
   /** Names of the init containers; those with `restartPolicy: Always` are among `containers`. */
   readonly initContainers: readonly string[];
+  /** The same as they are; absent when there are none. */
+  readonly inits?: readonly InitContainer[];
+}
+
+export interface InitContainer extends Container {
+  /** Why it makes no sense, or could do harm, outside of a container: it works on volumes, or on the node. */
+  readonly needsContainer?: 'volumes' | 'privileges';
 }
 
 export type WorkloadKind = 'Deployment' | 'StatefulSet' | 'DaemonSet' | 'Job' | 'Pod' | 'ReplicaSet';
