@@ -2,6 +2,7 @@ import { connect } from 'node:net';
 import type { Socket } from 'node:net';
 import { encodeEgressRequest, maxEgressLine } from './egress-protocol.ts';
 import type { EgressRequest } from './egress-protocol.ts';
+import { isHalfOpen } from './upstream.ts';
 import type { Upstream } from './upstream.ts';
 
 /** The one outside has 5 s to find out; it is to say so itself. */
@@ -14,7 +15,7 @@ export function toOutsideUpstream({ socket }: { readonly socket?: string }, host
     connect: (protocol) =>
       socket === undefined
         ? Promise.reject(new Error('there is no way out'))
-        : ask(socket, { kind: 'connect', host, port }, protocol === 'tcp'),
+        : ask(socket, { kind: 'connect', host, port }, isHalfOpen(protocol)),
   };
 }
 

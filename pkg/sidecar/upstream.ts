@@ -104,7 +104,7 @@ export function toEndpointUpstream(
 }
 
 /** Node's HTTP/2 wants a connection to go at once when its server closes it; others see to that themselves. */
-function isHalfOpen(protocol: WireProtocol): boolean {
+export function isHalfOpen(protocol: WireProtocol): boolean {
   return protocol !== 'h2';
 }
 

@@ -148,7 +148,7 @@ for (const isolation of ['isolated', 'proxy'] as const) {
         '%{time_total}',
         'http://192.0.2.1/',
       ]);
-      assert.match(output, /Couldn't connect|refused/i);
+      assert.match(output, /EgressDenied: 192\.0\.2\.1:80 is not of the mesh/);
       assert.ok(Number(/([\d.]+)$/.exec(output.trim())?.[1] ?? 0) < 1);
     });
   });
