@@ -11,6 +11,9 @@ export interface BodyFraming {
 export const noBody: BodyFraming = { framing: 'none', length: 0 };
 const chunked: BodyFraming = { framing: 'chunked', length: 0 };
 
+/** Transfer codings, well written, without parameters. */
+const codings = /^[A-Za-z0-9-]+(?:, ?[A-Za-z0-9-]+)*$/;
+
 /** 15 digits stay below 2^53 and are more than any body. */
 const contentLength = /^[0-9]{1,15}$/;
 
@@ -29,8 +32,9 @@ export function decodeFraming(lines: FieldLines, minor: 0 | 1): BodyFraming | un
     if (value === undefined || !contentLength.test(value)) return 'contentLength';
     return { framing: 'length', length: Number(value) };
   }
-  if (minor === 0 || value?.toLowerCase() !== 'chunked') return 'transferEncoding';
-  return chunked;
+  if (minor === 0 || value === undefined) return 'transferEncoding';
+  if (value.toLowerCase() === 'chunked') return chunked;
+  return codings.test(value) ? 'transferCoding' : 'transferEncoding';
 }
 
 /** The value of a field that may have one line only; undefined when it has several or none. */

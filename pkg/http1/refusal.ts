@@ -22,6 +22,8 @@ export type RefusalReason =
   | 'host'
   | 'contentLength'
   | 'transferEncoding'
+  /** Well written, and not one that is known here. */
+  | 'transferCoding'
   | 'lengthAndEncoding'
   | 'connection'
   | 'upgrade'
@@ -41,6 +43,7 @@ const statuses: Partial<Record<RefusalReason, number>> = {
   headTooLarge: 431,
   tooManyFields: 431,
   expectation: 417,
+  transferCoding: 501,
   version: 505,
 };
 

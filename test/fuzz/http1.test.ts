@@ -26,6 +26,7 @@ const stricter: ReadonlySet<string> = new Set<RefusalReason>([
   'host',
   'contentLength',
   'transferEncoding',
+  'transferCoding',
   'lengthAndEncoding',
   'connection',
   'upgrade',

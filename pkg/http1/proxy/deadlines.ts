@@ -7,8 +7,8 @@ export interface Timed {
 }
 
 /**
- * Coarse deadlines for many connections: moving one is one assignment, and one timer serves all. A deadline is kept
- * to within one tick, never early.
+ * Coarse deadlines for many connections: moving one is one assignment, and one timer serves all. A deadline is late by
+ * two ticks at most, never early.
  */
 export class Deadlines {
   readonly #timed = new Set<Timed>();
@@ -22,6 +22,11 @@ export class Deadlines {
   /** The deadline of what may last so long from now. */
   after(millis: number): number {
     return this.#time + millis + this.#tick;
+  }
+
+  /** The deadline of what must have ended by then: kept up to one tick early, never late. */
+  within(millis: number): number {
+    return this.#time + millis - this.#tick;
   }
 
   add(timed: Timed): void {

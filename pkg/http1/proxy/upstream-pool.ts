@@ -66,7 +66,8 @@ export class UpstreamPool {
       connection.destroy();
       return;
     }
-    connection.deadline = deadlines.after(Math.min(idleMillis, millis));
+    // Its server may close it from then on: a request that meets the end on the way is lost.
+    connection.deadline = deadlines.within(Math.min(idleMillis, millis));
     place.idle.push(connection);
   }
 
