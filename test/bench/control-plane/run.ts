@@ -46,7 +46,7 @@ function toCells(isQuick: boolean): Cell[] {
   });
   return isQuick
     ? [
-        cell(10, 'enforce', 1, 15),
+        cell(10, 'enforce', 1, 9),
         cell(100, 'permissive', 1, 4),
         cell(100, 'enforce', 1, 4),
         cell(1000, 'permissive', 1, 3),

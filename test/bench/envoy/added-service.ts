@@ -10,27 +10,25 @@ export async function benchAddedService(program: string, isQuick: boolean): Prom
   const programs = await bundle([join(import.meta.dirname, '../control-plane/tulle-main.ts')]);
   const rows: string[][] = [];
   const goals: Goal[] = [];
+  const bytes = new Map<MeshShape['mode'], number>();
   for (const mode of ['permissive', 'enforce'] as const) {
     const shape: MeshShape = { services: 500, proxies: 500, mode };
     const measured = await measure(program, programs.get('control-plane/tulle-main') ?? '', shape, isQuick ? 8 : 30);
     const m = (field: 'ms' | 'bytes'): number => median(measured.map((each) => each[field]));
-    const sees = mode === 'permissive' ? 'all services' : 'five services';
-    rows.push([
-      sees,
-      toText(m('ms')),
-      toText(
-        quantile(
-          measured.map(({ ms }) => ms),
-          0.99,
-        ),
-      ),
-      m('bytes').toFixed(0),
-      measured[0]?.types ?? '',
-    ]);
-    goals.push(toGoal(`an Envoy that sees ${sees}: file to ACK, ≤ 25 ms`, m('ms'), 25, ' ms'));
-    goals.push(toGoal(`an Envoy that sees ${sees}: ≤ 2,048 bytes`, m('bytes'), 2048, ' B'));
-    progress(`  envoy, one more service: ${mode} ${measured.map(({ ms }) => ms.toFixed(1)).join(' ')}`);
+    bytes.set(mode, m('bytes'));
+    const reaches = mode === 'permissive' ? 'may reach it' : 'may not reach it';
+    const times = measured.map(({ ms }) => ms);
+    const types = measured[0]?.types ?? '';
+    rows.push([reaches, toText(m('ms')), toText(quantile(times, 0.99)), m('bytes').toFixed(0), types]);
+    goals.push(toGoal(`an Envoy that ${reaches}: file to ACK, ≤ 25 ms`, m('ms'), 25, ' ms'));
+    progress(`  envoy, one more service: ${mode} ${times.map((ms) => ms.toFixed(1)).join(' ')}`);
   }
+  const shared = bytes.get('enforce') ?? Number.NaN;
+  const own = (bytes.get('permissive') ?? Number.NaN) - shared;
+  goals.push(toGoal('bytes of the service itself, ≤ 2,048', own, 2048, ' B'));
+  goals.push(
+    toGoal('bytes of the list of what may not be reached, the same for all proxies, ≤ 2,048', shared, 2048, ' B'),
+  );
   return {
     title: 'Envoy: one more service of 500',
     text: 'The controller and one real Envoy with Tulle’s configuration; from the rename of the file to its last ACK.',

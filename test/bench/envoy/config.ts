@@ -157,7 +157,13 @@ function envoysIn(folder: string): number[] {
     .map((line) => Number(line.trim().split(/\s+/)[0]));
 }
 
-async function startMinimal(program: string, app: number, sampling: number): Promise<Pair> {
+/** `change` gets each object of the configuration: to find out what a part of it costs. */
+export async function startMinimal(
+  program: string,
+  app: number,
+  sampling: number,
+  change = (value: object, _side: 'outbound' | 'inbound'): object => value,
+): Promise<Pair> {
   const folder = mkdtempSync(join(benchFolder, 'envoy-'));
   const validity = { from: Date.now(), lifetime: 3_600_000 };
   const root = createRoot(rootName, validity);
@@ -177,7 +183,10 @@ async function startMinimal(program: string, app: number, sampling: number): Pro
       privateKey,
       roots: root.certificate,
     });
-    const text = JSON.stringify(config, (_, value: unknown) => (isPlaceholder(value) ? pipe.address : value));
+    const text = JSON.stringify(config, (_, value: unknown) => {
+      if (isPlaceholder(value)) return pipe.address;
+      return typeof value === 'object' && value !== null ? change(value, side) : value;
+    });
     const file = join(folder, `${side}.json`);
     writeFileSync(file, text, { mode: 0o600 });
     const args = ['-c', file, '--concurrency', '1', '--disable-hot-restart', '-l', 'error'];
@@ -223,7 +232,7 @@ function statusOf({ host, port }: Pair, path: string): string {
   }
 }
 
-async function measure({ host, port, pids }: Pair, seconds: number): Promise<Measured> {
+export async function measure({ host, port, pids }: Pair, seconds: number): Promise<Measured> {
   const before = pids.map(cpuSeconds);
   const args = ['-t1', `-c${connections}`, `-d${seconds}s`, '--latency', `http://${host}:${port}/books/1?a=b`];
   // Spans and configuration are served by this very process meanwhile.
