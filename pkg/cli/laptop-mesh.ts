@@ -39,6 +39,9 @@ export async function startLaptopMesh(
 ): Promise<LaptopMesh> {
   const { env, uid, gid, node, dist, cwd } = context;
   const images = new Map(flags.image.map(toImage));
+  if (flags.egressLoopback.length > 0 && flags.egress !== 'allow') {
+    throw new CliError('--egress-loopback opens ports to calls out of the mesh: give --egress allow too', 2);
+  }
   const path = withSystemFolders(env['PATH'] ?? '');
   const isolation = probeIsolation(flags.isolation, { platform: context.platform, path, uid, gid });
   if (flags.isolation === 'isolated' && isolation.kind !== 'isolated') {

@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
 import type { Problem, ResourceRef } from '../problem/problem.ts';
 import type { ConfigMap, Container, Workload } from '../provider/files/workload.ts';
-import type { Probe } from './launcher-protocol.ts';
 import type { ContainerPlan, EnvPlan, PodPlan } from './pod-plan.ts';
+import { planProbes } from './plan-probes.ts';
 import { planProgram, type Programs } from './plan-program.ts';
 
 export interface PlanContext extends Programs {
@@ -134,9 +134,6 @@ function planContainer(workload: Workload, container: Container, context: PlanCo
   const cwd = context.workingFolder(container.workingDir, context.folder);
   const program = planProgram(container, annotations['tulle.dev/command'], cwd, context, report);
   const portEnv = annotations['tulle.dev/port-env'];
-  const readiness = toProbe(container, container.readinessProbe);
-  const liveness = toProbe(container, container.livenessProbe);
-  const startup = toProbe(container, container.startupProbe);
   return {
     name: container.name,
     program: program.program,
@@ -144,12 +141,7 @@ function planContainer(workload: Workload, container: Container, context: PlanCo
     cwd,
     env: planEnv(workload, container, context.configMaps, report),
     ports: container.ports.filter(({ protocol }) => protocol === 'TCP').map(({ name, port }) => ({ name, port })),
-    ...(readiness === undefined ? {} : { readiness }),
-    ...(container.readinessProbe?.exec ? { readinessCommand: container.readinessProbe.exec.command } : {}),
-    ...(liveness && { liveness: { ...liveness, counted: true } }),
-    ...(container.livenessProbe?.exec && { livenessCommand: container.livenessProbe.exec.command }),
-    ...(startup && { startup: { ...startup, counted: true } }),
-    ...(container.startupProbe?.exec && { startupCommand: container.startupProbe.exec.command }),
+    ...planProbes(container),
     ...(portEnv === undefined ? {} : { portEnv }),
   };
 }
@@ -262,43 +254,6 @@ function withPodFields(container: ContainerPlan, pod: { readonly podName: string
     'value' in entry && entry.value === podName ? { ...entry, value: pod.podName } : entry,
   );
   return { ...container, env: [{ name: 'HOSTNAME', value: pod.podName }, ...env] };
-}
-
-function toProbe({ ports }: Container, probe: Container['readinessProbe']): Probe | undefined {
-  if (!probe) return undefined;
-  const {
-    httpGet,
-    tcpSocket,
-    grpc,
-    initialDelaySeconds,
-    periodSeconds,
-    timeoutSeconds,
-    successThreshold,
-    failureThreshold,
-  } = probe;
-  const number = (port: number | string): number | undefined =>
-    typeof port === 'number' ? port : ports.find(({ name }) => name === port)?.port;
-  const times = {
-    initialDelayMs: initialDelaySeconds * 1000,
-    periodMs: Math.max(1, periodSeconds) * 1000,
-    timeoutMs: Math.max(1, timeoutSeconds) * 1000,
-    successThreshold: Math.max(1, successThreshold),
-    failureThreshold: Math.max(1, failureThreshold),
-    eager: false,
-  };
-  if (httpGet) {
-    const port = number(httpGet.port);
-    const headers = Object.fromEntries(httpGet.httpHeaders.map(({ name, value }) => [name, value]));
-    const tls = httpGet.scheme.toUpperCase() === 'HTTPS';
-    return port === undefined
-      ? undefined
-      : { ...times, handler: { kind: 'http', port, path: httpGet.path || '/', tls, headers } };
-  }
-  const port = number(tcpSocket?.port ?? grpc?.port ?? '');
-  // Its command is filled in when the container's process is known.
-  return port === undefined
-    ? { ...times, handler: { kind: 'tcp', port: 0 } }
-    : { ...times, handler: { kind: 'tcp', port } };
 }
 
 function digest(value: object): string {

@@ -1,8 +1,8 @@
 import { rmSync } from 'node:fs';
+import { createContainerProbes } from './container-probes.ts';
 import { createBackoff, type Backoff } from './backoff.ts';
 import { startLauncher, type LauncherHandle } from './launcher-handle.ts';
 import type { LauncherEvent, ProcessSpec } from './launcher-protocol.ts';
-import { probeOf, readinessOf } from './pod-readiness.ts';
 import { writeNames } from './pod-names.ts';
 import type { ContainerPlan, PodPlan } from './pod-plan.ts';
 import type { ContainerStatus, PodStatus } from './pod-status.ts';
@@ -47,8 +47,6 @@ export function runPod(options: PodRunnerOptions): PodRunner {
   const backoffs = new Map<string, Backoff>();
   const startedAt = new Map<string, number>();
   const timers = new Set<NodeJS.Timeout>();
-  /** Why a probe has ended a container, until it has. */
-  const unhealthy = new Map<string, string>();
   const waiters = new Set<() => void>();
   const status: PodStatus = {
     phase: 'Pending',
@@ -62,6 +60,7 @@ export function runPod(options: PodRunnerOptions): PodRunner {
   };
   let launcher: LauncherHandle | undefined;
   let gone = false;
+  const probes = createContainerProbes({ pod, later, tell: (command) => launcher?.tell(command) });
 
   function changed(): void {
     status.ready =
@@ -115,38 +114,15 @@ export function runPod(options: PodRunnerOptions): PodRunner {
         const { code, signal } = event;
         return processEnded(event.name, code === 0 ? 'Completed' : 'Error', `ended with ${code ?? signal}`, code === 0);
       }
-      case 'probe':
-        return probed(event);
+      case 'probe': {
+        const container = find(event.name);
+        if (container?.state !== 'running') return;
+        probes.heard(event, container);
+        return changed();
+      }
       case 'log':
         options.onLog(event.name, event.stream, event.line);
     }
-  }
-
-  function probed({ name, kind, success, message }: Extract<LauncherEvent, { type: 'probe' }>): void {
-    const container = find(name);
-    if (container?.state !== 'running') return;
-    if (kind === 'readiness') {
-      Object.assign(container, { ready: success, message: success ? '' : message });
-      return changed();
-    }
-    if (!success) return endUnhealthy(container, `its ${kind} probe failed: ${message}`);
-    if (kind !== 'startup') return;
-    launcher?.tell({ type: 'unwatch', name, kind });
-    const containerPlan = planOf(name);
-    if (containerPlan) watch(containerPlan, options.process(containerPlan));
-  }
-
-  /** As the kubelet does: asked to end, and made to when it does not; what follows is a restart like any other. */
-  function endUnhealthy(container: ContainerStatus, why: string): void {
-    const { name, pid } = container;
-    unhealthy.set(name, why);
-    Object.assign(container, { ready: false, message: why });
-    launcher?.tell({ type: 'unwatch', name });
-    launcher?.tell({ type: 'signal', name, signal: 'SIGTERM' });
-    later(plan.graceMs, () => {
-      if (container.pid === pid) launcher?.tell({ type: 'signal', name, signal: 'SIGKILL' });
-    });
-    changed();
   }
 
   function find(name: string): ContainerStatus | undefined {
@@ -187,24 +163,13 @@ export function runPod(options: PodRunnerOptions): PodRunner {
     for (const container of plan.containers) if (find(container.name)?.state === 'waiting') startContainer(container);
   }
 
-  function startContainer(container: ContainerPlan): void {
+  function startContainer(containerPlan: ContainerPlan): void {
     if (status.stopping) return;
-    const { name } = container;
-    const spec = options.process(container);
+    const { name } = containerPlan;
+    const spec = options.process(containerPlan);
     launcher?.tell({ type: 'start', name, spec });
-    if (status.inits.some((init) => init.name === name)) return;
-    const startup = probeOf(container, 'startup', spec, pod);
-    if (startup) launcher?.tell({ type: 'watch', name, kind: 'startup', probe: startup });
-    else watch(container, spec);
-  }
-
-  function watch(container: ContainerPlan, spec: ProcessSpec): void {
-    const { name } = container;
-    const liveness = probeOf(container, 'liveness', spec, pod);
-    if (liveness) launcher?.tell({ type: 'watch', name, kind: 'liveness', probe: liveness });
-    const probe = readinessOf(container, spec, pod);
-    if (probe) launcher?.tell({ type: 'watch', name, kind: 'readiness', probe });
-    else Object.assign(find(name) ?? {}, { ready: true });
+    const container = status.containers.find((candidate) => candidate.name === name);
+    if (container) probes.watch(containerPlan, spec, container);
   }
 
   function processEnded(name: string, reason: string, message: string, success: boolean): void {
@@ -212,12 +177,10 @@ export function runPod(options: PodRunnerOptions): PodRunner {
     if (!container) return;
     const backoff = backoffOf(name);
     backoff.lived(Date.now() - (startedAt.get(name) ?? Date.now()));
-    const ill = unhealthy.get(name);
-    unhealthy.delete(name);
+    const ill = probes.ended(name);
     const text = ill === undefined ? { reason, message } : { reason: 'Unhealthy', message: ill };
     Object.assign(container, { state: 'terminated', ...text, ready: false });
     delete container.pid;
-    launcher?.tell({ type: 'unwatch', name });
     if (status.stopping) return changed();
     const isInit = status.inits.includes(container);
     if (container === status.sidecar && sidecar) {
@@ -263,6 +226,7 @@ export function runPod(options: PodRunnerOptions): PodRunner {
         Object.assign(container, { state: 'terminated', reason: 'Error', message: reason });
       container.ready = false;
       delete container.pid;
+      probes.ended(container.name);
     }
     if (status.stopping) {
       finish();

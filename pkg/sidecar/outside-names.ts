@@ -8,9 +8,9 @@ const size = 2 ** 17;
 const first = 256;
 
 /**
- * Addresses that stand for names outside of the mesh, so that a connection to one says which name was meant. A name
- * keeps its address as long as it is among the `capacity` that were used last; an address that a name has lost is the
- * last to be given out again, since apps may still know it.
+ * Addresses that stand for names outside of the mesh, so that a connection to one says which name was meant. The
+ * `capacity` names that were used last have one: from a hash of the name, and the next free one when it is taken, so
+ * that an address that an app still knows hardly ever comes to mean another name, not even when the sidecar restarts.
  */
 export interface OutsideNames {
   addressOf(name: string): string;
@@ -21,17 +21,15 @@ export interface OutsideNames {
 export function createOutsideNames(capacity = 16_384): OutsideNames {
   const byName = new Map<string, number>();
   const byIndex = new Map<number, string>();
-  let next = first;
 
   function use(name: string, index: number): void {
     byName.delete(name);
     byName.set(name, index);
   }
 
-  function take(): number {
-    while (byIndex.has(next)) next = next + 1 < size ? next + 1 : first;
-    const index = next;
-    next = next + 1 < size ? next + 1 : first;
+  function take(name: string): number {
+    let index = first + (hash(name) % (size - first));
+    while (byIndex.has(index)) index = index + 1 < size ? index + 1 : first;
     return index;
   }
 
@@ -44,7 +42,7 @@ export function createOutsideNames(capacity = 16_384): OutsideNames {
           byName.delete(oldest[0]);
           byIndex.delete(oldest[1]);
         }
-        index = take();
+        index = take(name);
         byIndex.set(index, name);
       }
       use(name, index);
@@ -57,6 +55,13 @@ export function createOutsideNames(capacity = 16_384): OutsideNames {
       return name;
     },
   };
+}
+
+/** FNV-1a, 32 bits. */
+function hash(text: string): number {
+  let value = 0x811c9dc5;
+  for (let i = 0; i < text.length; i += 1) value = Math.imul(value ^ text.charCodeAt(i), 0x01000193) >>> 0;
+  return value;
 }
 
 /** Whether an address is of those that stand for names. */

@@ -34,6 +34,26 @@ describe('redirection', () => {
     assert.doesNotMatch(toNftRules([]), /elements/);
   });
 
+  const outside = { tcp: 4010, dnsUdp: 4011, dnsTcp: 4012, inside: ['10.96.0.0/12'] };
+
+  it('leads names and all that is not of the mesh to ports of their own, after the mesh', () => {
+    assert.deepEqual(toIptablesRules(two.slice(0, 1), true, outside).split('\n'), [
+      '*nat',
+      ':TULLE_OUT - [0:0]',
+      '-A OUTPUT -j TULLE_OUT',
+      '-A TULLE_OUT -d 10.96.0.1/32 -p tcp --dport 80 -j REDIRECT --to-ports 4001',
+      '-A TULLE_OUT -d 198.18.0.1/32 -p udp --dport 53 -j REDIRECT --to-ports 4011',
+      '-A TULLE_OUT -d 198.18.0.1/32 -p tcp --dport 53 -j REDIRECT --to-ports 4012',
+      '-A TULLE_OUT -d 10.96.0.0/12 -j RETURN',
+      '-A TULLE_OUT -p tcp -m addrtype ! --dst-type LOCAL -j REDIRECT --to-ports 4010',
+      'COMMIT',
+      '',
+    ]);
+    const nft = toNftRules(two, outside);
+    assert.match(nft, /@ports\n.*udp dport 53 redirect to :4011\n[^]*10\.96\.0\.0\/12 return\n[^]*redirect to :4010\n/);
+    assert.doesNotMatch(toNftRules(two), /198\.18/);
+  });
+
   it('does one after the other, and of those that wait only the newest', async () => {
     const inputs: string[] = [];
     let release: (() => void) | undefined;
@@ -55,10 +75,11 @@ describe('redirection', () => {
     it(`leads a connection to the sidecar's port, with the real ${tool}`, async function () {
       const program = tool === 'nft' ? 'nft' : 'iptables-restore';
       const inputs: { program: string; args: readonly string[]; input: string }[] = [];
-      const redirect = createRedirect(tool, (name, args, input) => {
+      const keep: RunWithInput = (name, args, input) => {
         inputs.push({ program: name, args, input });
         return Promise.resolve();
-      });
+      };
+      const redirect = createRedirect(tool, keep, () => ({ ...outside, tcp: 4001 }));
       await redirect.apply([listener('10.96.0.1:80', 4001)]);
       await redirect.apply([listener('10.96.0.2:80', 4001)]);
       try {
@@ -97,14 +118,17 @@ describe('redirection', () => {
               s.on("error", () => undefined);
               s.on("close", () => done("nothing"));
             });
-            say("10.96.0.1").then((a) => say("10.96.0.2").then((b) => { console.log(a, b); process.exit(); }));
+            Promise.all(["10.96.0.1", "10.96.0.2", "198.51.100.1"].map(say)).then((all) => {
+              console.log(...all);
+              process.exit();
+            });
           });'
       `;
       const output = await new Promise<string>((resolve, reject) => {
         const args = ['--user', '--map-root-user', '--net', '--mount', 'sh', '-eu', '-c', script, process.execPath];
         execFile('unshare', args, (error, stdout, stderr) => (error ? reject(new Error(stderr)) : resolve(stdout)));
       });
-      assert.equal(output, 'nothing redirected\n');
+      assert.equal(output, 'nothing redirected redirected\n');
     });
   }
 });

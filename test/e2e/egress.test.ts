@@ -21,6 +21,14 @@ function makeMesh(name: string): ReturnType<typeof makeFolder> & { readonly mesh
   return { ...folder, mesh };
 }
 
+const toPod = (port: number): string => `apiVersion: v1
+kind: Pod
+metadata: { name: caller, namespace: shop }
+spec:
+  containers:
+  - { name: caller, command: [sh, -c, 'curl -sSf http://host.tulle.internal:${port}/pod; exec sleep 1000'] }
+`;
+
 const ask = (port: number, path = '/'): string[] => [
   'curl',
   '-sS',
@@ -44,6 +52,7 @@ describe('egress of isolated workloads', function () {
     for (const server of [web, greeter]) await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
     webPort = (web.address() as AddressInfo).port;
     greeterPort = (greeter.address() as AddressInfo).port;
+    writeFileSync(join(folder.mesh, 'pod.yaml'), toPod(webPort));
     const open = [webPort, greeterPort].flatMap((port) => ['--egress-loopback', String(port)]);
     const args = ['up', '-f', folder.mesh, '--isolation', 'isolated', '--egress', 'allow', ...open];
     mesh = await startMesh(folder.mesh, args);
@@ -59,10 +68,18 @@ describe('egress of isolated workloads', function () {
     const { code, output } = await mesh.as('shop/client', ask(webPort, '/prices?of=books'));
     assert.deepEqual({ code, output }, { code: 0, output: `GET /prices?of=books host.tulle.internal:${webPort}` });
     const call = await eventually('the call', async () =>
-      (await mesh.calls()).find(({ service }) => service === `*/host.tulle.internal:${webPort}`),
+      (await mesh.calls()).find(
+        ({ service, source }) => service === `*/host.tulle.internal:${webPort}` && source === 'shop/client',
+      ),
     );
-    assert.equal(call.source, 'shop/client');
     assert.equal(call.verdict, 'allowed');
+  });
+
+  it('is the same for the pods of the mesh', async () => {
+    const call = await eventually('the call of the pod', async () =>
+      (await mesh.calls()).find(({ source }) => source === 'shop/default'),
+    );
+    assert.deepEqual([call.path, call.status], ['/pod', 200]);
   });
 
   it('a server that speaks first is heard, though its port says nothing of it', async () => {
