@@ -4,13 +4,13 @@ import { type Judged, suppress } from '../analysis/suppress.ts';
 import type { Problem, Severity } from '../problem/problem.ts';
 import { withPositions } from '../provider/files/with-positions.ts';
 import { CliError, type CliContext } from './context.ts';
+import type { MeshConfigFlags } from './mesh-config.ts';
 import { displayFile, displayPlace, type MeshInput, orTwo, readFiles, writeJson, writeLines } from './mesh-input.ts';
 import { createPaint, type Paint } from './table.ts';
 
-export interface AnalyzeFlags {
+export interface AnalyzeFlags extends Pick<MeshConfigFlags, 'mode' | 'pathMatch'> {
   readonly file: readonly string[];
   readonly namespace?: string;
-  readonly mode?: 'enforce' | 'permissive' | 'shadow';
   readonly output: 'text' | 'json' | 'sarif';
 }
 

@@ -4,6 +4,7 @@ import { runController } from '../control-plane/run-controller.ts';
 import { createLogger } from '../observability/logger.ts';
 import { CliError, type CliContext } from './context.ts';
 import { choosePort } from './laptop-mesh.ts';
+import { toMeshConfig } from './mesh-config.ts';
 import type { ControllerFlags } from './program.ts';
 
 /** `tulle controller -f DIR`: the control plane alone, for clients of your own. They say who they are, and are believed. */
@@ -19,14 +20,7 @@ export async function runControllerCommand(context: CliContext, flags: Controlle
     id: 'controller',
     inputs: flags.file,
     defaultNamespace: flags.namespace,
-    mesh: {
-      mode: flags.mode,
-      modeFrom: 'flag --mode',
-      trustDomain: 'cluster.local',
-      pathMatch: 'full',
-      egress: 'deny',
-      tracing: { sampling: 1 },
-    },
+    mesh: toMeshConfig(flags),
     isolation: 'proxy',
     openXds: `127.0.0.1:${flags.xdsPort}`,
     apiPort,

@@ -1,12 +1,12 @@
 import { type AccessChange, diffAccess } from '../cases/access-diff.ts';
 import { accessTable, everybody, routeText } from '../cases/access-table.ts';
 import type { CliContext } from './context.ts';
+import type { MeshConfigFlags } from './mesh-config.ts';
 import { orTwo, readFiles, writeJson, writeLines } from './mesh-input.ts';
 import { createPaint, toTable } from './table.ts';
 
-export interface DiffFlags {
+export interface DiffFlags extends Pick<MeshConfigFlags, 'mode' | 'pathMatch'> {
   readonly namespace?: string;
-  readonly mode?: 'enforce' | 'permissive' | 'shadow';
   readonly output: 'text' | 'json';
 }
 

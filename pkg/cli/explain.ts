@@ -5,13 +5,13 @@ import { renderExplanation } from '../explain/render-explanation.ts';
 import { toCallRequest } from '../explain/request.ts';
 import type { Call } from '../observability/call.ts';
 import { CliError, type CliContext } from './context.ts';
+import type { MeshConfigFlags } from './mesh-config.ts';
 import { findRunningMesh, type MeshInput, orTwo, readInput, toRendering, writeJson, writeLines } from './mesh-input.ts';
 import { getJson } from './mesh-client.ts';
 
-export interface ExplainFlags {
+export interface ExplainFlags extends Pick<MeshConfigFlags, 'mode' | 'pathMatch'> {
   readonly file: readonly string[];
   readonly namespace?: string;
-  readonly mode?: 'enforce' | 'permissive' | 'shadow';
   readonly header: readonly string[];
   readonly expect?: 'allow' | 'deny';
   readonly trace?: string;

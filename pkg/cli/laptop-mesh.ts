@@ -12,6 +12,7 @@ import { createRunDirectory, runBase, writeAtomically, type RunDirectory } from 
 import { startSupervisor, type Machine, type Supervisor, type SupervisorOptions } from '../local/supervisor.ts';
 import { runFilesProvider } from '../provider/files/run-files-provider.ts';
 import { CliError, type CliContext } from './context.ts';
+import { toMeshConfig } from './mesh-config.ts';
 import type { UpFlags } from './program.ts';
 import { createSidecars } from './sidecars.ts';
 
@@ -52,14 +53,7 @@ export async function startLaptopMesh(
   const run = createRunDirectory(runBase(env, uid), uid);
   try {
     const inputs = await toInputs(context, flags.file, run);
-    const config: MeshConfig = {
-      mode: flags.mode,
-      modeFrom: 'flag --mode',
-      trustDomain: 'cluster.local',
-      pathMatch: 'full',
-      egress: flags.egress,
-      tracing: { sampling: 1 },
-    };
+    const config = toMeshConfig(flags);
     const key = await createTokenKey();
     writeAtomically(run.file('control', 'token.pub.json'), JSON.stringify(key.publicKeys));
     const machine: Machine = {
@@ -104,7 +98,7 @@ export async function startLaptopMesh(
           onSnapshot: (_snapshot, _problems, read) => onRead(read),
         }),
       mintToken: (claims) => issueToken(key.privateKey, claims, { now: Date.now(), lifetime: tokenSeconds }),
-      record: { dirs: inputs.map((input) => resolve(cwd, input)), mode: flags.mode },
+      record: { dirs: inputs.map((input) => resolve(cwd, input)), config },
       onChange: events.onChange,
       onNotice: events.onNotice,
       onLog: events.onLog,

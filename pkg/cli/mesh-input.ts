@@ -7,13 +7,13 @@ import type { MeshRead } from '../provider/files/mesh-read.ts';
 import { readMesh } from '../provider/files/read-mesh.ts';
 import { CliError, type CliContext } from './context.ts';
 import { findMesh, type RunningMesh } from './find-mesh.ts';
+import { type MeshConfigFlags, toMeshConfig } from './mesh-config.ts';
 import { createPaint } from './table.ts';
 
-export interface InputFlags {
+export interface InputFlags extends Pick<MeshConfigFlags, 'mode' | 'pathMatch'> {
   /** Empty: the running mesh's own. */
   readonly file?: readonly string[];
   readonly namespace?: string;
-  readonly mode?: MeshConfig['mode'];
 }
 
 export interface MeshInput {
@@ -27,10 +27,7 @@ export interface MeshInput {
 export async function readInput(context: CliContext, flags: InputFlags): Promise<MeshInput> {
   if (flags.file !== undefined && flags.file.length > 0) return readFiles(context, flags.file, flags);
   const mesh = findRunningMesh(context);
-  const config = toConfig(
-    flags.mode ?? toMode(mesh.mode),
-    flags.mode === undefined ? 'the running mesh' : 'flag --mode',
-  );
+  const config = toMeshConfig(flags, mesh.config);
   const read = await readMesh({ inputs: mesh.dirs, podDirs: [join(mesh.path, 'pods')], config });
   return { read, facts: toMeshFacts(read.snapshot, read.locate), mesh };
 }
@@ -38,10 +35,12 @@ export async function readInput(context: CliContext, flags: InputFlags): Promise
 export async function readFiles(
   { cwd }: CliContext,
   files: readonly string[],
-  { namespace, mode }: Pick<InputFlags, 'namespace' | 'mode'>,
+  flags: Omit<InputFlags, 'file'>,
+  before?: MeshConfig,
 ): Promise<MeshInput> {
+  const { namespace } = flags;
   const inputs = files.map((file) => (file === '-' ? file : resolve(cwd, file)));
-  const config = toConfig(mode ?? 'enforce', mode === undefined ? 'default' : 'flag --mode');
+  const config = toMeshConfig(flags, before);
   const read = await readMesh({ inputs, config, ...(namespace !== undefined && { defaultNamespace: namespace }) });
   const unreadable = read.problems.find(
     ({ reason, position }) => reason === 'FileUnreadable' && inputs.includes(position?.file ?? ''),
@@ -60,14 +59,6 @@ export function findRunningMesh(context: CliContext, files?: readonly string[]):
     if (error instanceof CliError) throw new CliError(`${error.message}\n(or give files with -f)`, 2);
     throw error;
   }
-}
-
-function toConfig(mode: MeshConfig['mode'], modeFrom: string): MeshConfig {
-  return { mode, modeFrom, trustDomain: 'cluster.local', pathMatch: 'full', egress: 'deny', tracing: { sampling: 1 } };
-}
-
-function toMode(text: string): MeshConfig['mode'] {
-  return text === 'permissive' || text === 'shadow' ? text : 'enforce';
 }
 
 /** As somebody in this directory would write it. */

@@ -4,6 +4,7 @@ import { parseDuration } from './duration.ts';
 import { startLaptopMesh, type LaptopMesh } from './laptop-mesh.ts';
 import { createTerminalDisplay, type LiveDisplay } from './live-display.ts';
 import type { UpFlags } from './program.ts';
+import { toMeshConfig } from './mesh-config.ts';
 import { watchMesh } from './watch-mesh.ts';
 
 export interface MeshSession {
@@ -44,7 +45,7 @@ export async function runSession(
         const how = isolation.kind === 'isolated' ? 'isolated' : 'by proxy: a rehearsal, no boundary';
         display.say(`mesh ${run.id} on ${inputs.join(' ')}`);
         display.say(
-          `mode ${flags.mode}; workloads run ${how} (${isolation.why}); processes keep their output in ${run.path}/p`,
+          `mode ${toMeshConfig(flags).mode}; workloads run ${how} (${isolation.why}); processes keep their output in ${run.path}/p`,
         );
         display.say(`page ${api}`);
       },
@@ -54,7 +55,7 @@ export async function runSession(
         if (flags.logs === true) display.say(`${source}${stream === 'err' ? ' !' : ' |'} ${line}`);
       },
     });
-    changed = watchMesh(mesh, flags.mode, display, viewing.signal);
+    changed = watchMesh(mesh, toMeshConfig(flags).mode, display, viewing.signal);
     if (flags.runFor !== undefined) {
       const timer = setTimeout(() => end.abort(), parseDuration(flags.runFor));
       end.signal.addEventListener('abort', () => clearTimeout(timer), { once: true });

@@ -2,6 +2,7 @@ import { type Command, Option } from 'commander';
 import type { AnalyzeFlags } from './analyze.ts';
 import type { DiffFlags } from './diff.ts';
 import type { ExplainFlags } from './explain.ts';
+import { modeOption, pathMatchOption } from './mesh-config.ts';
 import type { RunCommand } from './program.ts';
 import type { SuggestFlags } from './suggest.ts';
 import type { TestFlags } from './test.ts';
@@ -45,7 +46,8 @@ export function addPolicyCommands(program: Command, run: RunCommand): void {
     .argument('<old>', 'file or directory')
     .argument('<new>', 'file or directory')
     .option('-n, --namespace <name>', 'for objects that name none')
-    .addOption(new Option('--mode <mode>', 'policy mode').choices(['enforce', 'permissive', 'shadow']))
+    .addOption(modeOption())
+    .addOption(pathMatchOption())
     .addOption(new Option('-o, --output <format>', 'how to print').choices(['text', 'json']).default('text'))
     .action(async (before: string, after: string, options: DiffFlags) =>
       run(async (context) => (await import('./diff.ts')).runDiff(context, before, after, options)),
@@ -85,7 +87,8 @@ function withFiles(command: Command, orElse = ''): Command {
   return command
     .option('-f, --file <path>', `file, directory or - for stdin; may be repeated${orElse}`, collect, [])
     .option('-n, --namespace <name>', 'for objects that name none')
-    .addOption(new Option('--mode <mode>', 'policy mode').choices(['enforce', 'permissive', 'shadow']));
+    .addOption(modeOption())
+    .addOption(pathMatchOption());
 }
 
 function collect(value: string, list: readonly string[]): readonly string[] {

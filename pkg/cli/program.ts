@@ -1,5 +1,6 @@
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { CliError, type CliContext } from './context.ts';
+import { addConfigOptions, type MeshConfigFlags } from './mesh-config.ts';
 import { addPolicyCommands } from './policy-commands.ts';
 
 /** Runs one command; its exit code: 0 well, 1 not, 2 asked for wrongly. */
@@ -68,11 +69,9 @@ export function createProgram(run: RunCommand = () => Promise.resolve()): Comman
       run(async (context) => (await import('./run.ts')).runAs(context, command, options)),
     );
 
-  program
-    .command('controller')
+  addConfigOptions(program.command('controller'))
     .description('run the control plane alone')
     .requiredOption('-f, --file <path...>', 'files or directories')
-    .addOption(modeOption())
     .option('--port <number>', 'port of the page and the API', toPort)
     .addOption(xdsAuthOption())
     .option('--xds-port <number>', 'port of xDS', toPort, 15010)
@@ -105,13 +104,11 @@ export function createProgram(run: RunCommand = () => Promise.resolve()): Comman
   return program;
 }
 
-export interface UpFlags {
+export interface UpFlags extends MeshConfigFlags {
   readonly file: readonly string[];
   readonly namespace: string;
   readonly sidecar: 'node' | 'envoy';
-  readonly mode: 'enforce' | 'permissive' | 'shadow';
   readonly isolation: 'auto' | 'isolated' | 'proxy';
-  readonly egress: 'allow' | 'deny';
   readonly egressLoopback: readonly number[];
   readonly image: readonly string[];
   readonly runFor?: string;
@@ -121,9 +118,8 @@ export interface UpFlags {
   readonly output: 'text' | 'json';
 }
 
-export interface ControllerFlags {
+export interface ControllerFlags extends MeshConfigFlags {
   readonly file: readonly string[];
-  readonly mode: UpFlags['mode'];
   readonly port?: number;
   readonly xdsAuth: 'none';
   readonly xdsPort: number;
@@ -137,17 +133,13 @@ export interface ProxyFlags {
 }
 
 function addMeshOptions(command: Command): Command {
-  return command
+  return addConfigOptions(command)
     .option('-n, --namespace <name>', 'for objects that name none', toNamespace, 'default')
     .addOption(new Option('--sidecar <kind>', 'the data plane').choices(['node', 'envoy']).default('node'))
-    .addOption(modeOption())
     .addOption(
       new Option('--isolation <kind>', 'how workloads are kept apart')
         .choices(['auto', 'isolated', 'proxy'])
         .default('auto'),
-    )
-    .addOption(
-      new Option('--egress <what>', 'calls to hosts outside of the mesh').choices(['allow', 'deny']).default('deny'),
     )
     .option(
       '--egress-loopback <port>',
@@ -161,10 +153,6 @@ function addMeshOptions(command: Command): Command {
     .option('--otlp <url>', 'send traces there as well: http://localhost:4318', toUrl)
     .option('--port <number>', 'port of the page', toPort)
     .addOption(outputOption());
-}
-
-function modeOption(): Option {
-  return new Option('--mode <mode>', 'policy mode').choices(['enforce', 'permissive', 'shadow']).default('enforce');
 }
 
 function outputOption(): Option {

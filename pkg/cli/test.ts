@@ -10,13 +10,13 @@ import type { Position } from '../problem/problem.ts';
 import { readSource } from '../provider/files/read-mesh.ts';
 import { placeOf as placeInDocument } from '../provider/files/yaml-documents.ts';
 import { CliError, type CliContext } from './context.ts';
+import type { MeshConfigFlags } from './mesh-config.ts';
 import { displayPlace, orTwo, readInput, writeJson, writeLines } from './mesh-input.ts';
 import { createPaint } from './table.ts';
 
-export interface TestFlags {
+export interface TestFlags extends Pick<MeshConfigFlags, 'mode' | 'pathMatch'> {
   readonly file: readonly string[];
   readonly namespace?: string;
-  readonly mode?: 'enforce' | 'permissive' | 'shadow';
   readonly matrix?: string;
   readonly coverage: boolean;
   readonly output: 'text' | 'json' | 'junit';

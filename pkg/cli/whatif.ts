@@ -24,8 +24,7 @@ export function runWhatIf(context: CliContext, flags: WhatIfFlags): Promise<numb
     if (calls.length === 0) throw new CliError(`the mesh recorded no calls in the last ${flags.since}`, 2);
     const now = await readInput(context, {});
     // As it runs, unless told otherwise.
-    const mode = flags.mode ?? now.facts.snapshot.config.mode;
-    const next = overlay(now, await readFiles(context, flags.file, { ...flags, mode }));
+    const next = overlay(now, await readFiles(context, flags.file, flags, mesh.config));
     const result = whatIf(calls, now.facts, next);
     if (flags.output === 'json') {
       writeJson(context, { ...result, unknown: Object.fromEntries(result.unknown) });

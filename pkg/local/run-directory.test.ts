@@ -9,7 +9,14 @@ import { createRunDirectory, findMeshes, runBase } from './run-directory.ts';
 const uid = process.getuid?.() ?? 0;
 const record = {
   dirs: ['/mesh'],
-  mode: 'enforce',
+  config: {
+    mode: 'enforce',
+    modeFrom: 'default',
+    trustDomain: 'cluster.local',
+    pathMatch: 'full',
+    egress: 'deny',
+    tracing: { sampling: 1 },
+  },
   isolation: 'isolated',
   supervisorPid: process.pid,
   supervisor: markProcess(process.pid),

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { lstatSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import type { MeshConfig } from '../catalog/snapshot.ts';
 import { isRunning, markProcess, sendSignal, type ProcessMark } from './processes.ts';
 
 /** What other commands read to find a running mesh: `mesh.json` of its run directory. */
@@ -8,7 +9,7 @@ export interface MeshRecord {
   readonly id: string;
   /** Absolute paths of its input. */
   readonly dirs: readonly string[];
-  readonly mode: string;
+  readonly config: MeshConfig;
   readonly isolation: 'isolated' | 'proxy';
   readonly supervisorPid: number;
   readonly supervisor: ProcessMark;

@@ -16,7 +16,7 @@ import { createPodFleet } from './pod-fleet.ts';
 import type { PodRunner } from './pod-runner.ts';
 import { createPodStarter, type JoinTicket } from './pod-starter.ts';
 import { markProcess } from './processes.ts';
-import type { RunDirectory } from './run-directory.ts';
+import type { MeshRecord, RunDirectory } from './run-directory.ts';
 import type { SidecarProgram } from './sidecar-program.ts';
 
 /** What the supervisor takes of this machine; only the command line knows the process. */
@@ -47,7 +47,7 @@ export interface SupervisorOptions {
   readonly readFiles: (onRead: (read: MeshRead) => void, signal: AbortSignal) => Promise<void>;
   /** A token for a workload; `pod` is `namespace/name`, absent for a program that serves nothing. */
   readonly mintToken: (subject: { namespace: string; serviceAccount: string; pod?: string }) => Promise<string>;
-  readonly record: { readonly dirs: readonly string[]; readonly mode: string };
+  readonly record: Pick<MeshRecord, 'dirs' | 'config'>;
   onChange(): void;
   onNotice(text: string): void;
   onLog(source: string, stream: 'out' | 'err', line: string): void;
