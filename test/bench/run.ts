@@ -8,12 +8,21 @@ import { benchEnvoy } from './envoy/run.ts';
 import { benchFolder, progress, stopAll } from './processes.ts';
 import { type Section, toMarkdown } from './report.ts';
 
-// BENCH=quick: a few minutes. BENCH_ONLY=control-plane:1000x1000-enforce: one case, printed and not written.
+// BENCH=quick: a few minutes. BENCH_ONLY=envoy: this case alone, beside what was measured of the others before.
+// BENCH_ONLY=control-plane:1000x1000-enforce: a part of a case, printed and not written.
 const isQuick = process.env['BENCH'] === 'quick';
 const [only, part] = (process.env['BENCH_ONLY'] ?? '').split(':');
 const root = join(import.meta.dirname, '../..');
-const loads: number[] = [];
-const sections: Section[] = [];
+/** What is known of each case. */
+const resultsFile = join(benchFolder, 'results.json');
+
+interface Result {
+  readonly when: string;
+  readonly run: string;
+  /** Load average before and after. */
+  readonly load: string;
+  readonly sections: readonly Section[];
+}
 
 const cases: Readonly<Record<string, () => Promise<Section[]>>> = {
   http1: async () => [
@@ -25,10 +34,10 @@ const cases: Readonly<Record<string, () => Promise<Section[]>>> = {
 };
 
 const httpText =
-  'Client → outbound → inbound → app with mutual TLS, SAN checks, access rules and a split, all setups in turn: CPU seconds of both proxies for 10,000 requests. *codec*: what the sidecar runs; *bare*: the same without any policy; *node*: node:http. `/ envoy…`: the ratio of CPU to that Envoy in the same run.';
+  'Client → outbound → inbound → app with mutual TLS, SAN checks, access rules and a split, all setups in turn: CPU seconds of both proxies for 10,000 requests. *bare*: the codec without any policy. `/ envoy…`: the ratio of CPU to that Envoy in the same run.';
 
 function httpSettings(): Record<string, string> {
-  return isQuick ? { BENCH_SECONDS: '3', BENCH_REPETITIONS: '2', BENCH_SETUPS: 'codec,node,envoy-traced' } : {};
+  return isQuick ? { BENCH_SECONDS: '3', BENCH_REPETITIONS: '2', BENCH_SETUPS: 'sidecar,envoy,envoy-traced' } : {};
 }
 
 /** A case that is a program of its own and prints a table, or lines. */
@@ -56,7 +65,7 @@ async function runProgram(
   return { ...section, text: `${text}\n\n${table}` };
 }
 
-function toDocument(): string {
+function toDocument(results: Readonly<Record<string, Result>>): string {
   const [processor] = cpus();
   const envoy = spawnSync('envoy', ['--version'], { encoding: 'utf8' }).stdout ?? '';
   const commit = execFileSync('git', ['rev-parse', '--short', 'HEAD'], { cwd: root, encoding: 'utf8' }).trim();
@@ -64,9 +73,7 @@ function toDocument(): string {
     version: string;
   };
   const facts: [string, string][] = [
-    ['date', new Date().toISOString().slice(0, 16).replace('T', ' ')],
     ['commit', commit],
-    ['run', isQuick ? 'quick: few repetitions' : 'full'],
     [
       'machine',
       `${cpus().length} × ${processor?.model ?? ''}, ${(totalmem() / 2 ** 30).toFixed(0)} GiB, Linux ${release()}`,
@@ -74,39 +81,54 @@ function toDocument(): string {
     ['Node', process.version],
     ['grpc-js', version],
     ['Envoy', /\d+\.\d+\.\d+/.exec(envoy)?.[0] ?? 'none'],
-    ['load average before each case', loads.map((load) => load.toFixed(1)).join(', ')],
   ];
-  const goals = sections.flatMap((section) => section.goals);
+  const known = Object.keys(cases).flatMap((name) => (results[name] ? [{ name, ...results[name] }] : []));
+  const goals = known.flatMap(({ sections }) => sections.flatMap((section) => section.goals));
   const missed = goals.filter(({ met }) => !met);
   return [
     '# Performance',
     'Written by `make bench` (`BENCH=quick` for some minutes). Each case is measured beside its peer in the same run, in turns; what counts are the ratios, and CPU before time. Where the load average is above 1, others used the machine meanwhile, and times are upper bounds.',
     ['| | |', '| --- | --- |', ...facts.map(([name, value]) => `| ${name} | ${value} |`)].join('\n'),
+    [
+      ['case', 'measured', 'run', 'load average before and after'],
+      ['---', '---', '---', '---'],
+      ...known.map(({ name, when, run, load }) => [name, when, run, load]),
+    ]
+      .map((cells) => `| ${cells.join(' | ')} |`)
+      .join('\n'),
     `Goals met: ${goals.length - missed.length} of ${goals.length}.`,
-    ...sections.map(toMarkdown),
+    ...known.flatMap(({ sections }) => sections.map(toMarkdown)),
   ].join('\n\n');
 }
 
-mkdirSync(benchFolder, { recursive: true });
-try {
-  for (const [name, run] of Object.entries(cases)) {
-    if (only && only !== name) continue;
-    loads.push(loadavg()[0] ?? 0);
-    progress(`== ${name}`);
-    try {
-      sections.push(...(await run()));
-    } catch (error) {
-      // The others are worth their time all the same.
-      progress(`${name} failed: ${String(error)}`);
-      sections.push({ title: name, text: `Not measured: ${String(error)}`, heads: [], rows: [], goals: [] });
-      process.exitCode = 1;
-    } finally {
-      await stopAll();
-    }
-  }
-} finally {
-  await stopAll();
+function readResults(): Record<string, Result> {
+  return existsSync(resultsFile) ? (JSON.parse(readFileSync(resultsFile, 'utf8')) as Record<string, Result>) : {};
 }
-const text = `${toDocument()}\n`;
-if (only) process.stdout.write(text);
-else writeFileSync(join(root, 'docs/performance.md'), text);
+
+async function runCase(name: string, run: () => Promise<Section[]>): Promise<Result> {
+  const load = (): string => (loadavg()[0] ?? 0).toFixed(1);
+  const before = load();
+  const when = new Date().toISOString().slice(0, 16).replace('T', ' ');
+  let sections: Section[];
+  try {
+    sections = await run();
+  } catch (error) {
+    // The others are worth their time all the same.
+    progress(`${name} failed: ${String(error)}`);
+    sections = [{ title: name, text: `Not measured: ${String(error)}`, heads: [], rows: [], goals: [] }];
+    process.exitCode = 1;
+  } finally {
+    await stopAll();
+  }
+  return { when, run: isQuick ? 'quick' : 'full', load: `${before}, ${load()}`, sections };
+}
+
+mkdirSync(benchFolder, { recursive: true });
+for (const [name, run] of Object.entries(cases)) {
+  if (only && only !== name) continue;
+  progress(`== ${name}`);
+  const result = await runCase(name, run);
+  if (part === undefined) writeFileSync(resultsFile, JSON.stringify({ ...readResults(), [name]: result }));
+  else process.stdout.write(`${result.sections.map(toMarkdown).join('\n\n')}\n`);
+}
+if (part === undefined) writeFileSync(join(root, 'docs/performance.md'), `${toDocument(readResults())}\n`);
