@@ -10,7 +10,7 @@ const sharedCalls = 12;
 
 describe('decide and the Node sidecar', () => {
   it(`agree on ${requests} random requests (AGREEMENT_SEED=${seed})`, async function () {
-    this.timeout(900_000);
+    this.timeout(1_800_000);
     const failures: string[] = [];
     let made = 0;
     for (const trial of trials(seed, callsPerMesh)) {
