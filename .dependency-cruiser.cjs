@@ -1,5 +1,5 @@
-const pure = '^pkg/(problem|policy|smi|catalog|envoy-config)/';
-const test = '\\.test\\.ts$';
+const pure = '^pkg/(problem|policy|smi|catalog|envoy-config|explain|analysis|cases|suggest)/';
+const test = '\\.(test|fixture)\\.ts$';
 
 /** A folder that may import only itself and the folders listed. */
 const knowsOnly = (name, from, allowed) => ({
@@ -48,6 +48,10 @@ module.exports = {
     knowsOnly('smi-knows-problem-only', '^pkg/smi/', ['^pkg/problem/']),
     knowsOnly('catalog-knows-smi-and-policy', '^pkg/catalog/', ['^pkg/(problem|policy|smi)/']),
     knowsOnly('envoy-config-knows-policy-only', '^pkg/envoy-config/', ['^pkg/(problem|policy)/']),
+    knowsOnly('questions-about-policy-know-its-meaning-only', '^pkg/(explain|analysis|cases|suggest)/', [
+      '^pkg/(problem|policy|smi|catalog)/',
+    ]),
+    knowsOnly('http1-knows-nothing-of-the-mesh', '^pkg/http1/', []),
     knowsOnly('sidecar-knows-no-control-plane', '^pkg/sidecar/', [
       '^pkg/(problem|policy|certs|observability|xds|http1)/',
     ]),

@@ -1,6 +1,8 @@
 import tseslint from 'typescript-eslint';
 
-const pure = ['pkg/problem/**', 'pkg/policy/**', 'pkg/smi/**', 'pkg/catalog/**', 'pkg/envoy-config/**'];
+const pure = ['problem', 'policy', 'smi', 'catalog', 'envoy-config', 'explain', 'analysis', 'cases', 'suggest'].map(
+  (folder) => `pkg/${folder}/**`,
+);
 const impure = 'Pure code has no I/O, clock, chance or log: take it as an argument.';
 
 export default tseslint.config(
@@ -27,7 +29,7 @@ export default tseslint.config(
   },
   {
     files: ['pkg/**'],
-    ignores: ['**/*.test.ts'],
+    ignores: ['**/*.test.ts', '**/*.fixture.ts'],
     rules: {
       'no-restricted-globals': [
         'error',
@@ -37,7 +39,7 @@ export default tseslint.config(
   },
   {
     files: pure,
-    ignores: ['**/*.test.ts'],
+    ignores: ['**/*.test.ts', '**/*.fixture.ts'],
     rules: {
       'no-restricted-globals': [
         'error',

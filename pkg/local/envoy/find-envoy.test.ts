@@ -2,9 +2,15 @@ import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { EnvoyMissing, findEnvoy, isAccepted } from './find-envoy.ts';
+import { decodeVersion, EnvoyMissing, findEnvoy, isAccepted } from './find-envoy.ts';
 
 describe('findEnvoy', () => {
+  it('reads the version, and not the numbers of its path', () => {
+    const text = '/lib/python/3.11.7/envoy/_bin/envoy  version: 9e55809337/1.40.0/Clean/RELEASE/BoringSSL';
+
+    assert.equal(decodeVersion(text), '1.40.0');
+  });
+
   it('accepts 1.38 and newer', () => {
     assert.deepEqual(['1.37.9', '1.38.0', '1.40.2', '2.0.0', '0.99.0'].map(isAccepted), [
       false,

@@ -87,7 +87,12 @@ function versionOf(program: string): string | undefined {
     encoding: 'utf8',
     timeout: 20_000,
   });
-  return status === 0 ? /\/(\d+\.\d+\.\d+)/.exec(stdout)?.[1] : undefined;
+  return status === 0 ? decodeVersion(stdout) : undefined;
+}
+
+/** `PATH  version: COMMIT/1.40.0/Clean/RELEASE/BoringSSL`; the path may have numbers of its own. */
+export function decodeVersion(text: string): string | undefined {
+  return /version: [^/\s]+\/(\d+\.\d+\.\d+)/.exec(text)?.[1];
 }
 
 function isNative(program: string): boolean {
