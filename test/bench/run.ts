@@ -80,7 +80,7 @@ function toDocument(results: Readonly<Record<string, Result>>): string {
     ],
     ['Node', process.version],
     ['grpc-js', version],
-    ['Envoy', /\d+\.\d+\.\d+/.exec(envoy)?.[0] ?? 'none'],
+    ['Envoy', /version: \w+\/([\d.]+)/.exec(envoy)?.[1] ?? 'none'],
   ];
   const known = Object.keys(cases).flatMap((name) => (results[name] ? [{ name, ...results[name] }] : []));
   const goals = known.flatMap(({ sections }) => sections.flatMap((section) => section.goals));
