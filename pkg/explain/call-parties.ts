@@ -87,7 +87,9 @@ export function findDestination(
   const services = new Set(named.map(({ entry }) => `${entry.namespace}/${entry.name}`));
   if (services.size > 1) return { fault: `"${host}" may be ${[...services].join(' or ')}: write which` };
   const wanted = digits === undefined ? undefined : Number(digits);
-  const fitting = wanted === undefined ? named : named.filter(({ entry }) => entry.port === wanted);
+  const exact = wanted === undefined ? named : named.filter(({ entry }) => entry.port === wanted);
+  // What a server's sidecar refused it names by the workload's own port.
+  const fitting = exact.length > 0 ? exact : named.filter(({ entry }) => targetPortOf(snapshot, entry) === wanted);
   const [found, ...more] = fitting;
   const ports = named.map(({ entry }) => entry.port).join(', ');
   const [service = ''] = services;
@@ -110,6 +112,14 @@ function entriesNamed(entries: readonly DirectoryEntry[], name: string, namespac
   }
   const elsewhere = entries.filter((entry) => entry.name === name);
   return elsewhere.map((entry) => ({ entry, needsNamespace: namespace !== '' }));
+}
+
+function targetPortOf(
+  { services }: MeshSnapshot,
+  { namespace, name, port }: DirectoryEntry,
+): number | string | undefined {
+  const service = services.find((each) => each.namespace === namespace && each.name === name);
+  return service?.ports.find((each) => each.port === port)?.targetPort;
 }
 
 function isUdp({ services }: MeshSnapshot, service: string, port: number | undefined): boolean {

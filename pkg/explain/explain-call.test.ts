@@ -158,6 +158,15 @@ describe('explainCall on the bookstore', () => {
     );
     assert.match(JSON.stringify(findDestination(facts, 'bookstore.bookstore:1', 'x')), /has no port 1; it has 14001/);
   });
+
+  it("knows a Service by its workload's port as well, which is what a refusal names", () => {
+    const cart = service('shop', 'cart', { ports: [{ name: 'http', port: 80, targetPort: 8080, protocol: 'TCP' }] });
+    const facts = toMeshFacts(snapshotOf({ namespaces: [namespace('shop')], services: [cart] }));
+
+    const found = findDestination(facts, 'shop/cart:8080', 'shop');
+
+    assert.ok('value' in found && found.value.entry.key === 'shop/cart:80', JSON.stringify(found));
+  });
 });
 
 describe('explainCall', () => {
