@@ -4,6 +4,7 @@ import { chmod, copyFile, mkdir, readdir, readFile, rm, writeFile } from 'node:f
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { build } from 'esbuild';
+import { buildPage } from '../pkg/dashboard/build-page.mjs';
 
 const root = join(import.meta.dirname, '..');
 const dist = join(root, 'dist');
@@ -49,7 +50,7 @@ await Promise.all([
     chunkNames: 'chunks/[name]-[hash]',
   }),
   buildDemo(),
-  buildPage(),
+  buildPage(join(dist, 'page')),
   copyProtos(),
 ]);
 const command = join(dist, 'tulle.js');
@@ -73,29 +74,6 @@ async function buildDemo() {
     outExtension: { '.js': '.mjs' },
   });
   for (const file of await readdir(join(from, 'mesh'))) await copyFile(join(from, 'mesh', file), join(to, file));
-}
-
-/** The page is a browser program: one script and one style sheet beside its index.html. */
-async function buildPage() {
-  const from = at('pkg', 'dashboard', 'page');
-  if (!existsSync(join(from, 'index.html'))) return;
-  const to = join(dist, 'page');
-  const entryPoints = ['main.tsx', 'main.ts'].map((name) => join(from, name)).filter((file) => existsSync(file));
-  await build({
-    bundle: true,
-    minify: true,
-    platform: 'browser',
-    target: 'es2022',
-    format: 'esm',
-    jsx: 'automatic',
-    jsxImportSource: 'preact',
-    logLevel: 'warning',
-    entryPoints,
-    outdir: to,
-  });
-  for (const file of await readdir(from)) {
-    if (/\.(html|svg|png|ico|webmanifest)$/.test(file)) await copyFile(join(from, file), join(to, file));
-  }
 }
 
 /** Descriptors of the protocols, which the programs load when they start. */

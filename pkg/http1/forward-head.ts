@@ -13,9 +13,23 @@ export const hopByHop = mask(
   field.http2Settings,
 );
 
+/** Fields that carry a trace: a proxy that takes part in it replaces them. */
+export const traceFields = mask(
+  field.traceparent,
+  field.tracestate,
+  field.b3,
+  field.xB3TraceId,
+  field.xB3SpanId,
+  field.xB3ParentSpanId,
+  field.xB3Sampled,
+  field.xB3Flags,
+  field.uberTraceId,
+);
+
 /** Fields that mean nothing, or harm, in a trailer section (RFC 9110 §6.5.1): framing, routing, authentication, traces. */
 export const notInTrailers =
   hopByHop |
+  traceFields |
   mask(
     field.host,
     field.contentLength,
@@ -30,15 +44,6 @@ export const notInTrailers =
     field.xRequestId,
     field.xTulle,
     field.xEnvoy,
-    field.traceparent,
-    field.tracestate,
-    field.b3,
-    field.xB3TraceId,
-    field.xB3SpanId,
-    field.xB3ParentSpanId,
-    field.xB3Sampled,
-    field.xB3Flags,
-    field.uberTraceId,
   );
 
 const namesNotInTrailers: readonly string[] = [

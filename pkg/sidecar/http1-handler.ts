@@ -1,6 +1,6 @@
 import type { Duplex } from 'node:stream';
 import { field, mask } from '../http1/field-names.ts';
-import type { HeadEdits, RequestEdits } from '../http1/forward-head.ts';
+import { type HeadEdits, type RequestEdits, traceFields } from '../http1/forward-head.ts';
 import type { RequestHead, ResponseHead } from '../http1/head.ts';
 import type { Failure, Forward, Handler, LocalReply, Stats, Switched } from '../http1/proxy/handler.ts';
 import type { RefusalReason } from '../http1/refusal.ts';
@@ -15,18 +15,6 @@ import { recordAfterMillis } from './tcp-forward.ts';
 import { decodeTrace, toTraceHeaders } from './trace-context.ts';
 import type { Tunnels } from './tunnels.ts';
 
-/** Replaced by those of this hop: `traceHeaders`. */
-const traceFields = mask(
-  field.traceparent,
-  field.tracestate,
-  field.b3,
-  field.xB3TraceId,
-  field.xB3SpanId,
-  field.xB3ParentSpanId,
-  field.xB3Sampled,
-  field.xB3Flags,
-  field.uberTraceId,
-);
 /** Said by sidecars only (DECISIONS E12). */
 const reserved = mask(field.xTulle, field.xEnvoy, field.xForwardedClientCert);
 const requestDrop = traceFields | reserved | mask(field.proxyAuthorization, field.proxyAuthenticate);
