@@ -55,6 +55,12 @@ module.exports = {
     knowsOnly('sidecar-knows-no-control-plane', '^pkg/sidecar/', [
       '^pkg/(problem|policy|certs|observability|xds|http1)/',
     ]),
+    knowsOnly('kubernetes-provider-knows-objects-and-snapshots', '^pkg/provider/kubernetes/', [
+      '^pkg/(problem|policy|smi|catalog|certs|observability|provider/objects)/',
+    ]),
+    knowsOnly('injector-knows-pods-and-bootstraps', '^pkg/injector/', [
+      '^pkg/(problem|policy|envoy-config|observability|provider/objects)/',
+    ]),
     onlyImportedBy(
       'only-the-kubernetes-provider-talks-to-kubernetes',
       '@kubernetes/client-node',
