@@ -106,17 +106,29 @@ export function createMeshBuilder(): MeshBuilder {
         return policyFor(clients.get([identity, mode, modeFrom].join(' '), () => serving));
       };
 
-      const problems = problemsOf(
-        ...smi.problems,
-        ...backings.map((backing) => backing.problems).filter(isFilled),
-        ...granted.all.map((grant) => grant.problems).filter(isFilled),
-        plan.problems,
-        conflictsOf(uses),
-        externalsOf(services),
-        targetChecks(granted, access, workloads, uses),
-        splitChecks(plan, permissions),
-      );
-      return { value: { pods, policyOf }, problems };
+      const findProblems = (): readonly Problem[] =>
+        problemsOf(
+          ...smi.problems,
+          ...backings.map((backing) => backing.problems).filter(isFilled),
+          ...granted.all.map((grant) => grant.problems).filter(isFilled),
+          plan.problems,
+          conflictsOf(uses),
+          externalsOf(services),
+          targetChecks(granted, access, workloads, uses),
+          splitChecks(plan, permissions),
+        );
+      return outcomeOf({ pods, policyOf }, findProblems);
+    },
+  };
+}
+
+/** What is wrong is found when it is asked for: the policy goes out before. */
+function outcomeOf(value: MeshModel, findProblems: () => readonly Problem[]): Outcome<MeshModel> {
+  let problems: readonly Problem[] | undefined;
+  return {
+    value,
+    get problems() {
+      return (problems ??= findProblems());
     },
   };
 }

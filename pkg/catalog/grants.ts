@@ -1,7 +1,8 @@
 import type { ServiceIdentity } from '../policy/identity.ts';
 import type { AccessRule } from '../policy/inbound.ts';
+import type { TrafficTarget } from '../smi/traffic-target/traffic-target.ts';
 import { buildGrant, type GrantContext, grantInputs, type TargetGrant } from './access-rule.ts';
-import { createIntern, createMemo, createNumbering, keepList, keepMap } from './memo.ts';
+import { createIntern, createNumbering, keepList, keepMap, sameContent, sameMembers } from './memo.ts';
 import { compareText } from './order.ts';
 import { groupBy, type Workload } from './workloads.ts';
 
@@ -16,22 +17,15 @@ export interface Grants {
 
 /** Builds what every TrafficTarget grants; a target whose references did not change is not built again. */
 export function createGrants(): (context: GrantContext) => Grants {
-  const memo = createMemo<string, TargetGrant>();
+  const build = createGrantRounds();
   const ruleLists = createIntern<readonly AccessRule[]>();
   const numberOf = createNumbering();
   let waiting: ReadonlyMap<string, readonly ServiceIdentity[]> = new Map();
   let latest: Latest | undefined;
 
   return (context) => {
-    const { smi, workloads } = context;
-    const made = smi.targets.map((target) =>
-      memo.get(`${target.namespace}/${target.name}`, grantInputs(target, context), (previous) => {
-        const grant = buildGrant(target, context);
-        return keepRule(previous, grant);
-      }),
-    );
-    memo.sweep();
-    const all = keepList(latest?.all, made);
+    const { workloads } = context;
+    const all = keepList(latest?.all, build(context));
 
     const giving = all.filter(({ rule }) => rule !== undefined);
     const now = keepMap(waiting, waitingSources(giving, workloads, waiting));
@@ -44,10 +38,14 @@ export function createGrants(): (context: GrantContext) => Grants {
       ({ target }) => [target.namespace],
     );
     const lists = new Map<string, readonly AccessRule[]>();
+    const known = new WeakMap<Workload, readonly AccessRule[]>();
 
     const grants: Grants = {
       all,
-      rulesFor({ pod, identity }) {
+      rulesFor(workload) {
+        const found = known.get(workload);
+        if (found !== undefined) return found;
+        const { pod, identity } = workload;
         const named = byIdentity.get(`${pod.namespace} ${identity}`) ?? [];
         const selected = (bySelector.get(pod.namespace) ?? []).filter(
           (grant) => !named.includes(grant) && grant.selectors.some((labels) => hasLabels(pod.labels, labels)),
@@ -60,6 +58,7 @@ export function createGrants(): (context: GrantContext) => Grants {
           list = ruleLists.get(rules.map(numberOf).join(' '), () => rules);
           lists.set(key, list);
         }
+        known.set(workload, list);
         return list;
       },
       waitingFor: (namespace) => now.get(namespace) ?? nobody,
@@ -67,6 +66,46 @@ export function createGrants(): (context: GrantContext) => Grants {
     latest = { all, waiting: now, grants };
     return grants;
   };
+}
+
+interface Entry {
+  readonly target: TrafficTarget;
+  readonly inputs: readonly unknown[];
+  readonly grant: TargetGrant;
+}
+
+/** Builds the grant of each target, round by round: while what targets may refer to is the same, those that changed. */
+function createGrantRounds(): (context: GrantContext) => readonly TargetGrant[] {
+  let entries: ReadonlyMap<string, Entry> = new Map();
+  let around: readonly unknown[] = [];
+
+  function entryOf(target: TrafficTarget, before: Entry | undefined, context: GrantContext, settled: boolean): Entry {
+    if (settled && before?.target === target) return before;
+    const inputs = grantInputs(target, context);
+    if (before && sameMembers(before.inputs, inputs)) return before;
+    const grant = keepRule(before?.grant, buildGrant(target, context));
+    return { target, inputs, grant: before && sameContent(before.grant, grant) ? before.grant : grant };
+  }
+
+  return (context) => {
+    const now = surroundings(context);
+    const settled = sameMembers(around, now);
+    const next = new Map<string, Entry>();
+    for (const target of context.smi.targets) {
+      const key = `${target.namespace}/${target.name}`;
+      next.set(key, entryOf(target, entries.get(key), context, settled));
+    }
+    entries = next;
+    around = now;
+    return [...next.values()].map(({ grant }) => grant);
+  };
+}
+
+/** All that a target may refer to; pods only where a binding selects some. */
+function surroundings({ smi, workloads, trustDomain, pathMatch }: GrantContext): readonly unknown[] {
+  const { groups, tcpRoutes, udpRoutes, bindings, undecoded } = smi;
+  const selects = [...bindings.values()].some(({ podLabelSelector }) => podLabelSelector !== undefined);
+  return [groups, tcpRoutes, udpRoutes, bindings, undecoded, trustDomain, pathMatch, selects ? workloads : undefined];
 }
 
 interface Latest {

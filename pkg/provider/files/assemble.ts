@@ -14,7 +14,7 @@ import type { MeshRead, ReadOptions } from './mesh-read.ts';
 import { createPodPlanner } from './planned-pods.ts';
 import { createServiceAddresses } from './service-addresses.ts';
 import {
-  collect,
+  createCollector,
   groupByRole,
   type Placed,
   positionOf,
@@ -34,17 +34,18 @@ export interface Assembler {
  * Of several objects with one name the first stays, in the order of the files.
  */
 export function createAssembler(options: Pick<ReadOptions, 'config' | 'defaultNamespace'>): Assembler {
-  const extractor = createExtractor(options.defaultNamespace ?? 'default');
-  const podExtractor = createExtractor('default');
+  const collector = createCollector(createExtractor(options.defaultNamespace ?? 'default'));
+  const podCollector = createCollector(createExtractor('default'));
   const decoders = createDecoders();
   const serviceAddresses = createServiceAddresses();
   const podPlanner = createPodPlanner();
+  const readWritten = whileSame(written);
+  const readRunning = whileSame(running);
   let last: MeshRead | undefined;
 
-  function assemble(files: readonly SourceFile[], podFiles?: readonly SourceFile[]): MeshRead {
+  function written(files: readonly SourceFile[]): Written {
     const problems: Problem[] = [];
-    const placed = collect(files, extractor, problems);
-    extractor.remember(placed);
+    const placed = collector.collect(files, problems);
     const unique = withoutDuplicates(placed, problems);
     const byRole = groupByRole(unique);
     const decodeAll = <T>(role: Role, decode: (raw: RawObject) => { value: T; problems: readonly Problem[] }): T[] =>
@@ -55,8 +56,6 @@ export function createAssembler(options: Pick<ReadOptions, 'config' | 'defaultNa
       });
 
     const declared = decodeAll('namespace', decoders.namespace);
-    const unmeshed = new Set(declared.filter(({ meshed }) => !meshed).map(({ name }) => name));
-    const isMeshed = (namespace: string): boolean => !unmeshed.has(namespace);
     const decodedServices = decodeAll('service', decoders.service);
     const workloads = decodeAll('workload', decoders.workload)
       .filter((workload) => workload !== undefined)
@@ -74,57 +73,94 @@ export function createAssembler(options: Pick<ReadOptions, 'config' | 'defaultNa
       problems.push({ ...problem, message, fix, ...(position && { position }) });
     }
 
-    const written = (byRole.get('workload') ?? []).map(({ raw }) => raw).filter(({ kind }) => kind === 'Pod');
-    const pods = podFiles
-      ? runningPods(podFiles, problems)
-      : podPlanner.plan(workloads, written, (raw) => decoders.pod(raw, isMeshed(raw.metadata.namespace)), isMeshed);
-    const smi = (byRole.get('smi') ?? []).map(({ raw }) => raw);
-    const names = [...placed.map(({ raw }) => raw.metadata.namespace), ...pods.map(({ namespace }) => namespace)];
-    const namespaces = withUndeclared(declared, names, decoders.undeclaredNamespace);
-
-    const index = new Map<string, Placed>();
-    for (const [role, objects] of byRole) {
-      if (role === 'ignored') continue;
-      for (const object of objects) {
-        const { kind, metadata } = object.raw;
-        index.set(`${kind}\n${metadata.namespace}\n${metadata.name}`, object);
-      }
-    }
-    const locate: Locate = (resource, field) => {
-      const object = index.get(`${resource.kind}\n${resource.namespace}\n${resource.name}`);
-      return object && positionOf(object, field);
-    };
-
-    const order = new Map(files.map(({ name }, i) => [name, i]));
-    const read: MeshRead = {
-      snapshot: keepSnapshot(last?.snapshot, {
-        config: options.config,
-        namespaces,
-        services,
-        pods,
-        endpointSlices,
-        smi,
-      }),
-      problems: sortByPlace(problems, order),
-      locate,
-      workloads: keepList(last?.workloads, workloads),
-      configMaps: keepList(last?.configMaps, configMaps),
+    let index: ReadonlyMap<string, Placed> | undefined;
+    return {
+      declared,
+      services,
+      workloads,
+      configMaps,
+      endpointSlices,
+      pods: (byRole.get('workload') ?? []).map(({ raw }) => raw).filter(({ kind }) => kind === 'Pod'),
+      smi: (byRole.get('smi') ?? []).map(({ raw }) => raw),
+      namespaces: new Set(placed.map(({ raw }) => raw.metadata.namespace)),
+      problems,
       objects: placed.length,
       files: new Map(files.map(({ name, text }) => [name, text])),
+      locate(resource, field) {
+        index ??= indexByName(byRole);
+        const object = index.get(`${resource.kind}\n${resource.namespace}\n${resource.name}`);
+        return object && positionOf(object, field);
+      },
     };
-    last = read;
-    return read;
   }
 
-  function runningPods(podFiles: readonly SourceFile[], problems: Problem[]): Pod[] {
-    const placed = collect(podFiles, podExtractor, problems);
-    podExtractor.remember(placed);
-    return withoutDuplicates(placed, problems)
+  function running(podFiles: readonly SourceFile[]): Running {
+    const problems: Problem[] = [];
+    const placed = podCollector.collect(podFiles, problems);
+    const pods = withoutDuplicates(placed, problems)
       .filter(({ raw }) => raw.kind === 'Pod' && groupOf(raw.apiVersion) === '')
       .map(({ raw }) => decoders.pod(raw, true));
+    return { pods, problems };
   }
 
-  return { assemble };
+  function planned({ declared, workloads, pods }: Written): Running {
+    const unmeshed = new Set(declared.filter(({ meshed }) => !meshed).map(({ name }) => name));
+    const isMeshed = (namespace: string): boolean => !unmeshed.has(namespace);
+    const decodePod = (raw: RawObject): Pod => decoders.pod(raw, isMeshed(raw.metadata.namespace));
+    return { pods: podPlanner.plan(workloads, pods, decodePod, isMeshed), problems: [] };
+  }
+
+  return {
+    assemble(files, podFiles) {
+      const read = readWritten(files);
+      const { pods, problems } = podFiles ? readRunning(podFiles) : planned(read);
+      const names = new Set(read.namespaces);
+      for (const { namespace } of pods) names.add(namespace);
+      const { services, endpointSlices, smi, locate, objects } = read;
+      last = {
+        snapshot: keepSnapshot(last?.snapshot, {
+          config: options.config,
+          namespaces: withUndeclared(read.declared, names, decoders.undeclaredNamespace),
+          services,
+          pods,
+          endpointSlices,
+          smi,
+        }),
+        problems: sortByPlace([...read.problems, ...problems], files),
+        locate,
+        workloads: keepList(last?.workloads, read.workloads),
+        configMaps: keepList(last?.configMaps, read.configMaps),
+        objects,
+        files: read.files,
+      };
+      return last;
+    },
+  };
+}
+
+/** What the files say by themselves. */
+interface Written extends Pick<MeshRead, 'workloads' | 'configMaps' | 'problems' | 'locate' | 'objects' | 'files'> {
+  readonly declared: readonly Namespace[];
+  readonly services: readonly Service[];
+  readonly endpointSlices: readonly EndpointSlice[];
+  readonly pods: readonly RawObject[];
+  readonly smi: readonly RawObject[];
+  /** All that some object stands in. */
+  readonly namespaces: ReadonlySet<string>;
+}
+
+interface Running {
+  readonly pods: readonly Pod[];
+  readonly problems: readonly Problem[];
+}
+
+/** The result of before while the files are those of before. */
+function whileSame<T>(read: (files: readonly SourceFile[]) => T): (files: readonly SourceFile[]) => T {
+  let last: { readonly files: readonly SourceFile[]; readonly result: T } | undefined;
+  return (files) => {
+    if (last === undefined || !isSameList(last.files, files)) last = { files, result: read(files) };
+    return last.result;
+  };
 }
 
 /** A Pod or ReplicaSet that something else made is not run a second time. */
@@ -144,15 +180,29 @@ function isNamed(raw: RawObject, kind: string, namespace: string, name: string):
 /** Namespaces that nobody declared exist all the same, and are meshed. */
 function withUndeclared(
   declared: readonly Namespace[],
-  names: readonly string[],
+  names: ReadonlySet<string>,
   undeclared: (name: string) => Namespace,
 ): Namespace[] {
   const known = new Set(declared.map(({ name }) => name));
-  const more = [...new Set(names)].filter((name) => name !== '' && !known.has(name)).sort();
+  const more = [...names].filter((name) => name !== '' && !known.has(name)).sort();
   return [...declared, ...more.map(undeclared)];
 }
 
-function sortByPlace(problems: readonly Problem[], order: ReadonlyMap<string, number>): Problem[] {
+function indexByName(byRole: ReadonlyMap<Role, readonly Placed[]>): ReadonlyMap<string, Placed> {
+  const index = new Map<string, Placed>();
+  for (const [role, objects] of byRole) {
+    if (role === 'ignored') continue;
+    for (const object of objects) {
+      const { kind, metadata } = object.raw;
+      index.set(`${kind}\n${metadata.namespace}\n${metadata.name}`, object);
+    }
+  }
+  return index;
+}
+
+function sortByPlace(problems: readonly Problem[], files: readonly SourceFile[]): readonly Problem[] {
+  if (problems.length < 2) return problems;
+  const order = new Map(files.map(({ name }, i) => [name, i]));
   const rank = (position: Position | undefined): number =>
     position ? (order.get(position.file) ?? order.size) : order.size + 1;
   return [...problems].sort(
@@ -161,9 +211,12 @@ function sortByPlace(problems: readonly Problem[], order: ReadonlyMap<string, nu
   );
 }
 
+function isSameList<T>(a: readonly T[], b: readonly T[]): boolean {
+  return a.length === b.length && a.every((item, i) => item === b[i]);
+}
+
 function keepList<T>(last: readonly T[] | undefined, next: readonly T[]): readonly T[] {
-  const same = last !== undefined && last.length === next.length && last.every((item, i) => item === next[i]);
-  return same ? last : next;
+  return last !== undefined && isSameList(last, next) ? last : next;
 }
 
 function keepSnapshot(last: MeshSnapshot | undefined, next: MeshSnapshot): MeshSnapshot {

@@ -15,6 +15,7 @@ export interface SourceFile {
 
 /** An object and where it stands. */
 export interface Placed extends SourceObject {
+  readonly role: Role;
   readonly file: string;
   readonly document: YamlDocument;
 }
@@ -23,45 +24,81 @@ export function positionOf({ file, document, at }: Placed, field: string): Posit
   return { file, ...placeOf(document, at + field) };
 }
 
-/** All objects of the files; what can't be one becomes a problem. */
-export function collect(files: readonly SourceFile[], extractor: Extractor, problems: Problem[]): Placed[] {
-  return files.flatMap(({ name: file, documents, fault }) => {
-    const resource = { kind: 'File', namespace: '', name: '' };
-    if (fault) {
-      problems.push({ resource, field: '', severity: 'error', ...fault, position: { file, line: 1, column: 1 } });
+export interface Collector {
+  /** All objects of the files; what can't be one becomes a problem. */
+  collect(files: readonly SourceFile[], problems: Problem[]): readonly Placed[];
+}
+
+/** Looks into a file once, for as long as it stays the same. */
+export function createCollector(extractor: Extractor): Collector {
+  const known = new WeakMap<SourceFile, FileObjects>();
+
+  function objectsOf(file: SourceFile): FileObjects {
+    let objects = known.get(file);
+    if (objects === undefined) {
+      objects = readObjects(file, extractor);
+      known.set(file, objects);
     }
-    return documents.flatMap((document) => {
-      if (document.fault) {
-        const { message, line, column } = document.fault;
-        problems.push({
-          resource: { ...resource, kind: 'Document' },
-          field: '',
-          severity: 'error',
-          reason: 'SyntaxError',
-          message: `${message}, so nothing of this document is in force; the others of the file are`,
-          fix: 'correct it; documents are separated by a line "---"',
-          position: { file, line, column },
-        });
+    return objects;
+  }
+
+  return {
+    collect(files, problems) {
+      const placed: Placed[] = [];
+      for (const file of files) {
+        const own = objectsOf(file);
+        placed.push(...own.placed);
+        problems.push(...own.problems);
       }
-      const { objects, problems: found } = extractor.objectsOf(document);
-      for (const problem of found) {
-        problems.push({ ...problem, position: { file, ...placeOf(document, problem.field) } });
-      }
-      return objects.map((object) => ({ ...object, file, document }));
-    });
-  });
+      extractor.remember(placed);
+      return placed;
+    },
+  };
+}
+
+interface FileObjects {
+  readonly placed: readonly Placed[];
+  readonly problems: readonly Problem[];
+}
+
+function readObjects({ name: file, documents, fault }: SourceFile, extractor: Extractor): FileObjects {
+  const placed: Placed[] = [];
+  const problems: Problem[] = [];
+  const resource = { kind: 'File', namespace: '', name: '' };
+  if (fault) {
+    problems.push({ resource, field: '', severity: 'error', ...fault, position: { file, line: 1, column: 1 } });
+  }
+  for (const document of documents) {
+    if (document.fault) {
+      const { message, line, column } = document.fault;
+      problems.push({
+        resource: { ...resource, kind: 'Document' },
+        field: '',
+        severity: 'error',
+        reason: 'SyntaxError',
+        message: `${message}, so nothing of this document is in force; the others of the file are`,
+        fix: 'correct it; documents are separated by a line "---"',
+        position: { file, line, column },
+      });
+    }
+    const { objects, problems: found } = extractor.objectsOf(document);
+    for (const problem of found) {
+      problems.push({ ...problem, position: { file, ...placeOf(document, problem.field) } });
+    }
+    for (const object of objects) placed.push({ ...object, role: roleOf(object.raw), file, document });
+  }
+  return { placed, problems };
 }
 
 export function withoutDuplicates(placed: readonly Placed[], problems: Problem[]): Placed[] {
   const first = new Map<string, Placed>();
   return placed.filter((object) => {
-    const { apiVersion, kind, metadata } = object.raw;
-    const key = `${groupOf(apiVersion)}\n${kind}\n${metadata.namespace}\n${metadata.name}`;
-    const other = first.get(key);
+    const other = first.get(object.key);
     if (other === undefined) {
-      first.set(key, object);
+      first.set(object.key, object);
       return true;
     }
+    const { apiVersion, kind, metadata } = object.raw;
     const { line } = positionOf(other, '/metadata/name');
     problems.push({
       resource: { apiVersion, kind, namespace: metadata.namespace, name: metadata.name },
@@ -79,10 +116,9 @@ export function withoutDuplicates(placed: readonly Placed[], problems: Problem[]
 export function groupByRole(placed: readonly Placed[]): ReadonlyMap<Role, readonly Placed[]> {
   const groups = new Map<Role, Placed[]>();
   for (const object of placed) {
-    const role = roleOf(object.raw);
-    const group = groups.get(role);
+    const group = groups.get(object.role);
     if (group) group.push(object);
-    else groups.set(role, [object]);
+    else groups.set(object.role, [object]);
   }
   return groups;
 }

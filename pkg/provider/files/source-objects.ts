@@ -1,11 +1,14 @@
 import type { RawObject } from '../../catalog/snapshot.ts';
 import type { ResourceRef } from '../../problem/problem.ts';
 import { createReader, isJsonObject, type JsonObject, type ObjectReader, pointer } from '../../smi/reader.ts';
+import { groupOf } from './kinds.ts';
 import type { YamlDocument } from './yaml-documents.ts';
 
 /** One object of a document; a List gives several. */
 export interface SourceObject {
   readonly raw: RawObject;
+  /** What it is called, whatever its version: group, kind, namespace, name. */
+  readonly key: string;
   /** JSON pointer of the object in its document: `/items/3`. */
   readonly at: string;
 }
@@ -33,7 +36,7 @@ export function createExtractor(defaultNamespace: string): Extractor {
   let last = new Map<string, RawObject>();
 
   function sameAsBefore(object: SourceObject): SourceObject {
-    const before = last.get(keyOf(object.raw));
+    const before = last.get(object.key);
     return before && JSON.stringify(before) === JSON.stringify(object.raw) ? { ...object, raw: before } : object;
   }
 
@@ -50,13 +53,14 @@ export function createExtractor(defaultNamespace: string): Extractor {
       return result;
     },
     remember(objects) {
-      last = new Map(objects.map(({ raw }) => [keyOf(raw), raw]));
+      last = new Map();
+      for (const { key, raw } of objects) last.set(key, raw);
     },
   };
 }
 
 function keyOf({ apiVersion, kind, metadata }: RawObject): string {
-  return [apiVersion, kind, metadata.namespace, metadata.name].join('\n');
+  return [groupOf(apiVersion), kind, metadata.namespace, metadata.name].join('\n');
 }
 
 function extract(value: unknown, defaultNamespace: string): SourceObjects {
@@ -73,7 +77,7 @@ function extract(value: unknown, defaultNamespace: string): SourceObjects {
       for (const [i, inner] of item['items'].entries()) take(inner, pointer(pointer(at, 'items'), i));
     } else {
       const raw = toRawObject(item, at, reader);
-      if (raw) objects.push({ raw, at });
+      if (raw) objects.push({ raw, key: keyOf(raw), at });
     }
     problems.push(...reader.problems);
   }
