@@ -1,6 +1,5 @@
 import type {
   EndpointSlice,
-  Locate,
   MeshSnapshot,
   Namespace,
   Pod,
