@@ -1,11 +1,4 @@
-import type {
-  EndpointSlice,
-  MeshSnapshot,
-  Namespace,
-  Pod,
-  RawObject,
-  Service,
-} from '../../catalog/snapshot.ts';
+import type { EndpointSlice, MeshSnapshot, Namespace, Pod, RawObject, Service } from '../../catalog/snapshot.ts';
 import type { Position, Problem } from '../../problem/problem.ts';
 import { createDecoders } from './decoders.ts';
 import { groupOf, type Role } from './kinds.ts';

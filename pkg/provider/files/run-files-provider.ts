@@ -12,9 +12,12 @@ export interface FilesProviderOptions extends ReadOptions {
    * when this one has come to its end: what happens meanwhile is in it. `read` has the rest: places, workloads, texts.
    */
   readonly onSnapshot: (snapshot: MeshSnapshot, problems: readonly Problem[], read: MeshRead) => void | Promise<void>;
-  /** How often everything is looked at, for what the system's watch doesn't tell. */
+  /** How often everything is looked at, for what the system's watch doesn't tell; less often where that takes long. */
   readonly pollMs?: number;
 }
+
+/** Looking at everything takes one part of so many of the time, at most. */
+const idleShare = 100;
 
 /**
  * Reads files and goes on watching them, until `signal` is aborted; then it resolves. A rename, a creation or a
@@ -32,11 +35,20 @@ export async function runFilesProvider(options: FilesProviderOptions): Promise<v
     bell.ring();
   };
   const watch = watchDirectories(note);
-  const poll = setInterval(() => note({ kind: 'unknown' }), pollMs);
+  let polledAt = 0;
+  const look = (): void => {
+    polledAt = performance.now();
+    note({ kind: 'unknown' });
+  };
+  let poll = setTimeout(look, pollMs);
 
   try {
     for (let isFirst = true; !signal.aborted; isFirst = false) {
       const results = await Promise.all(sources.map((source) => source.refresh()));
+      if (polledAt > 0) {
+        poll = setTimeout(look, Math.max(pollMs, idleShare * (performance.now() - polledAt)));
+        polledAt = 0;
+      }
       // What changed between the reading and the watching of a new directory is found by looking again.
       if (watch.set(sources.flatMap((source) => source.directories()))) note({ kind: 'unknown' });
       if (signal.aborted) return;
@@ -47,7 +59,7 @@ export async function runFilesProvider(options: FilesProviderOptions): Promise<v
       await bell.wait(Math.min(...results.map(({ again }) => again ?? Number.POSITIVE_INFINITY)));
     }
   } finally {
-    clearInterval(poll);
+    clearTimeout(poll);
     watch.close();
   }
 }

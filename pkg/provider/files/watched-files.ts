@@ -68,10 +68,12 @@ export function createWatchedFiles(
       if (isFile) written.add(path);
       return;
     }
+    if (isFile) moved.add(path);
+    // What was there is looked at, and found gone if it is: listing costs all files.
+    if (taken.has(path)) return;
     listAgain = true;
     // A directory, or a link to one, may have brought or changed any number of files.
-    if (isFile) moved.add(path);
-    else checkAll = true;
+    if (!isFile) checkAll = true;
   }
 
   async function refresh(): Promise<{ changed: boolean; again?: number }> {
