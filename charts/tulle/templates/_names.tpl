@@ -70,7 +70,11 @@ capabilities:
   "logLevel" .Values.injection.logLevel
   "nativeSidecars" .Values.injection.nativeSidecars
   "concurrency" (int64 .Values.injection.concurrency)
-  "resources" .Values.injection.resources -}}
+  "resources" .Values.injection.resources
+  "imagePullSecrets" .Values.injection.imagePullSecrets
+  "preStopSleep" (int64 .Values.injection.preStopSleep)
+  "ipv6" .Values.injection.ipv6
+  "envoyImageHasShell" (not (contains "distroless" (include "tulle.image" (dict "root" . "image" .Values.image.envoy)))) -}}
 {{- $kubernetes := dict
   "namespace" .Release.Namespace
   "meshName" .Values.meshName
