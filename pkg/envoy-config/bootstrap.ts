@@ -1,8 +1,8 @@
-import type { Cluster } from './envoy-cluster-types.ts';
-import type { Address, ConfigSource, JsonObject, SdsSecretConfig, Typed } from './envoy-types.ts';
+import type { StaticCluster } from './control-plane-cluster.ts';
+import type { Address, ConfigSource, JsonObject, Typed } from './envoy-types.ts';
 import { adsPatiently } from './config-source.ts';
-import { otlpCluster, xdsCluster } from './names.ts';
-import { tls13 } from './tls.ts';
+import { controllerRoots, toOtlpCluster, tokenSecret, toXdsCluster } from './control-plane-cluster.ts';
+import { xdsCluster } from './names.ts';
 
 /** What an Envoy is started with; everything else comes over ADS (DECISIONS I4, E6, E11). */
 export interface BootstrapOptions {
@@ -25,13 +25,20 @@ export interface BootstrapOptions {
   };
   /** Where spans go: an OTLP/HTTP receiver. */
   readonly otlp: Address;
+  /** Present: spans go over TLS and with a token, as the stream does. */
+  readonly otlpTrust?: NonNullable<BootstrapOptions['xdsTrust']>;
+  /** How names of the control plane are looked up where they are names; absent: as Envoy does by itself. */
+  readonly nameLookup?: { readonly families: 'V4_ONLY' | 'V4_PREFERRED' | 'ALL' };
   /** Loopback or a unix socket, never more: it can do anything to this Envoy (DECISIONS E11). */
   readonly admin: Address;
   /** Connections that clients may have open at once. */
   readonly maxConnections?: number;
+  /** What does not come over ADS: readiness, metrics, probes. */
+  readonly listeners?: readonly JsonObject[];
+  readonly clusters?: readonly (StaticCluster | JsonObject)[];
+  /** Stats that these need beside those that are always kept: prefixes of their names. */
+  readonly statPrefixes?: readonly string[];
 }
-
-type StaticCluster = Omit<Cluster, '@type'>;
 
 export interface Bootstrap {
   readonly node: {
@@ -52,7 +59,10 @@ export interface Bootstrap {
     readonly lds_config: ConfigSource;
     readonly cds_config: ConfigSource;
   };
-  readonly static_resources: { readonly clusters: readonly StaticCluster[] };
+  readonly static_resources: {
+    readonly clusters: readonly (StaticCluster | JsonObject)[];
+    readonly listeners?: readonly JsonObject[];
+  };
   readonly layered_runtime: {
     readonly layers: readonly {
       readonly name: string;
@@ -67,17 +77,15 @@ export interface Bootstrap {
   }[];
 }
 
-const tokenSecret = 'tulle-token';
-const controllerRoots = 'tulle-controller-roots';
-
 /**
  * The files beside the bootstrap, by name: Envoy watches a file only when a secret that came from a file names it.
  * What is watched is the directory, which also sees how Kubernetes replaces a projected token.
  */
-export function toSecretFiles(
-  trust: NonNullable<BootstrapOptions['xdsTrust']>,
-): Readonly<Record<'sds-token.json' | 'sds-roots.json', JsonObject>> {
-  const { serverName, rootsFile, tokenFile } = trust;
+export function toSecretFiles({
+  serverName,
+  rootsFile,
+  tokenFile,
+}: NonNullable<BootstrapOptions['xdsTrust']>): Readonly<Record<'sds-token.json' | 'sds-roots.json', JsonObject>> {
   return {
     'sds-token.json': toSecretFile({
       name: tokenSecret,
@@ -104,14 +112,8 @@ function toSecretFile(secret: JsonObject): JsonObject {
   return { resources: [{ '@type': type, ...secret }] };
 }
 
-function fromFile(name: string, directory: string, file: keyof ReturnType<typeof toSecretFiles>): SdsSecretConfig {
-  return {
-    name,
-    sds_config: {
-      path_config_source: { path: `${directory}/${file}` },
-      resource_api_version: 'V3',
-    },
-  };
+function toDirectory(file: string): string {
+  return file.slice(0, Math.max(1, file.lastIndexOf('/')));
 }
 
 export function toBootstrap(options: BootstrapOptions): Bootstrap {
@@ -134,7 +136,8 @@ export function toBootstrap(options: BootstrapOptions): Bootstrap {
       cds_config: adsPatiently,
     },
     static_resources: {
-      clusters: [toXdsCluster(options), toOtlpCluster(options.otlp)],
+      clusters: [toXdsCluster(options), toOtlpCluster(options), ...(options.clusters ?? [])],
+      ...(options.listeners ? { listeners: options.listeners } : {}),
     },
     layered_runtime: { layers: [{ name: 'tulle', static_layer: runtime }] },
     overload_manager: {
@@ -149,7 +152,7 @@ export function toBootstrap(options: BootstrapOptions): Bootstrap {
         },
       ],
     },
-    stats_config: stats,
+    stats_config: toStats(options.statPrefixes ?? []),
     bootstrap_extensions: [
       {
         name: 'envoy.bootstrap.internal_listener',
@@ -170,128 +173,38 @@ const runtime: JsonObject = {
   'tracing.opentelemetry.flush_interval_ms': 1000,
 };
 
+function toStats(prefixes: readonly string[]): JsonObject {
+  const patterns = [...keptStats, ...prefixes.map((prefix) => ({ prefix }))];
+  return { stats_matcher: { inclusion_list: { patterns } } };
+}
+
 /** What `tulle proxy status`, alerts and the readiness of a proxy need; all of Envoy's stats cost memory (facts of E11). */
-const stats: JsonObject = {
-  stats_matcher: {
-    inclusion_list: {
-      patterns: [
-        { prefix: 'server.' },
-        { prefix: 'listener_manager.' },
-        { prefix: 'cluster_manager.' },
-        { prefix: 'control_plane.' },
-        { prefix: 'overload.' },
-        { prefix: 'tracing.' },
-        { safe_regex: { regex: '.*\\.update_(success|rejected|failure)' } },
-        {
-          safe_regex: {
-            regex: '.*\\.(upstream_rq_[2345]xx|downstream_rq_[2345]xx|upstream_rq_total|downstream_rq_active)',
-          },
-        },
-        {
-          safe_regex: {
-            regex: '.*\\.(upstream_cx_active|downstream_cx_active|upstream_cx_connect_fail)',
-          },
-        },
-        {
-          safe_regex: {
-            regex: '.*\\.ssl\\.(handshake|fail_verify_san|fail_verify_error|connection_error)',
-          },
-        },
-        {
-          safe_regex: {
-            regex: '.*\\.(no_filter_chain_match|downstream_cx_overflow)',
-          },
-        },
-      ],
+const keptStats: readonly JsonObject[] = [
+  { prefix: 'server.' },
+  { prefix: 'listener_manager.' },
+  { prefix: 'cluster_manager.' },
+  { prefix: 'control_plane.' },
+  { prefix: 'overload.' },
+  { prefix: 'tracing.' },
+  { safe_regex: { regex: '.*\\.update_(success|rejected|failure)' } },
+  {
+    safe_regex: {
+      regex: '.*\\.(upstream_rq_[2345]xx|downstream_rq_[2345]xx|upstream_rq_total|downstream_rq_active)',
     },
   },
-};
-
-function toXdsCluster({ xds, xdsTrust }: BootstrapOptions): StaticCluster {
-  return {
-    name: xdsCluster,
-    type: 'socket_address' in xds && !isIp(xds.socket_address?.address) ? 'STRICT_DNS' : 'STATIC',
-    connect_timeout: '5s',
-    load_assignment: toAssignment(xdsCluster, xds),
-    typed_extension_protocol_options: {
-      'envoy.extensions.upstreams.http.v3.HttpProtocolOptions': {
-        '@type': 'type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions',
-        explicit_http_config: {
-          // A dead control plane is noticed, and the stream opened again elsewhere.
-          http2_protocol_options: {
-            connection_keepalive: { interval: '30s', timeout: '10s' },
-          },
-        },
-        ...(xdsTrust
-          ? {
-              http_filters: [
-                {
-                  name: 'envoy.filters.http.credential_injector',
-                  typed_config: {
-                    '@type':
-                      'type.googleapis.com/envoy.extensions.filters.http.credential_injector.v3.CredentialInjector',
-                    overwrite: true,
-                    credential: {
-                      name: 'envoy.http.injected_credentials.generic',
-                      typed_config: {
-                        '@type': 'type.googleapis.com/envoy.extensions.http.injected_credentials.generic.v3.Generic',
-                        credential: fromFile(tokenSecret, xdsTrust.directory, 'sds-token.json'),
-                        header: 'authorization',
-                        header_value_prefix: 'Bearer ',
-                      },
-                    },
-                  },
-                },
-                {
-                  name: 'envoy.filters.http.upstream_codec',
-                  typed_config: {
-                    '@type': 'type.googleapis.com/envoy.extensions.filters.http.upstream_codec.v3.UpstreamCodec',
-                  },
-                },
-              ],
-            }
-          : {}),
-      },
+  {
+    safe_regex: {
+      regex: '.*\\.(upstream_cx_active|downstream_cx_active|upstream_cx_connect_fail)',
     },
-    ...(xdsTrust
-      ? {
-          transport_socket: {
-            name: 'envoy.transport_sockets.tls',
-            typed_config: {
-              '@type': 'type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext',
-              sni: xdsTrust.serverName,
-              common_tls_context: {
-                tls_params: tls13,
-                alpn_protocols: ['h2'],
-                validation_context_sds_secret_config: fromFile(controllerRoots, xdsTrust.directory, 'sds-roots.json'),
-              },
-            },
-          },
-        }
-      : {}),
-  };
-}
-
-function toOtlpCluster(otlp: Address): StaticCluster {
-  return {
-    name: otlpCluster,
-    type: 'socket_address' in otlp && !isIp(otlp.socket_address?.address) ? 'STRICT_DNS' : 'STATIC',
-    connect_timeout: '5s',
-    load_assignment: toAssignment(otlpCluster, otlp),
-  };
-}
-
-function toAssignment(name: string, address: Address): NonNullable<Cluster['load_assignment']> {
-  return {
-    cluster_name: name,
-    endpoints: [{ lb_endpoints: [{ endpoint: { address } }] }],
-  };
-}
-
-function toDirectory(file: string): string {
-  return file.slice(0, Math.max(1, file.lastIndexOf('/')));
-}
-
-function isIp(host: string | undefined): boolean {
-  return host === undefined || /^[0-9.]+$/.test(host) || host.includes(':');
-}
+  },
+  {
+    safe_regex: {
+      regex: '.*\\.ssl\\.(handshake|fail_verify_san|fail_verify_error|connection_error)',
+    },
+  },
+  {
+    safe_regex: {
+      regex: '.*\\.(no_filter_chain_match|downstream_cx_overflow)',
+    },
+  },
+];

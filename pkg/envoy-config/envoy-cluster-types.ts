@@ -19,10 +19,12 @@ export type Cluster = Typed<
     readonly type?: 'EDS' | 'STATIC' | 'ORIGINAL_DST' | 'STRICT_DNS';
     readonly cluster_type?: {
       readonly name: string;
-      readonly typed_config: Typed<
-        'envoy.extensions.clusters.dynamic_forward_proxy.v3.ClusterConfig',
-        { readonly dns_cache_config: JsonObject }
-      >;
+      readonly typed_config:
+        | Typed<
+            'envoy.extensions.clusters.dynamic_forward_proxy.v3.ClusterConfig',
+            { readonly dns_cache_config: JsonObject }
+          >
+        | DnsCluster;
     };
     readonly eds_cluster_config?: {
       readonly eds_config: ConfigSource;
@@ -63,6 +65,15 @@ export type Cluster = Typed<
   }
 >;
 
+export type DnsCluster = Typed<
+  'envoy.extensions.clusters.dns.v3.DnsCluster',
+  {
+    readonly dns_lookup_family: 'V4_ONLY' | 'V4_PREFERRED' | 'ALL';
+    readonly dns_refresh_rate: Duration;
+    readonly dns_failure_refresh_rate: { readonly base_interval: Duration; readonly max_interval: Duration };
+  }
+>;
+
 export interface OutlierDetection {
   readonly consecutive_5xx?: number;
   readonly consecutive_gateway_failure?: number;
@@ -94,7 +105,8 @@ export type HttpProtocolOptions = Typed<
       readonly http2_protocol_options?: Http2Options;
     };
     readonly explicit_http_config?: {
-      readonly http2_protocol_options: Http2Options;
+      readonly http2_protocol_options?: Http2Options;
+      readonly http_protocol_options?: Record<string, never>;
     };
     readonly common_http_protocol_options?: {
       readonly idle_timeout?: Duration;
