@@ -1,0 +1,155 @@
+import { execFileSync } from 'node:child_process';
+import type { IncomingMessage } from 'node:http';
+import { Agent, request } from 'node:https';
+import { parse } from 'yaml';
+
+/** An object of Kubernetes, as far as tests look at it. */
+export interface KubernetesObject {
+  readonly apiVersion: string;
+  readonly kind: string;
+  readonly metadata: {
+    readonly name: string;
+    readonly namespace?: string;
+    readonly uid?: string;
+    readonly labels?: Record<string, string>;
+    readonly annotations?: Record<string, string>;
+    readonly creationTimestamp?: string;
+    readonly deletionTimestamp?: string;
+    readonly ownerReferences?: readonly { kind: string; name: string }[];
+  };
+  // eslint-disable-next-line @typescript-eslint/no-explicit-any -- what a test reads of an object it knows
+  readonly [key: string]: any;
+}
+
+export interface ApiAnswer {
+  readonly status: number;
+  readonly body: string;
+  readonly headers: IncomingMessage['headers'];
+}
+
+/** The API of a cluster by its kubeconfig, one keep-alive connection per request in flight: what `kubectl` does, without its 100 ms. */
+export interface KubernetesApi {
+  readonly kubeconfig: string;
+  send(method: string, path: string, body?: unknown, contentType?: string): Promise<ApiAnswer>;
+  /** As `send`; throws what the server said unless it is 2xx. */
+  call(method: string, path: string, body?: unknown, contentType?: string): Promise<KubernetesObject>;
+  get(path: string): Promise<KubernetesObject>;
+  /** Undefined when there is none. */
+  find(path: string): Promise<KubernetesObject | undefined>;
+  list(path: string): Promise<readonly KubernetesObject[]>;
+  /** Hands on the lines of an endless answer until the signal. */
+  follow(path: string, onLine: (line: string) => void, signal: AbortSignal): void;
+  close(): void;
+}
+
+interface Credentials {
+  readonly server: URL;
+  readonly ca?: string | undefined;
+  readonly cert?: string | undefined;
+  readonly key?: string | undefined;
+  readonly token?: string | undefined;
+}
+
+/** Reads the current context through `kubectl`, which knows files, environment and certificates beside them. */
+function readCredentials(kubeconfig: string): Credentials {
+  const text = execFileSync('kubectl', ['config', 'view', '--minify', '--flatten', '--raw', '-o', 'yaml'], {
+    env: { ...process.env, KUBECONFIG: kubeconfig },
+    encoding: 'utf8',
+  });
+  const { clusters, users } = parse(text) as {
+    clusters: [{ cluster: { server: string; 'certificate-authority-data'?: string } }];
+    users: [{ user: { 'client-certificate-data'?: string; 'client-key-data'?: string; token?: string } }];
+  };
+  const plain = (data: string | undefined): string | undefined =>
+    data === undefined ? undefined : Buffer.from(data, 'base64').toString();
+  const [{ cluster }] = clusters;
+  const [{ user }] = users;
+  return {
+    server: new URL(cluster.server),
+    ca: plain(cluster['certificate-authority-data']),
+    cert: plain(user['client-certificate-data']),
+    key: plain(user['client-key-data']),
+    token: user.token,
+  };
+}
+
+export function openKubernetesApi(kubeconfig: string, as?: { readonly token: string }): KubernetesApi {
+  const { server, ca, ...user } = readCredentials(kubeconfig);
+  const { cert, key, token } = as ? { ...as, cert: undefined, key: undefined } : user;
+  const tls = { ...(ca ? { ca } : {}), ...(cert && key ? { cert, key } : {}) };
+  const agent = new Agent({ keepAlive: true, ...tls });
+
+  function open(method: string, path: string, type: string | undefined, onAnswer: (answer: IncomingMessage) => void) {
+    return request(
+      {
+        agent,
+        method,
+        host: server.hostname,
+        port: server.port || 443,
+        path,
+        headers: {
+          accept: 'application/json',
+          ...(type ? { 'content-type': type } : {}),
+          ...(token ? { authorization: `Bearer ${token}` } : {}),
+        },
+      },
+      onAnswer,
+    );
+  }
+
+  const api: KubernetesApi = {
+    kubeconfig,
+    send: (method, path, body, contentType = 'application/json') =>
+      new Promise((resolve, reject) => {
+        const outgoing = open(method, path, body === undefined ? undefined : contentType, (incoming) => {
+          let text = '';
+          incoming.setEncoding('utf8');
+          incoming.on('data', (chunk: string) => (text += chunk));
+          incoming.on('end', () =>
+            resolve({ status: incoming.statusCode ?? 0, body: text, headers: incoming.headers }),
+          );
+          incoming.on('error', reject);
+        });
+        outgoing.on('error', reject);
+        outgoing.end(body === undefined || typeof body === 'string' ? body : JSON.stringify(body));
+      }),
+    call: async (method, path, body, contentType) => {
+      const answer = await api.send(method, path, body, contentType);
+      if (answer.status >= 300) throw new Error(`${method} ${path}: ${answer.status} ${messageOf(answer.body)}`);
+      return JSON.parse(answer.body) as KubernetesObject;
+    },
+    get: (path) => api.call('GET', path),
+    find: async (path) => {
+      const answer = await api.send('GET', path);
+      if (answer.status === 404) return undefined;
+      if (answer.status >= 300) throw new Error(`GET ${path}: ${answer.status} ${messageOf(answer.body)}`);
+      return JSON.parse(answer.body) as KubernetesObject;
+    },
+    list: async (path) => ((await api.get(path))['items'] ?? []) as KubernetesObject[],
+    follow: (path, onLine, signal) => {
+      let rest = '';
+      const outgoing = open('GET', path, undefined, (incoming) => {
+        incoming.setEncoding('utf8');
+        incoming.on('data', (chunk: string) => {
+          const lines = (rest + chunk).split('\n');
+          rest = lines.pop() ?? '';
+          lines.forEach(onLine);
+        });
+        incoming.on('error', () => undefined);
+      });
+      outgoing.on('error', () => undefined);
+      outgoing.end();
+      signal.addEventListener('abort', () => outgoing.destroy(), { once: true });
+    },
+    close: () => agent.destroy(),
+  };
+  return api;
+}
+
+function messageOf(body: string): string {
+  try {
+    return (JSON.parse(body) as { message?: string }).message ?? body.slice(0, 500);
+  } catch {
+    return body.slice(0, 500);
+  }
+}
