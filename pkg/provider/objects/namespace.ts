@@ -1,6 +1,7 @@
 import type { Namespace, RawObject } from '../../catalog/snapshot.ts';
 import type { PolicyMode } from '../../policy/inbound.ts';
 import { type ObjectReader, pointer } from '../../smi/reader.ts';
+import { findMeshKey } from './mesh-keys.ts';
 import { textMap } from './text-map.ts';
 
 const modeKey = 'tulle.dev/mode';
@@ -37,4 +38,24 @@ function decodeMode(
   const message = `there is no mode "${mode.slice(0, 40)}", so enforce is taken`;
   reader.report(field, 'FieldInvalid', message, 'write permissive, shadow or enforce');
   return 'enforce';
+}
+
+const neverMeshed = ['kube-system', 'kube-public', 'kube-node-lease'];
+
+/**
+ * Decodes a core/v1 Namespace of a cluster: meshed when its label `monitored-by` names the mesh and it has no label
+ * `ignore`. What Kubernetes itself and the control plane run in never is.
+ */
+export function decodeClusterNamespace(
+  raw: RawObject,
+  reader: ObjectReader,
+  { meshName, controlNamespace }: { readonly meshName: string; readonly controlNamespace: string },
+): Namespace {
+  const { name } = raw.metadata;
+  const labels = textMap(raw.metadata.labels);
+  const isOwn = name === controlNamespace || neverMeshed.includes(name);
+  const meshed =
+    !isOwn && findMeshKey(labels, 'monitored-by')?.value === meshName && findMeshKey(labels, 'ignore') === undefined;
+  const mode = meshed ? decodeMode(labels, textMap(raw.metadata.annotations), reader) : undefined;
+  return { name, meshed, ...(mode !== undefined && { mode }) };
 }

@@ -18,7 +18,6 @@ export function decodePod(raw: RawObject, namespaceIsMeshed: boolean): Pod {
   const annotations = textMap(raw.metadata.annotations);
   const spec = isJsonObject(raw['spec']) ? raw['spec'] : {};
   const status = isJsonObject(raw['status']) ? raw['status'] : {};
-  const { hostname, subdomain } = spec;
   const inboundAddress = annotations[inboundAddressAnnotation];
   const sidecar = annotations[sidecarAnnotation];
   const address = annotations[appAddressAnnotation];
@@ -27,18 +26,71 @@ export function decodePod(raw: RawObject, namespaceIsMeshed: boolean): Pod {
   return {
     namespace,
     name,
-    serviceAccount: serviceAccountOf(spec),
-    labels: textMap(raw.metadata.labels),
-    ip: typeof status['podIP'] === 'string' ? status['podIP'] : '',
-    ...(typeof hostname === 'string' && hostname !== '' && { hostname }),
-    ...(typeof subdomain === 'string' && subdomain !== '' && { subdomain }),
-    ready: isReady(status) && raw.metadata['deletionTimestamp' as keyof typeof raw.metadata] === undefined,
+    ...placeOf(raw, spec, status),
     meshed: meshed && spec['hostNetwork'] !== true,
     ports: portsOf(spec),
     ...(inboundAddress !== undefined && { inboundAddress }),
     ...(owner !== undefined && { owner }),
     ...((sidecar === 'node' || sidecar === 'envoy') && { sidecar }),
     ...(address !== undefined && { address }),
+  };
+}
+
+/** Set by the injection on what it has given a sidecar: its own version. */
+export const injectedAnnotation = 'tulle.dev/injected';
+const sidecarContainer = 'envoy';
+
+/**
+ * Decodes a core/v1 Pod of a cluster: meshed when it was injected. Annotations that say where a pod is reached mean
+ * nothing here: who may write a pod must not send the traffic of others elsewhere.
+ */
+export function decodeClusterPod(raw: RawObject): Pod {
+  const { name, namespace } = raw.metadata;
+  const spec = isJsonObject(raw['spec']) ? raw['spec'] : {};
+  const status = isJsonObject(raw['status']) ? raw['status'] : {};
+  const meshed = isInjected(raw, spec);
+  const owner = clusterOwnerOf(raw);
+  return {
+    namespace,
+    name,
+    ...placeOf(raw, spec, status),
+    meshed,
+    ports: portsOf(spec, meshed ? sidecarContainer : undefined),
+    ...(owner !== undefined && { owner }),
+    ...(meshed && { sidecar: 'envoy' as const }),
+  };
+}
+
+function isInjected(raw: RawObject, spec: JsonObject): boolean {
+  if (spec['hostNetwork'] === true || !(injectedAnnotation in textMap(raw.metadata.annotations))) return false;
+  return ['initContainers', 'containers'].some((field) => {
+    const list = spec[field];
+    return Array.isArray(list) && list.some((item) => isJsonObject(item) && item['name'] === sidecarContainer);
+  });
+}
+
+/** A ReplicaSet stands for its Deployment, whose name it has, with a hash. */
+function clusterOwnerOf(raw: RawObject): string | undefined {
+  const owner = ownerOf(raw);
+  const hash = textMap(raw.metadata.labels)['pod-template-hash'];
+  const [namespace, kind, name] = owner?.split('/') ?? [];
+  if (kind !== 'ReplicaSet' || hash === undefined || name?.endsWith(`-${hash}`) !== true) return owner;
+  return `${namespace}/Deployment/${name.slice(0, -hash.length - 1)}`;
+}
+
+function placeOf(
+  raw: RawObject,
+  spec: JsonObject,
+  status: JsonObject,
+): Pick<Pod, 'serviceAccount' | 'labels' | 'ip' | 'hostname' | 'subdomain' | 'ready'> {
+  const { hostname, subdomain } = spec;
+  return {
+    serviceAccount: serviceAccountOf(spec),
+    labels: textMap(raw.metadata.labels),
+    ip: typeof status['podIP'] === 'string' ? status['podIP'] : '',
+    ...(typeof hostname === 'string' && hostname !== '' && { hostname }),
+    ...(typeof subdomain === 'string' && subdomain !== '' && { subdomain }),
+    ready: isReady(status) && raw.metadata['deletionTimestamp' as keyof typeof raw.metadata] === undefined,
   };
 }
 
@@ -67,10 +119,11 @@ function isReady(status: JsonObject): boolean {
   return ready?.['status'] === 'True';
 }
 
-function portsOf(spec: JsonObject): Pod['ports'] {
+function portsOf(spec: JsonObject, except?: string): Pod['ports'] {
   const lists = ['containers', 'initContainers'].map((field) => spec[field]);
   return lists.flatMap((containers) =>
     (Array.isArray(containers) ? containers.filter(isJsonObject) : []).flatMap((container) => {
+      if (except !== undefined && container['name'] === except) return [];
       const ports = container['ports'];
       return (Array.isArray(ports) ? ports.filter(isJsonObject) : []).flatMap(({ name, containerPort }) =>
         typeof containerPort === 'number' ? [{ name: typeof name === 'string' ? name : '', port: containerPort }] : [],

@@ -1,0 +1,123 @@
+import type { Cluster } from './cluster.ts';
+import { isNotFound } from './cluster-error.ts';
+import type { Change, Kept, Reflector } from './reflected.ts';
+import { type KeptNamespace, type KeptPod, toKeptPod, toRawObject } from './resources.ts';
+
+export interface PodIdentity {
+  readonly uid: string;
+  readonly ips: readonly string[];
+  readonly serviceAccount: string;
+  /** It is being deleted: it may end what it has begun. */
+  readonly deleting: boolean;
+}
+
+export interface RemovedPod {
+  readonly namespace: string;
+  readonly name: string;
+  readonly uid: string;
+}
+
+/** The living pods of a cluster: one whose containers have ended is none. */
+export interface PodDirectory {
+  find(namespace: string, name: string): PodIdentity | undefined;
+  /** Asks the API server about a pod that may be too new to be known. */
+  lookUp(namespace: string, name: string): Promise<PodIdentity | undefined>;
+  /** Tells when a pod is gone, or another has its name. The returned function ends that. */
+  subscribe(onRemoved: (pod: RemovedPod) => void): () => void;
+}
+
+export interface NamespaceEntry {
+  readonly name: string;
+  readonly labels: Readonly<Record<string, string>>;
+  /** Those of the mesh alone: `tulle.dev/…`, `openservicemesh.io/…`. */
+  readonly annotations: Readonly<Record<string, string>>;
+  readonly meshed: boolean;
+}
+
+export interface NamespaceDirectory {
+  find(name: string): NamespaceEntry | undefined;
+  /** Names of all that are meshed. */
+  meshed(): readonly string[];
+  /** Tells when one came, went or was labelled otherwise. The returned function ends that. */
+  subscribe(onChange: () => void): () => void;
+}
+
+export interface PodDirectoryFeed extends PodDirectory {
+  note(changes: readonly Change<KeptPod>[]): void;
+}
+
+export function createPodDirectory(
+  cluster: Pick<Cluster, 'request'>,
+  pods: () => Reflector<KeptPod>['items'],
+  signal: AbortSignal,
+): PodDirectoryFeed {
+  const listeners = new Set<(pod: RemovedPod) => void>();
+  const asked = new Map<string, Promise<PodIdentity | undefined>>();
+
+  async function ask(namespace: string, name: string): Promise<PodIdentity | undefined> {
+    const path = `/api/v1/namespaces/${encodeURIComponent(namespace)}/pods/${encodeURIComponent(name)}`;
+    try {
+      const raw = await cluster.request<Record<string, unknown>>('GET', path, { signal, timeoutMs: 10_000 });
+      const uid = (raw['metadata'] as { uid?: unknown } | undefined)?.uid;
+      if (typeof uid !== 'string') return undefined;
+      const value = toKeptPod(toRawObject(raw, { path, apiVersion: 'v1', kind: 'Pod' }));
+      return toIdentity({ namespace, name, uid, value });
+    } catch (error) {
+      if (isNotFound(error)) return undefined;
+      throw error;
+    }
+  }
+
+  return {
+    find: (namespace, name) => toIdentity(pods().get(`${namespace}/${name}`)),
+    lookUp(namespace, name) {
+      const key = `${namespace}/${name}`;
+      const before = asked.get(key);
+      if (before) return before;
+      const answer = ask(namespace, name).finally(() => asked.delete(key));
+      asked.set(key, answer);
+      return answer;
+    },
+    subscribe(onRemoved) {
+      listeners.add(onRemoved);
+      return () => listeners.delete(onRemoved);
+    },
+    note(changes) {
+      for (const { before, after } of changes) {
+        if (before === undefined || before.value.ended) continue;
+        const lives = after !== undefined && after.uid === before.uid && !after.value.ended;
+        if (lives) continue;
+        const { namespace, name, uid } = before;
+        for (const listener of listeners) listener({ namespace, name, uid });
+      }
+    },
+  };
+}
+
+function toIdentity(kept: Kept<KeptPod> | undefined): PodIdentity | undefined {
+  if (kept === undefined || kept.value.ended) return undefined;
+  const { pod, ips, deleting } = kept.value;
+  return { uid: kept.uid, ips, serviceAccount: pod.serviceAccount, deleting };
+}
+
+export interface NamespaceDirectoryFeed extends NamespaceDirectory {
+  note(): void;
+}
+
+export function createNamespaceDirectory(namespaces: () => Reflector<KeptNamespace>['items']): NamespaceDirectoryFeed {
+  const listeners = new Set<() => void>();
+  return {
+    find(name) {
+      const kept = namespaces().get(`/${name}`)?.value;
+      return kept && { name, labels: kept.labels, annotations: kept.annotations, meshed: kept.value.meshed };
+    },
+    meshed: () => [...namespaces().values()].flatMap(({ name, value }) => (value.value.meshed ? [name] : [])),
+    subscribe(onChange) {
+      listeners.add(onChange);
+      return () => listeners.delete(onChange);
+    },
+    note() {
+      for (const listener of listeners) listener();
+    },
+  };
+}
