@@ -26,8 +26,13 @@ interface Result {
 
 const cases: Readonly<Record<string, () => Promise<Section[]>>> = {
   http1: async () => [
-    await runProgram('Node sidecar against Envoy, HTTP/1.1', 'http1/run.ts', httpText, httpSettings()),
+    await runProgram('Node sidecar against Envoy, HTTP/1.1', 'http1/run.ts', httpText, httpSettings('http1')),
   ],
+  http2: async () => [
+    await runProgram('Node sidecar against Envoy, HTTP/2', 'http1/run.ts', http2Text, httpSettings('http2')),
+    await runProgram('Node sidecar against Envoy, gRPC', 'http1/run.ts', grpcText, httpSettings('grpc')),
+  ],
+  tcp: async () => [await runProgram('Node sidecar against Envoy, TCP', 'http1/run.ts', tcpText, httpSettings('tcp'))],
   envoy: () => benchEnvoy(isQuick),
   'control-plane': () => benchControlPlane(isQuick, part),
   cli: async () => [await runProgram('Command line', 'cli.ts', 'Medians of seven runs.', {})],
@@ -36,8 +41,16 @@ const cases: Readonly<Record<string, () => Promise<Section[]>>> = {
 const httpText =
   'Client → outbound → inbound → app with mutual TLS, SAN checks, access rules and a split, all setups in turn: CPU seconds of both proxies for 10,000 requests. *bare*: the codec without any policy. `/ envoy…`: the ratio of CPU to that Envoy in the same run.';
 
-function httpSettings(): Record<string, string> {
-  return isQuick ? { BENCH_SECONDS: '3', BENCH_REPETITIONS: '2', BENCH_SETUPS: 'sidecar,envoy,envoy-traced' } : {};
+const http2Text =
+  'The same with HTTP/2 on all three hops: a quarter of the connections, four streams each. The Node sidecar is on `node:http2`, which spends most of this before any code of ours runs.';
+const grpcText = 'The same with unary calls of gRPC.';
+const tcpText =
+  'The same bytes as with HTTP/1.1 through a TCP port: who may connect is decided, nothing is looked into.';
+
+function httpSettings(protocol: 'http1' | 'http2' | 'grpc' | 'tcp'): Record<string, string> {
+  const quick = { BENCH_SECONDS: '3', BENCH_REPETITIONS: '2', BENCH_SETUPS: 'sidecar,envoy,envoy-traced' };
+  const settings = { BENCH_PROTOCOL: protocol, ...(isQuick ? quick : {}) };
+  return protocol === 'http1' ? settings : { ...settings, BENCH_SETUPS: 'sidecar,envoy' };
 }
 
 /** A case that is a program of its own and prints a table, or lines. */

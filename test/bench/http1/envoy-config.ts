@@ -1,4 +1,4 @@
-import { clientIdentity, serverIdentity } from './setup.ts';
+import { type BenchProtocol, clientIdentity, serverIdentity } from './setup.ts';
 
 /** PEM files and ports of one Envoy. */
 export interface EnvoySetup {
@@ -11,11 +11,25 @@ export interface EnvoySetup {
   readonly privateKey: string;
   readonly roots: string;
   readonly between: 'http/1.1' | 'h2';
+  readonly protocol: BenchProtocol;
   /** Share of requests that are traced; absent: no tracing, and no trace headers. Spans go to `collector`. */
   readonly tracing?: { readonly sampling: number; readonly collector: number };
 }
 
 const type = 'type.googleapis.com/envoy.extensions';
+
+const http2Options = {
+  typed_extension_protocol_options: {
+    'envoy.extensions.upstreams.http.v3.HttpProtocolOptions': {
+      '@type': `${type}.upstreams.http.v3.HttpProtocolOptions`,
+      explicit_http_config: { http2_protocol_options: {} },
+    },
+  },
+};
+
+function isHttp2({ protocol }: EnvoySetup): boolean {
+  return protocol === 'http2' || protocol === 'grpc';
+}
 
 /** The least that does the same: mutual TLS with SAN checks, paths normalised, RBAC, a split. No access log. */
 export function toEnvoyConfig(setup: EnvoySetup): object {
@@ -25,7 +39,7 @@ export function toEnvoyConfig(setup: EnvoySetup): object {
       clusters: [
         ...(setup.side === 'outbound'
           ? [peerCluster('v1', setup), peerCluster('v2', setup)]
-          : [cluster('app', toAddress(setup.upstream))]),
+          : [{ ...cluster('app', toAddress(setup.upstream)), ...(isHttp2(setup) ? http2Options : undefined) }]),
         ...(setup.tracing === undefined ? [] : [cluster('collector', toAddress(setup.tracing.collector))]),
       ],
     },
@@ -94,6 +108,7 @@ function inboundListener(setup: EnvoySetup): object {
 
 function listener(setup: EnvoySetup, more: object, routes: object[], filters: object[]): object {
   const inbound = setup.side === 'inbound';
+  if (setup.protocol === 'tcp') return tcpListener(setup, more);
   const manager = {
     '@type': `${type}.filters.network.http_connection_manager.v3.HttpConnectionManager`,
     stat_prefix: 'bench',
@@ -133,6 +148,40 @@ function listener(setup: EnvoySetup, more: object, routes: object[], filters: ob
   };
 }
 
+function tcpListener(setup: EnvoySetup, more: object): object {
+  const inbound = setup.side === 'inbound';
+  const weighted = { weighted_clusters: { clusters: [toWeight('v1', 90), toWeight('v2', 10)] } };
+  const rbac = {
+    name: 'envoy.filters.network.rbac',
+    typed_config: {
+      '@type': `${type}.filters.network.rbac.v3.RBAC`,
+      stat_prefix: 'bench',
+      rules: {
+        action: 'ALLOW',
+        policies: {
+          'bookstore/bookstore': {
+            permissions: [{ any: true }],
+            principals: [{ authenticated: { principal_name: { exact: clientIdentity } } }],
+          },
+        },
+      },
+    },
+  };
+  const proxy = {
+    name: 'envoy.filters.network.tcp_proxy',
+    typed_config: {
+      '@type': `${type}.filters.network.tcp_proxy.v3.TcpProxy`,
+      stat_prefix: 'bench',
+      ...(inbound ? { cluster: 'app' } : weighted),
+    },
+  };
+  return {
+    name: setup.side,
+    address: toPlace(inbound ? setup.socket : undefined, setup.listen),
+    filter_chains: [{ filters: inbound ? [rbac, proxy] : [proxy], ...more }],
+  };
+}
+
 /** Zipkin's tracer is the one that speaks W3C and B3 by itself. */
 function toTracing(sampling: number): object {
   const config = {
@@ -151,17 +200,9 @@ function toTracing(sampling: number): object {
 }
 
 function peerCluster(name: string, setup: EnvoySetup): object {
-  const h2 = {
-    typed_extension_protocol_options: {
-      'envoy.extensions.upstreams.http.v3.HttpProtocolOptions': {
-        '@type': `${type}.upstreams.http.v3.HttpProtocolOptions`,
-        explicit_http_config: { http2_protocol_options: {} },
-      },
-    },
-  };
   return {
     ...cluster(name, toPlace(setup.socket, setup.upstream)),
-    ...(setup.between === 'h2' ? h2 : undefined),
+    ...(setup.between === 'h2' && setup.protocol !== 'tcp' ? http2Options : undefined),
     transport_socket: {
       name: 'envoy.transport_sockets.tls',
       typed_config: {

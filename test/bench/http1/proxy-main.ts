@@ -15,6 +15,9 @@ import { appPort, clientIdentity, serverIdentity, serviceKey } from './setup.ts'
 import type { ProxySetup } from './setup.ts';
 import { toBareHandler } from './bare-handler.ts';
 
+/** As the port of the Service says it. */
+const protocols = { http1: 'http', http2: 'http', grpc: 'grpc', tcp: 'tcp' } as const;
+
 /** One proxy of the benchmark: the product's sidecar, or the codec alone. Says its port once it listens. */
 const setup = JSON.parse(readFileSync(process.argv[2] ?? '', 'utf8')) as ProxySetup;
 process.on('SIGTERM', () => process.exit(0));
@@ -87,7 +90,8 @@ function listen(server: Server, place: { port: number; host: string } | { path: 
   });
 }
 
-function fillStore(target: PolicyStore, { side, between, sampling }: ProxySetup): void {
+function fillStore(target: PolicyStore, { protocol: wire, side, between, sampling }: ProxySetup): void {
+  const protocol = protocols[wire];
   const origin = {
     kind: 'TrafficTarget',
     namespace: 'bookstore',
@@ -138,8 +142,8 @@ function fillStore(target: PolicyStore, { side, between, sampling }: ProxySetup)
       identity: side === 'outbound' ? clientIdentity : serverIdentity,
       mode: 'enforce',
       modeFrom: 'default',
-      ports: side === 'outbound' ? [] : [{ port: appPort, protocol: 'http', services: ['bookstore/bookstore'] }],
-      rules: [{ origin, sources: [clientIdentity], http: [match] }],
+      ports: side === 'outbound' ? [] : [{ port: appPort, protocol, services: ['bookstore/bookstore'] }],
+      rules: [{ origin, sources: [clientIdentity], ...(wire === 'tcp' ? { ports: [appPort] } : { http: [match] }) }],
     },
   });
   const service = {
@@ -147,7 +151,7 @@ function fillStore(target: PolicyStore, { side, between, sampling }: ProxySetup)
     namespace: 'bookstore',
     name: 'bookstore',
     port: appPort,
-    protocol: 'http',
+    protocol,
     addresses: ['10.96.0.1'],
     hostnames: ['bookstore', 'bookstore.bookstore'],
   };

@@ -10,16 +10,18 @@ import { build } from 'esbuild';
 import { createLeaf, createRoot } from '../../../pkg/certs/certificate.ts';
 import { toEnvoyConfig } from './envoy-config.ts';
 import { appPort as benchPort, clientIdentity, rootName, serverIdentity } from './setup.ts';
-import type { ProxySetup } from './setup.ts';
+import type { BenchProtocol, ProxySetup } from './setup.ts';
 
 /**
- * HTTP/1.1 over two hops with mutual TLS, SAN checks, RBAC and a split: client → outbound → inbound → app, by the product's
+ * HTTP/1.1, HTTP/2, gRPC or TCP over two hops with mutual TLS, SAN checks, RBAC and a split: client → outbound → inbound → app, by the product's
  * sidecars, by the codec without policy, and by two Envoys (HTTP/1.1 or HTTP/2 between them, with and without tracing). CPU seconds of both proxies per 10,000 requests, all setups in turn, medians.
  */
 const seconds = Number(process.env['BENCH_SECONDS'] ?? 5);
 const repetitions = Number(process.env['BENCH_REPETITIONS'] ?? 3);
 const connections = Number(process.env['BENCH_CONNECTIONS'] ?? 32);
 const sampling = Number(process.env['BENCH_SAMPLING'] ?? 0.01);
+const protocol = (process.env['BENCH_PROTOCOL'] ?? 'http1') as BenchProtocol;
+const isHttp2 = protocol === 'http2' || protocol === 'grpc';
 const wanted = (process.env['BENCH_SETUPS'] ?? 'sidecar,bare,envoy,envoy-h2,envoy-traced,envoy-h2-traced').split(',');
 
 const folder = join(import.meta.dirname, '../../../build/bench');
@@ -56,14 +58,14 @@ async function main(): Promise<void> {
     },
   });
   const appPort = await freePort();
-  start(process.execPath, [join(work, 'app-main.mjs'), String(appPort)]);
+  start(process.execPath, [join(work, 'app-main.mjs'), String(appPort), protocol]);
   await untilListening({ port: appPort, host: '127.0.0.1' });
 
   const results = new Map<string, Result[]>(wanted.map((name) => [name, []]));
   for (let repetition = 0; repetition < repetitions; repetition++) {
     for (const name of wanted) {
       const running = name.startsWith('envoy') ? await startEnvoys(name, appPort) : await startNodes(name, appPort);
-      check(running.port, name !== 'bare');
+      check(running.port, name !== 'bare' && protocol !== 'tcp');
       load(running.port, Math.min(2, seconds));
       results.get(name)!.push(measure(running));
       for (const child of running.proxies) await stop(child);
@@ -79,6 +81,7 @@ async function startNodes(engine: string, app: number): Promise<Running> {
   const launch = async (side: 'outbound' | 'inbound'): Promise<{ proxy: ChildProcess; port: number }> => {
     const setup: ProxySetup = {
       engine: engine as ProxySetup['engine'],
+      protocol,
       side,
       between,
       app,
@@ -113,7 +116,8 @@ async function startEnvoys(name: string, app: number): Promise<Running> {
       listen,
       socket,
       upstream: app,
-      between: name.includes('-h2') ? 'h2' : 'http/1.1',
+      protocol,
+      between: isHttp2 || name.includes('-h2') ? 'h2' : 'http/1.1',
       ...(name.includes('-traced') ? { tracing: { sampling, collector: app } } : undefined),
       ...certificates[side],
     });
@@ -156,34 +160,81 @@ function toCertificates(): Certificates {
   return { outbound: leaf(clientIdentity), inbound: leaf(serverIdentity) };
 }
 
-/** What is measured must be right: one request passes, one is denied. */
+/** What is measured must be right: one request passes, one is denied. gRPC is denied by its own status. */
 function check(port: number, policy: boolean): void {
-  const status = (path: string): string =>
-    execFileSync('curl', ['-s', '-o', '/dev/null', '-w', '%{http_code}', `http://127.0.0.1:${port}${path}`], {
-      encoding: 'utf8',
-    });
-  const [allowed, denied] = [status('/books/1?a=b'), status('/admin')];
-  if (allowed !== '200' || denied !== (policy ? '403' : '200')) throw new Error(`allowed ${allowed}, denied ${denied}`);
+  const flags = isHttp2 ? ['--http2-prior-knowledge'] : [];
+  const headers =
+    protocol === 'grpc' ? ['-X', 'POST', '-H', 'content-type: application/grpc', '-H', 'te: trailers'] : [];
+  const answer = (path: string): string =>
+    execFileSync(
+      'curl',
+      ['-s', ...flags, ...headers, '-o', '/dev/null', '-w', '%{http_code} %header{grpc-status}', url(port, path)],
+      { encoding: 'utf8' },
+    ).trim();
+  const refused = protocol === 'grpc' ? '200 7' : '403';
+  // curl counts trailers as headers or does not.
+  const [allowed, denied] = [answer('/books/1?a=b'), answer('/admin')].map((text) => text.replace(/ 0$/, ''));
+  if (allowed !== '200' || denied !== (policy ? refused : '200')) {
+    throw new Error(`allowed ${allowed}, denied ${denied}`);
+  }
 }
 
-function load(port: number, duration: number): string {
-  const args = ['-t1', `-c${connections}`, `-d${duration}s`, '--latency', `http://127.0.0.1:${port}/books/1?a=b`];
-  return execFileSync('wrk', args, { encoding: 'utf8' });
+function url(port: number, path: string): string {
+  return `http://127.0.0.1:${port}${path}`;
+}
+
+interface Load {
+  readonly requests: number;
+  readonly rate: number;
+  /** Milliseconds; of HTTP/2 the mean, its tool tells no percentiles. */
+  readonly p99: number;
+}
+
+function load(port: number, duration: number): Load {
+  return isHttp2 ? loadHttp2(port, duration) : loadHttp1(port, duration);
+}
+
+function loadHttp1(port: number, duration: number): Load {
+  const args = ['-t1', `-c${connections}`, `-d${duration}s`, '--latency', url(port, '/books/1?a=b')];
+  const output = execFileSync('wrk', args, { encoding: 'utf8' });
+  if (/Non-2xx|Socket errors/.test(output)) throw new Error(output);
+  const [, p99 = '0', unit = 'ms'] = /99%\s+([\d.]+)(us|ms|s)/.exec(output) ?? [];
+  return {
+    requests: Number(/(\d+) requests in/.exec(output)?.[1]),
+    rate: Number(/Requests\/sec:\s+([\d.]+)/.exec(output)?.[1]),
+    p99: toMillis(p99, unit),
+  };
+}
+
+/** A quarter of the connections with four streams each. */
+function loadHttp2(port: number, duration: number): Load {
+  const file = join(work, 'message');
+  writeFileSync(file, Buffer.from([0, 0, 0, 0, 0]));
+  const grpc = ['-d', file, '-H', 'content-type: application/grpc', '-H', 'te: trailers'];
+  const args = ['-t1', `-c${Math.max(1, connections / 4)}`, '-m4', '-D', String(duration)];
+  const output = execFileSync('h2load', [...args, ...(protocol === 'grpc' ? grpc : []), url(port, '/books/1?a=b')], {
+    encoding: 'utf8',
+  });
+  const [, requests = '0', failed = '1', errored = '1'] =
+    /requests: .* (\d+) succeeded, (\d+) failed, (\d+) errored/.exec(output) ?? [];
+  if (Number(failed) + Number(errored) > 0 || !/ 0 4xx, 0 5xx/.test(output)) throw new Error(output);
+  const [, mean = '0', unit = 'ms'] = /time for request:\s+\S+\s+\S+\s+([\d.]+)(us|ms|s)/.exec(output) ?? [];
+  return {
+    requests: Number(requests),
+    rate: Number(/finished in .*?, ([\d.]+) req\/s/.exec(output)?.[1]),
+    p99: toMillis(mean, unit),
+  };
+}
+
+function toMillis(value: string, unit: string): number {
+  return Number(value) * (unit === 'us' ? 0.001 : unit === 's' ? 1000 : 1);
 }
 
 function measure({ port, proxies }: Running): Result {
   const before = proxies.map(cpuSeconds);
-  const output = load(port, seconds);
+  const { requests, rate, p99 } = load(port, seconds);
   const used = proxies.reduce((sum, proxy, i) => sum + cpuSeconds(proxy) - before[i]!, 0);
-  const requests = Number(/(\d+) requests in/.exec(output)?.[1]);
-  if (/Non-2xx|Socket errors/.test(output)) throw new Error(output);
-  const [, p99 = '0', unit = 'ms'] = /99%\s+([\d.]+)(us|ms|s)/.exec(output) ?? [];
-  return {
-    cpu: (used / requests) * 10_000,
-    rate: Number(/Requests\/sec:\s+([\d.]+)/.exec(output)?.[1]),
-    p99: Number(p99) * (unit === 'us' ? 0.001 : unit === 's' ? 1000 : 1),
-    rss: Math.max(...proxies.map(rssMiB)),
-  };
+  return { cpu: (used / requests) * 10_000, rate, p99, rss: Math.max(...proxies.map(rssMiB)) };
 }
 
 /** User and system time; fields 14 and 15 of `stat`, in hundredths of a second. */
@@ -202,7 +253,15 @@ function rssMiB({ pid }: ChildProcess): number {
 function report(results: ReadonlyMap<string, readonly Result[]>): void {
   const of = (name: string, value: (result: Result) => number): number => median((results.get(name) ?? []).map(value));
   const envoys = wanted.filter((name) => name.startsWith('envoy'));
-  const heads = ['setup', 'CPU-s/10k', 'all', ...envoys.map((name) => `/ ${name}`), 'req/s', 'p99 ms', 'RSS MiB'];
+  const heads = [
+    'setup',
+    'CPU-s/10k',
+    'all',
+    ...envoys.map((name) => `/ ${name}`),
+    'req/s',
+    isHttp2 ? 'mean ms' : 'p99 ms',
+    'RSS MiB',
+  ];
   const rows = wanted.map((name) => [
     name,
     of(name, ({ cpu }) => cpu).toFixed(3),

@@ -1,7 +1,11 @@
+/** What client and app speak. gRPC is HTTP/2 whose Service says so, and unary calls; TCP carries the bytes of HTTP/1.1. */
+export type BenchProtocol = 'http1' | 'http2' | 'grpc' | 'tcp';
+
 /** What one proxy process of the benchmark is told, as JSON. */
 export interface ProxySetup {
   /** `bare`: the codec without any policy, the least that it costs. */
   readonly engine: 'sidecar' | 'bare';
+  readonly protocol: BenchProtocol;
   readonly side: 'outbound' | 'inbound';
   /** Unix socket of the inbound proxy. */
   readonly between: string;
