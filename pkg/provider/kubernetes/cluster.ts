@@ -66,10 +66,14 @@ export async function openCluster(options: ClusterOptions = {}): Promise<Cluster
     inCluster === undefined || inCluster === false
       ? await openKubeConfig(options)
       : await openServiceAccount(inCluster === true ? {} : inCluster);
+  return createCluster(access, options.namespace);
+}
+
+export function createCluster(access: Access, namespace = access.namespace): Cluster {
   const client = createApiClient(access);
   return {
     server: access.server,
-    namespace: options.namespace ?? access.namespace,
+    namespace,
     ...(access.context !== undefined && { context: access.context }),
     request: async <T>(method: string, path: string, request: RequestOptions = {}): Promise<T> =>
       client.json(method, path, request) as Promise<T>,
