@@ -95,7 +95,7 @@ capabilities:
   "pathMatch" .Values.pathMatch
   "trustDomain" .Values.trustDomain
   "egress" .Values.egress
-  "tracing" (dict "sampling" .Values.tracing.sampling) -}}
+  "tracing" (dict "sampling" (float64 .Values.tracing.sampling)) -}}
 {{- $config := dict
   "id" .Values.meshName
   "mesh" $mesh
