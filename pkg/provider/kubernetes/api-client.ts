@@ -54,7 +54,7 @@ export function createApiClient(access: Access): ApiClient {
         port: base.port === '' ? (isTls ? 443 : 80) : Number(base.port),
         path: `${prefix}${path}${toQuery(query)}`,
         headers: {
-          accept: 'application/json',
+          accept,
           'user-agent': 'tulle',
           ...headers,
           ...(payload && {

@@ -13,6 +13,8 @@ export interface RequestOptions {
   readonly body?: unknown;
   /** `application/json` when absent; patches name theirs: `application/apply-patch+yaml`, `application/merge-patch+json`. */
   readonly contentType?: string;
+  /** `application/json` when absent; keys come as `application/jwk-set+json` and as nothing else. */
+  readonly accept?: string;
   /** For the whole exchange. 30 s when absent. */
   readonly timeoutMs?: number;
   /** A longer answer is an error. 64 MiB when absent. */
