@@ -1,7 +1,7 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { type CertificateAndKey, createIssuer, createRoot, type Issuer, type LeafNames } from './certificate.ts';
 import type { Clock } from './clock.ts';
-import type { CertStore } from './store.ts';
+import { type CertStore, StoreConflict } from './store.ts';
 
 interface Root extends CertificateAndKey {
   readonly id: string;
@@ -46,27 +46,25 @@ export interface CertificateAuthority {
   issue(names: LeafNames, lifetime: number): IssuedCertificate;
   /** Takes the next of the three steps and keeps it before anybody learns of it. */
   rotate(): Promise<RotationStep>;
+  /** Takes over what others that share the store have written; true when it was something new. What was lost is put back. */
+  reload(): Promise<boolean>;
   /** Calls back after each step, until the returned function is called. */
   subscribe(listener: () => void): () => void;
 }
 
 const fileName = 'authority.json';
 const tenYears = 3650 * 86_400_000;
+const maxAttempts = 10;
 
 /**
  * Opens the authority that the store holds, or makes one. A store that can't be read is an error: a new root in its
- * place would cut off every proxy that trusts the old one.
+ * place would cut off every proxy that trusts the old one. Of several that find nothing at once, one makes it, and the
+ * others take that.
  */
 export async function openAuthority(options: AuthorityOptions): Promise<CertificateAuthority> {
   const { store, clock, name, rootLifetime = tenYears } = options;
   const listeners = new Set<() => void>();
-  const kept = await store.read(fileName);
-  let state = kept ? decodeState(kept) : undefined;
-  if (!state || state.roots[0].notAfter <= clock.now()) {
-    state = { version: 1, roots: [newRoot()], step: 'steady', since: clock.now() };
-    await keep(state);
-  }
-  let current: AuthorityState = state;
+  let current = await open();
   const issuers = new WeakMap<Root, Issuer>();
 
   function newRoot(): Root {
@@ -75,6 +73,39 @@ export async function openAuthority(options: AuthorityOptions): Promise<Certific
     const rootName = `${name.slice(0, 44)} ${new Date(from).toISOString().slice(0, 10)} ${randomBytes(4).toString('hex')}`;
     const root = createRoot(rootName, { from, lifetime: rootLifetime });
     return { ...root, name: rootName, id: createHash('sha256').update(root.certificate).digest('hex').slice(0, 16) };
+  }
+
+  async function open(): Promise<AuthorityState> {
+    for (let attempt = 1; ; attempt++) {
+      const kept = await load();
+      if (kept && kept.roots[0].notAfter > clock.now()) return kept;
+      const made: AuthorityState = { version: 1, roots: [newRoot()], step: 'steady', since: clock.now() };
+      try {
+        await keep(made);
+        return made;
+      } catch (error) {
+        if (!(error instanceof StoreConflict) || attempt === maxAttempts) throw error;
+      }
+    }
+  }
+
+  async function load(): Promise<AuthorityState | undefined> {
+    const kept = await store.read(fileName);
+    return kept && decodeState(kept);
+  }
+
+  async function reload(): Promise<boolean> {
+    const kept = await load();
+    // An empty store is no reason to forget a root that every proxy trusts: it gets it back.
+    if (!kept) await keep(current);
+    if (!kept || JSON.stringify(kept) === JSON.stringify(current)) return false;
+    adopt(kept);
+    return true;
+  }
+
+  function adopt(next: AuthorityState): void {
+    current = next;
+    for (const listener of listeners) listener();
   }
 
   async function keep(next: AuthorityState): Promise<void> {
@@ -105,11 +136,18 @@ export async function openAuthority(options: AuthorityOptions): Promise<Certific
     },
     async rotate() {
       const next = nextState(current);
-      await keep(next);
-      current = next;
-      for (const listener of listeners) listener();
+      try {
+        await keep(next);
+      } catch (error) {
+        if (!(error instanceof StoreConflict)) throw error;
+        // Another one took the step.
+        await reload();
+        return current.step;
+      }
+      adopt(next);
       return next.step;
     },
+    reload,
     subscribe(listener) {
       listeners.add(listener);
       return () => listeners.delete(listener);

@@ -18,6 +18,7 @@ import {
   toSequence,
   toSet,
   toTime,
+  toTlv,
   toUtf8String,
 } from './der.ts';
 
@@ -42,6 +43,7 @@ export interface LeafNames {
 
 const oid = {
   ecdsaWithSha256: '1.2.840.10045.4.3.2',
+  rsaWithSha256: '1.2.840.113549.1.1.11',
   commonName: '2.5.4.3',
   organization: '2.5.4.10',
   subjectKeyIdentifier: '2.5.29.14',
@@ -83,9 +85,23 @@ export interface Issuer {
 }
 
 export function createIssuer(root: Pick<CertificateAndKey, 'certificate' | 'privateKey'>, rootName: string): Issuer {
-  const signingKey = createPrivateKey(root.privateKey);
-  const keyId = toKeyId(createPublicKey(root.certificate).export({ type: 'spki', format: 'der' }));
-  const issuer = toName(rootName);
+  return createIssuerNamed({
+    name: toName(rootName),
+    keyId: toKeyId(createPublicKey(root.certificate).export({ type: 'spki', format: 'der' })),
+    signingKey: createPrivateKey(root.privateKey),
+  });
+}
+
+/** Who signs, as its certificate says it: the name and key identifier byte for byte. */
+export interface IssuerIdentity {
+  /** DER of its subject. */
+  readonly name: Uint8Array;
+  readonly keyId?: Uint8Array;
+  /** An elliptic curve or RSA. */
+  readonly signingKey: KeyObject;
+}
+
+export function createIssuerNamed({ name: issuer, keyId, signingKey }: IssuerIdentity): Issuer {
   return {
     issue(names, { from, lifetime }) {
       const { spki, privateKey } = generateKey();
@@ -103,7 +119,7 @@ export function createIssuer(root: Pick<CertificateAndKey, 'certificate' | 'priv
         // RFC 5280 4.2.1.6: critical, because the subject is empty
         toExtension(oid.subjectAltName, toSequence(...alternatives), true),
         toExtension(oid.subjectKeyIdentifier, toOctetString(toKeyId(spki))),
-        toExtension(oid.authorityKeyIdentifier, toSequence(toImplicit(0, keyId))),
+        ...(keyId ? [toExtension(oid.authorityKeyIdentifier, toSequence(toImplicit(0, keyId)))] : []),
       ];
       const subject = toSequence();
       const certificate = toCertificate({ issuer, subject, spki, notBefore, notAfter, extensions, signingKey });
@@ -123,7 +139,7 @@ export function createLeaf(
 }
 
 interface CertificateContent {
-  readonly issuer: Buffer;
+  readonly issuer: Uint8Array;
   readonly subject: Buffer;
   readonly spki: Buffer;
   readonly notBefore: number;
@@ -136,7 +152,11 @@ interface CertificateContent {
 /** RFC 5280 4.1 */
 function toCertificate(content: CertificateContent): string {
   const { issuer, subject, spki, notBefore, notAfter, extensions, signingKey } = content;
-  const algorithm = toSequence(toObjectId(oid.ecdsaWithSha256));
+  const isRsa = signingKey.asymmetricKeyType === 'rsa';
+  // RFC 4055 2.1: RSA's has NULL for parameters, RFC 5758 3.2: ECDSA's has none.
+  const algorithm = isRsa
+    ? toSequence(toObjectId(oid.rsaWithSha256), toTlv(0x05))
+    : toSequence(toObjectId(oid.ecdsaWithSha256));
   const toBeSigned = toSequence(
     toExplicit(0, toInteger(Buffer.from([2]))),
     toInteger(toSerial()),

@@ -7,3 +7,8 @@ export interface CertStore {
   /** Names that begin with the prefix. */
   list(prefix: string): Promise<readonly string[]>;
 }
+
+/** Somebody else wrote since this store was read: what was to be written rests on something old. */
+export class StoreConflict extends Error {
+  override readonly name = 'StoreConflict';
+}

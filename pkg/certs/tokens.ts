@@ -39,9 +39,9 @@ export interface TokenKeyPair {
 
 const algorithm = 'ES256';
 const podClaim = 'tulle.dev/pod';
-const longestToken = 8192;
+export const longestToken = 8192;
 /** Seconds by which clocks may differ. */
-const tolerance = 5;
+export const tolerance = 5;
 /** Seconds. */
 const maxTokenLifetime = 3600;
 
@@ -111,11 +111,14 @@ function toVerdict(subject: string, expires: number, pod: unknown): TokenVerdict
   return { ok: true, claims: { namespace, serviceAccount, pod }, expiresAt };
 }
 
+/** A reason of refusal after which newer keys are worth a look. */
+export const unknownKey = 'the token is signed by an unknown key';
+
 /** What was wrong, without anything of the token itself. */
-function toReason(error: unknown): string {
+export function toReason(error: unknown): string {
   if (error instanceof errors.JWTExpired) return 'the token has expired';
   if (error instanceof errors.JWTClaimValidationFailed) return `the token is not for this: claim ${error.claim}`;
-  if (error instanceof errors.JWKSNoMatchingKey) return 'the token is signed by an unknown key';
+  if (error instanceof errors.JWKSNoMatchingKey) return unknownKey;
   if (error instanceof errors.JWSSignatureVerificationFailed) return 'the signature of the token is wrong';
   return 'the token is malformed';
 }

@@ -5,10 +5,10 @@ export const controllerName = 'controller.tulle';
 
 /**
  * What the certificate of a workload says: its SPIFFE ID, and `<account>.<namespace>.<trust domain>` for peers that check
- * DNS names (DECISIONS I1). The control plane's own has its DNS name alone.
+ * DNS names (DECISIONS I1). The control plane's own has DNS names alone: its fixed one, and those of its Service.
  */
-export function toLeafNames(owner: string): LeafNames {
-  if (owner === controllerName) return { uris: [], dnsNames: [controllerName] };
+export function toLeafNames(owner: string, serviceNames: readonly string[] = []): LeafNames {
+  if (owner === controllerName) return { uris: [], dnsNames: [controllerName, ...serviceNames] };
   const [, domain, namespace, account] = /^spiffe:\/\/([^/]+)\/ns\/([^/]+)\/sa\/([^/]+)$/.exec(owner) ?? [];
   if (domain === undefined || namespace === undefined || account === undefined) {
     throw new Error(`not the identity of a workload: ${JSON.stringify(owner)}`);
