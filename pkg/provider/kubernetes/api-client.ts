@@ -43,7 +43,7 @@ export function createApiClient(access: Access): ApiClient {
     options: RequestOptions,
     isRetry = false,
   ): Promise<IncomingMessage> {
-    const { query, body, contentType, signal } = options;
+    const { query, body, contentType, accept = 'application/json', signal } = options;
     const { headers, ca, ...tls } = await access.credentials();
     const payload = body === undefined ? undefined : Buffer.from(JSON.stringify(body));
     return new Promise((resolve, reject) => {
