@@ -40,7 +40,7 @@ describeMesh('access in a meshed namespace', [meshed, plain], (mesh) => {
 
   it('injects the sidecar and starts the app after it', async () => {
     const [pod] = await podsOf(mesh().api, meshed, 'app=server');
-    const names = (pod?.['spec'].initContainers as { name: string }[]).map(({ name }) => name);
+    const names = (pod?.spec?.initContainers ?? []).map(({ name }) => name);
     assert.deepEqual(names.slice(0, 2), ['envoy', 'tulle-init']);
     assert.ok(pod?.metadata.annotations?.['tulle.dev/injected']);
   });
@@ -66,7 +66,7 @@ describeMesh('access in a meshed namespace', [meshed, plain], (mesh) => {
 
   it('refuses an un-meshed client: by its address, by name', async () => {
     const [server] = await podsOf(mesh().api, meshed, 'app=server');
-    for (const url of [books, `http://${server?.['status'].podIP}:8080/books`]) {
+    for (const url of [books, `http://${server?.status?.podIP}:8080/books`]) {
       const { status, error } = await outsider!.call(url);
       assert.ok(status === 403 || (status === 0 && error !== undefined), `${url}: ${status} ${error}`);
     }

@@ -34,7 +34,7 @@ export async function diagnose(api: KubernetesApi, title: string, namespaces: re
     const events = await api.list(`/api/v1/namespaces/${namespace}/events`).catch(() => []);
     const lines = events.map(
       (event) =>
-        `${event['type']} ${event['reason']} ${event['involvedObject']?.kind}/${event['involvedObject']?.name}: ${event['message']}`,
+        `${event.type} ${event.reason} ${event.involvedObject?.kind}/${event.involvedObject?.name}: ${event.message}`,
     );
     whole.push(`== events of ${namespace}`, ...lines);
     told.push(...lines.filter((line) => line.startsWith('Warning')).slice(-3));
@@ -45,37 +45,32 @@ export async function diagnose(api: KubernetesApi, title: string, namespaces: re
   return [...told.slice(0, 25), `all states, logs and events: ${file}`].map((line) => `  ${line}`).join('\n');
 }
 
-function containersOf(pod: KubernetesObject): string[] {
-  const { spec } = pod;
-  const names = [...(spec.initContainers ?? []), ...spec.containers] as { name: string }[];
-  return names.map(({ name }) => name);
+function containersOf({ spec }: KubernetesObject): string[] {
+  return [...(spec?.initContainers ?? []), ...(spec?.containers ?? [])].map(({ name }) => name);
 }
 
 async function readLog(api: KubernetesApi, pod: KubernetesObject, container: string): Promise<string> {
   const { namespace, name } = pod.metadata;
   const path = `/api/v1/namespaces/${namespace}/pods/${name}/log?container=${container}&tailLines=300`;
   const current = await api.send('GET', path).catch(() => undefined);
-  const restarted = ((pod['status']?.containerStatuses ?? []) as { name: string; restartCount: number }[]).some(
+  const restarted = (pod.status?.containerStatuses ?? []).some(
     (status) => status.name === container && status.restartCount > 0,
   );
   const before = restarted ? await api.send('GET', `${path}&previous=true`).catch(() => undefined) : undefined;
   return `${before?.status === 200 ? `${before.body}-- restarted --\n` : ''}${current?.body ?? ''}`;
 }
 
-function describePod(pod: KubernetesObject): string {
-  const status = pod['status'] ?? {};
-  const ready = ((status.conditions ?? []) as { type: string; status: string }[]).find(({ type }) => type === 'Ready');
-  const statuses = [...(status.initContainerStatuses ?? []), ...(status.containerStatuses ?? [])] as {
-    name: string;
-    state?: Record<string, { reason?: string; message?: string; exitCode?: number }>;
-    restartCount: number;
-  }[];
+function describePod({ metadata, status = {} }: KubernetesObject): string {
+  const ready = (status.conditions ?? []).find(({ type }) => type === 'Ready');
+  const statuses = [...(status.initContainerStatuses ?? []), ...(status.containerStatuses ?? [])];
   const parts = statuses.map(({ name, state = {}, restartCount }) => {
     const [[kind, detail] = ['unknown', {}]] = Object.entries(state);
-    const more = [detail.reason, detail.exitCode === undefined ? undefined : `exit ${detail.exitCode}`, detail.message];
-    return `${name} ${[kind, ...more.filter(Boolean)].join(' ')}${restartCount > 0 ? ` (${restartCount} restarts)` : ''}`;
+    const code = detail.exitCode === undefined ? undefined : `exit ${detail.exitCode}`;
+    const words = [kind, detail.reason, code, detail.message].filter((word) => word !== undefined);
+    return `${name} ${words.join(' ')}${restartCount > 0 ? ` (${restartCount} restarts)` : ''}`;
   });
-  const gone = pod.metadata.deletionTimestamp === undefined ? '' : ' terminating';
-  const done = status.phase === 'Succeeded';
-  return `pod ${pod.metadata.namespace}/${pod.metadata.name} ${status.phase}${ready?.status === 'True' || done ? ' Ready' : ' not ready'}${gone}: ${parts.join('; ')}`;
+  const isFine = ready?.status === 'True' || status.phase === 'Succeeded';
+  const gone = metadata.deletionTimestamp === undefined ? '' : ' terminating';
+  const state = `${status.phase ?? 'unknown'}${isFine ? ' Ready' : ' not ready'}${gone}`;
+  return `pod ${metadata.namespace}/${metadata.name} ${state}: ${parts.join('; ')}`;
 }

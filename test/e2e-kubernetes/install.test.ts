@@ -33,6 +33,6 @@ describeMesh('the install', [], (mesh) => {
     const config = await mesh().api.get(
       pathOf('config.openservicemesh.io/v1alpha2', 'MeshConfig', controlNamespace, 'osm-mesh-config'),
     );
-    assert.deepEqual(config['spec'] ?? {}, {});
+    assert.deepEqual(config.spec ?? {}, {});
   });
 });

@@ -130,6 +130,6 @@ describeMesh('OSM’s own bookstore, its manifests as they are', bookstoreNamesp
   it('reads the MeshConfig in both of its versions', async () => {
     const { api } = mesh();
     const old = await api.get(meshConfig.replace('v1alpha2', 'v1alpha1'));
-    assert.equal(old['spec'].traffic.enablePermissiveTrafficPolicyMode, false);
+    assert.equal(old.spec?.traffic?.enablePermissiveTrafficPolicyMode, false);
   });
 });

@@ -11,14 +11,65 @@ export interface KubernetesObject {
     readonly name: string;
     readonly namespace?: string;
     readonly uid?: string;
-    readonly labels?: Record<string, string>;
-    readonly annotations?: Record<string, string>;
+    readonly generation?: number;
+    readonly labels?: Readonly<Record<string, string>>;
+    readonly annotations?: Readonly<Record<string, string>>;
     readonly creationTimestamp?: string;
     readonly deletionTimestamp?: string;
-    readonly ownerReferences?: readonly { kind: string; name: string }[];
   };
-  // eslint-disable-next-line @typescript-eslint/no-explicit-any -- what a test reads of an object it knows
-  readonly [key: string]: any;
+  readonly spec?: Fields;
+  readonly status?: Fields;
+  readonly data?: Readonly<Record<string, string>>;
+  readonly items?: readonly KubernetesObject[];
+  /** Of events. */
+  readonly type?: string;
+  readonly reason?: string;
+  readonly message?: string;
+  readonly involvedObject?: { readonly kind: string; readonly name: string };
+  readonly [field: string]: unknown;
+}
+
+/** What tests read of `spec` and `status`, of all the kinds that they look at. */
+export interface Fields {
+  readonly replicas?: number;
+  readonly readyReplicas?: number;
+  readonly updatedReplicas?: number;
+  readonly observedGeneration?: number;
+  readonly updateRevision?: string;
+  readonly currentRevision?: string;
+  readonly conditions?: readonly {
+    readonly type: string;
+    readonly status: string;
+    readonly lastTransitionTime?: string;
+  }[];
+  readonly phase?: string;
+  readonly podIP?: string;
+  readonly clusterIP?: string;
+  readonly containers?: readonly Container[];
+  readonly initContainers?: readonly Container[];
+  readonly containerStatuses?: readonly ContainerStatus[];
+  readonly initContainerStatuses?: readonly ContainerStatus[];
+  readonly succeeded?: number;
+  readonly traffic?: { readonly enablePermissiveTrafficPolicyMode?: boolean; readonly enableEgress?: boolean };
+  readonly [field: string]: unknown;
+}
+
+export interface Container {
+  readonly name: string;
+  readonly image?: string;
+  readonly [field: string]: unknown;
+}
+
+export interface ContainerStatus {
+  readonly name: string;
+  readonly ready?: boolean;
+  readonly restartCount: number;
+  readonly state?: Readonly<
+    Record<
+      string,
+      { readonly reason?: string; readonly message?: string; readonly exitCode?: number; readonly startedAt?: string }
+    >
+  >;
 }
 
 export interface ApiAnswer {
@@ -125,7 +176,7 @@ export function openKubernetesApi(kubeconfig: string, as?: { readonly token: str
       if (answer.status >= 300) throw new Error(`GET ${path}: ${answer.status} ${messageOf(answer.body)}`);
       return JSON.parse(answer.body) as KubernetesObject;
     },
-    list: async (path) => ((await api.get(path))['items'] ?? []) as KubernetesObject[],
+    list: async (path) => (await api.get(path)).items ?? [],
     follow: (path, onLine, signal) => {
       let rest = '';
       const outgoing = open('GET', path, undefined, (incoming) => {

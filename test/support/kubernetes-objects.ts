@@ -95,9 +95,8 @@ export async function until<T>(
   }
 }
 
-export function isReady(pod: KubernetesObject): boolean {
-  const conditions = (pod['status']?.conditions ?? []) as { type: string; status: string }[];
-  return conditions.some(({ type, status }) => type === 'Ready' && status === 'True');
+export function isReady({ status }: KubernetesObject): boolean {
+  return (status?.conditions ?? []).some(({ type, status }) => type === 'Ready' && status === 'True');
 }
 
 /** The pods of a selector that are not on their way out. */
@@ -107,26 +106,24 @@ export async function podsOf(api: KubernetesApi, namespace: string, selector = '
   return pods.filter(({ metadata }) => metadata.deletionTimestamp === undefined);
 }
 
-/** Waits for a Deployment or StatefulSet to have all its replicas new, ready, and the old ones gone. */
+/** Waits for a Deployment or StatefulSet to have all its replicas new and ready, and the old ones gone. */
 export async function rolledOut(
   api: KubernetesApi,
-  kind: 'Deployment' | 'StatefulSet' | 'DaemonSet',
+  kind: 'Deployment' | 'StatefulSet',
   namespace: string,
   name: string,
   seconds = 90,
 ): Promise<void> {
   await until(`${kind} ${namespace}/${name} rolled out`, seconds, async () => {
-    const { spec, status, metadata } = (await api.get(pathOf('apps/v1', kind, namespace, name))) as KubernetesObject;
-    const generation = (metadata as { generation?: number }).generation ?? 0;
-    if ((status?.observedGeneration ?? 0) < generation) return false;
-    const wanted = (kind === 'DaemonSet' ? status.desiredNumberScheduled : spec.replicas) as number;
-    const [updated, ready, total] =
-      kind === 'DaemonSet'
-        ? [status.updatedNumberScheduled, status.numberReady, status.currentNumberScheduled]
-        : [status.updatedReplicas ?? 0, status.readyReplicas ?? 0, status.replicas ?? 0];
-    if (kind === 'StatefulSet' && status.updateRevision !== status.currentRevision)
-      return ready === wanted && updated === wanted;
-    return (updated === wanted || (kind === 'StatefulSet' && updated === 0)) && ready === wanted && total === wanted;
+    const { spec = {}, status = {}, metadata } = await api.get(pathOf('apps/v1', kind, namespace, name));
+    if ((status.observedGeneration ?? 0) < (metadata.generation ?? 0)) return false;
+    const wanted = spec.replicas ?? 1;
+    // A StatefulSet counts as updated only what a change of it replaced.
+    const isNew =
+      kind === 'StatefulSet' && status.updateRevision === status.currentRevision
+        ? true
+        : status.updatedReplicas === wanted;
+    return isNew && status.readyReplicas === wanted && status.replicas === wanted;
   });
 }
 

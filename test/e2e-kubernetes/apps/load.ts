@@ -4,6 +4,8 @@ import { call, type Call } from './calls.ts';
 export interface LoadOrder extends Call {
   readonly id?: string;
   readonly perSecond: number;
+  /** Instead of a pace: so many at a time, each followed by the next. */
+  readonly concurrency?: number;
   /** Requests go one after the other over one connection: what waits is sent as soon as the answer is there. */
   readonly oneConnection?: boolean;
   /** Statuses that count as answered as wanted; 200 unless told. */
@@ -55,7 +57,16 @@ export function startLoad(order: LoadOrder): Load {
     if (good.has(status)) ok += 1;
     else if (failures.length < 20) failures.push(`${new Date(at).toISOString()} ${key} ${body.slice(0, 120)}`);
   }
+  let stopped = false;
+  async function sendOn(): Promise<void> {
+    while (!stopped) {
+      sent += 1;
+      await send();
+    }
+  }
+  for (let index = 0; index < (order.concurrency ?? 0); index += 1) running.add(sendOn());
   const timer = setInterval(() => {
+    if (order.concurrency !== undefined) return;
     const due = Math.floor(((performance.now() - begin) / 1000) * order.perSecond);
     // What a stalled process missed is sent now, as a crowd of users would.
     for (; sent < due; sent += 1) {
@@ -83,6 +94,7 @@ export function startLoad(order: LoadOrder): Load {
     tally,
     stop: async () => {
       clearInterval(timer);
+      stopped = true;
       await Promise.all(running);
       agent.destroy();
       return tally();

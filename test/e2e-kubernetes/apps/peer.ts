@@ -1,6 +1,7 @@
 import { lookup } from 'node:dns/promises';
 import { createServer, type IncomingMessage } from 'node:http';
 import { hostname } from 'node:os';
+import { askForClusters, type AdsOrder } from './ads.ts';
 import { call, type Call } from './calls.ts';
 import { startLoad, type Load, type LoadOrder } from './load.ts';
 import { listen, type Listening } from './servers.ts';
@@ -33,6 +34,8 @@ async function order(path: string, body: string): Promise<unknown> {
       loads.delete(id);
       return tally;
     }
+    case '/ads':
+      return askForClusters(JSON.parse(body) as AdsOrder);
     case '/resolve':
       return lookup((JSON.parse(body) as { name: string }).name, { all: true, family: 4 });
     case '/deafen': {
