@@ -93,7 +93,7 @@ export function createClusterSnapshots(
     }
     if (borders || has('pods')) {
       pods = partOf(pods, state.pods, (kept) =>
-        isMeshed(kept) && !kept.value.ended ? { value: kept.value.pod, problems: [] } : absent,
+        isMeshed(kept) && isReachable(kept.value) ? { value: kept.value.pod, problems: [] } : absent,
       );
     }
     if (borders || has('smi')) {
@@ -134,6 +134,11 @@ export function createClusterSnapshots(
     };
     return last;
   };
+}
+
+/** A pod without an address can't be called yet, and the address of one that has ended may be another's. */
+function isReachable({ pod, ended }: KeptPod): boolean {
+  return pod.ip !== '' && !ended;
 }
 
 function* concat<T>(lists: readonly Items<T>[]): Iterable<Kept<T>> {

@@ -23,7 +23,10 @@ export function createHurriedClock(longMs = 60_000): HurriedClock {
         return () => long.delete(run);
       }
       delays.push(time - now);
-      const handle = setImmediate(run);
+      const handle = setImmediate(() => {
+        now = Math.max(now, time);
+        run();
+      });
       return () => clearImmediate(handle);
     },
     pass(milliseconds) {
@@ -37,8 +40,8 @@ export function createHurriedClock(longMs = 60_000): HurriedClock {
 
 /** Resolves as soon as something holds; `look` again whenever it may. No time passes. */
 export interface Lookout {
-  look(): void;
-  until(holds: () => boolean): Promise<void>;
+  readonly look: () => void;
+  readonly until: (holds: () => boolean) => Promise<void>;
 }
 
 export function createLookout(): Lookout {

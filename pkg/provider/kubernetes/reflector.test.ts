@@ -22,8 +22,8 @@ interface Running {
   readonly clock: HurriedClock;
   /** Each call of `onChange`. */
   readonly told: (readonly Change<Thing>[])[];
-  until(holds: () => boolean): Promise<void>;
-  colorOf(key: string): unknown;
+  readonly until: (holds: () => boolean) => Promise<void>;
+  readonly colorOf: (key: string) => unknown;
   names(): readonly string[];
   failures(): Readonly<Record<string, number>>;
 }

@@ -11,6 +11,11 @@ export function decodeEndpointSlice(raw: RawObject, reader: ObjectReader): Endpo
     return undefined;
   }
   const { namespace, name } = raw.metadata;
+  if (raw['addressType'] === 'FQDN') {
+    const message = 'its endpoints are names, which are not resolved, so nobody is reached by it';
+    reader.report('/addressType', 'ServiceUnsupported', message, 'give addresses, or make the Service an ExternalName');
+    return { namespace, name, service, ports: [], endpoints: [] };
+  }
   const endpoints = objectsIn(raw['endpoints'], '/endpoints', reader).map(({ object }) => {
     const { addresses, conditions, hostname, targetRef } = object;
     const pod = isJsonObject(targetRef) && targetRef['kind'] === 'Pod' ? targetRef['name'] : undefined;

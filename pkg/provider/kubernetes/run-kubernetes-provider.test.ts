@@ -1,0 +1,460 @@
+import assert from 'node:assert/strict';
+import { setMaxListeners } from 'node:events';
+import type { MeshConfig, MeshSnapshot } from '../../catalog/snapshot.ts';
+import { silentLogger } from '../../observability/logger.ts';
+import type { Problem } from '../../problem/problem.ts';
+import { type FakeApiServer, type FakeObject, sendJson, startFakeApiServer } from './fake-api-server.fixture.ts';
+import { createHurriedClock, createLookout } from './fake-time.fixture.ts';
+import { type KubernetesProvider, runKubernetesProvider } from './run-kubernetes-provider.ts';
+
+const config: MeshConfig = {
+  mode: 'permissive',
+  modeFrom: 'chart value mode',
+  pathMatch: 'full',
+  trustDomain: 'cluster.local',
+  egress: 'deny',
+  tracing: { sampling: 1 },
+};
+
+interface Running {
+  readonly provider: KubernetesProvider;
+  readonly snapshots: MeshSnapshot[];
+  readonly latest: () => MeshSnapshot;
+  readonly problems: () => readonly Problem[];
+  readonly until: (holds: () => boolean) => Promise<void>;
+}
+
+function namespace(
+  name: string,
+  labels: Record<string, string> = {},
+  annotations: Record<string, string> = {},
+): FakeObject {
+  return { apiVersion: 'v1', kind: 'Namespace', metadata: { name, labels, annotations } };
+}
+
+const monitored = { 'openservicemesh.io/monitored-by': 'osm' };
+
+function service(name: string, in_ = 'shop', spec: object = {}): FakeObject {
+  const ports = [{ name: 'http', port: 80, targetPort: 8080, protocol: 'TCP' }];
+  return {
+    apiVersion: 'v1',
+    kind: 'Service',
+    metadata: { name, namespace: in_ },
+    spec: { clusterIP: '10.96.0.7', clusterIPs: ['10.96.0.7'], selector: { app: name }, ports, ...spec },
+  };
+}
+
+function pod(
+  name: string,
+  { annotations, spec, status, ...metadata }: Record<string, unknown> = {},
+  in_ = 'shop',
+): FakeObject {
+  const injected = { 'tulle.dev/injected': '0.1.0' };
+  return {
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: { name, namespace: in_, labels: { app: name }, annotations: annotations ?? injected, ...metadata },
+    spec: {
+      serviceAccountName: name,
+      initContainers: [{ name: 'envoy', ports: [{ name: 'http', containerPort: 15010 }] }],
+      containers: [{ name: 'app', ports: [{ name: 'http', containerPort: 8080 }] }],
+      ...(spec as object),
+    },
+    status: {
+      phase: 'Running',
+      podIP: '10.244.0.9',
+      podIPs: [{ ip: '10.244.0.9' }],
+      conditions: [{ type: 'Ready', status: 'True' }],
+      ...(status as object),
+    },
+  };
+}
+
+function meshConfig(spec: object, annotations: Record<string, string> = {}): FakeObject {
+  return {
+    apiVersion: 'config.openservicemesh.io/v1alpha2',
+    kind: 'MeshConfig',
+    metadata: { name: 'osm-mesh-config', namespace: 'tulle-system', annotations },
+    spec,
+  };
+}
+
+function split(apiVersion: string, weights: readonly unknown[]): FakeObject {
+  const backends = weights.map((weight, i) => ({ service: `cart-${i}`, weight }));
+  return {
+    apiVersion,
+    kind: 'TrafficSplit',
+    metadata: { name: 'cart', namespace: 'shop' },
+    spec: { service: 'cart', backends },
+  };
+}
+
+describe('runKubernetesProvider', () => {
+  let server: FakeApiServer;
+  let stop: AbortController;
+  let provider: KubernetesProvider | undefined;
+
+  beforeEach(async () => {
+    server = await startFakeApiServer();
+    server.install('', ['v1'], 'Namespace', 'namespaces');
+    server.install('', ['v1'], 'Service', 'services');
+    server.install('', ['v1'], 'Pod', 'pods');
+    server.install('discovery.k8s.io', ['v1'], 'EndpointSlice', 'endpointslices');
+    server.apply('namespaces', namespace('shop', monitored));
+    stop = new AbortController();
+    setMaxListeners(0, stop.signal);
+  });
+
+  afterEach(async () => {
+    stop.abort();
+    await provider?.done;
+    provider = undefined;
+    await server.close();
+  });
+
+  async function start(during: () => Promise<void> = () => Promise.resolve()): Promise<Running> {
+    const lookout = createLookout();
+    const snapshots: MeshSnapshot[] = [];
+    let problems: readonly Problem[] = [];
+    const own = runKubernetesProvider({
+      cluster: server.cluster,
+      meshName: 'osm',
+      controlNamespace: 'tulle-system',
+      config,
+      signal: stop.signal,
+      log: silentLogger,
+      clock: createHurriedClock(),
+      random: () => 0.5,
+      onSnapshot: async (snapshot, found) => {
+        snapshots.push(snapshot);
+        problems = found;
+        setImmediate(lookout.look);
+        await during();
+      },
+    });
+    provider = own;
+    const latest = (): MeshSnapshot => snapshots.at(-1) ?? assert.fail('nothing was read');
+    await lookout.until(() => snapshots.length > 0);
+    const { until } = lookout;
+    return { provider: own, snapshots, latest, problems: () => problems, until };
+  }
+
+  const names = (list: readonly { readonly name: string }[]): string[] => list.map(({ name }) => name).sort();
+
+  it('gives nothing before everything was read once', async () => {
+    for (let i = 0; i < 700; i++) server.apply('services', service(`s${i}`));
+    server.apply('pods', pod('web'));
+    const { snapshots } = await start();
+    assert.equal(snapshots.length, 1);
+    assert.equal(snapshots[0]?.services.length, 700);
+    assert.deepEqual(names(snapshots[0].pods), ['web']);
+  });
+
+  it('takes in meshed namespaces alone, and their objects as soon as they are labelled', async () => {
+    server.apply('namespaces', namespace('bank'));
+    server.apply('namespaces', namespace('other', { 'openservicemesh.io/monitored-by': 'another-mesh' }));
+    server.apply('namespaces', namespace('quiet', { ...monitored, 'openservicemesh.io/ignore': '' }));
+    server.apply('namespaces', namespace('kube-system', monitored));
+    server.apply('namespaces', namespace('tulle-system', monitored));
+    server.apply(
+      'namespaces',
+      namespace('ours', { 'tulle.dev/monitored-by': 'osm', 'openservicemesh.io/monitored-by': 'x' }),
+    );
+    for (const name of ['shop', 'bank', 'other', 'quiet', 'kube-system', 'tulle-system', 'ours']) {
+      server.apply('services', service(`of-${name}`, name));
+      server.apply('pods', pod(`of-${name}`, {}, name));
+    }
+    const { latest, until, provider: own } = await start();
+    assert.deepEqual(names(latest().namespaces), ['ours', 'shop']);
+    assert.deepEqual(names(latest().services), ['of-ours', 'of-shop']);
+    assert.deepEqual(names(latest().pods), ['of-ours', 'of-shop']);
+    assert.deepEqual([...own.namespaces.meshed()].sort(), ['ours', 'shop']);
+
+    server.apply('namespaces', namespace('bank', monitored));
+    await until(() => latest().namespaces.length === 3);
+    assert.deepEqual(names(latest().services), ['of-bank', 'of-ours', 'of-shop']);
+    server.apply('namespaces', namespace('shop'));
+    await until(() => latest().namespaces.length === 2);
+    assert.deepEqual(names(latest().pods), ['of-bank', 'of-ours']);
+  });
+
+  it('changes only the list that an event is about, and keeps all that did not change', async () => {
+    server.apply('services', service('a'));
+    server.apply('services', service('b'));
+    server.apply('pods', pod('web'));
+    const { snapshots, latest, until } = await start();
+    const [before] = snapshots;
+    server.apply('services', service('a', 'shop', { publishNotReadyAddresses: true }));
+    await until(() => snapshots.length === 2);
+    assert.ok(before);
+    assert.equal(latest().pods, before.pods);
+    assert.equal(latest().namespaces, before.namespaces);
+    assert.equal(latest().config, before.config);
+    assert.notEqual(latest().services, before.services);
+    assert.equal(latest().services[1], before.services[1]);
+  });
+
+  it('says nothing when nothing changed that anybody reads', async () => {
+    server.apply('pods', pod('web'));
+    const { snapshots, latest, until } = await start();
+    server.apply('pods', pod('web', { status: { startTime: '2026-11-21T12:00:00Z' } }));
+    server.apply('services', service('elsewhere', 'unmeshed'));
+    server.apply('services', service('a'));
+    await until(() => latest().services.length === 1);
+    assert.equal(snapshots.length, 2);
+    assert.equal(snapshots[1]?.pods, snapshots[0]?.pods);
+  });
+
+  it('makes one snapshot of what happens while the last one is worked on', async () => {
+    let release = (): void => undefined;
+    const { snapshots, latest, until } = await start(() => new Promise((resolve) => (release = resolve)));
+    for (let i = 0; i < 100; i++) server.apply('services', service(`s${i}`));
+    await server.watched('services');
+    server.sendRaw('services', '');
+    const settled = Promise.all([until(() => snapshots.length === 2), readAll(server, 's99')]);
+    setImmediate(() => release());
+    await settled;
+    assert.equal(latest().services.length, 100);
+    release();
+  });
+
+  describe('mode and egress', () => {
+    beforeEach(() => {
+      server.install('config.openservicemesh.io', ['v1alpha1', 'v1alpha2'], 'MeshConfig', 'meshconfigs');
+    });
+
+    it('come from the installation until the MeshConfig says otherwise, live, and again when it is gone', async () => {
+      const { latest, until } = await start();
+      const seen = (): string => [latest().config.mode, latest().config.egress, latest().config.modeFrom].join(', ');
+      assert.equal(seen(), 'permissive, deny, chart value mode');
+      server.apply('meshconfigs', meshConfig({ traffic: { enablePermissiveTrafficPolicyMode: false } }));
+      await until(() => seen() === 'enforce, deny, MeshConfig tulle-system/osm-mesh-config');
+      server.apply(
+        'meshconfigs',
+        meshConfig({ traffic: { enablePermissiveTrafficPolicyMode: true, enableEgress: true } }),
+      );
+      await until(() => seen() === 'permissive, allow, MeshConfig tulle-system/osm-mesh-config');
+      const shadow = { 'tulle.dev/mode': 'shadow' };
+      server.apply('meshconfigs', meshConfig({ traffic: { enablePermissiveTrafficPolicyMode: true } }, shadow));
+      await until(() => seen() === 'shadow, deny, MeshConfig tulle-system/osm-mesh-config');
+      server.apply('meshconfigs', meshConfig({}));
+      await until(() => seen() === 'permissive, deny, chart value mode');
+      server.apply('meshconfigs', meshConfig({ traffic: { enableEgress: true } }));
+      await until(() => seen() === 'permissive, allow, chart value mode');
+      server.remove('meshconfigs', 'tulle-system/osm-mesh-config');
+      await until(() => seen() === 'permissive, deny, chart value mode');
+    });
+
+    it('take what can not be understood as the strictest, with a problem', async () => {
+      server.apply('meshconfigs', meshConfig({}, { 'tulle.dev/mode': 'loose' }));
+      const { latest, problems } = await start();
+      assert.equal(latest().config.mode, 'enforce');
+      assert.deepEqual(
+        problems().map(({ reason, resource }) => [reason, resource.kind]),
+        [['FieldInvalid', 'MeshConfig']],
+      );
+    });
+
+    it('of a namespace come before all', async () => {
+      server.apply('meshconfigs', meshConfig({ traffic: { enablePermissiveTrafficPolicyMode: true } }));
+      server.apply('namespaces', namespace('shop', monitored, { 'tulle.dev/mode': 'enforce' }));
+      const { latest } = await start();
+      assert.deepEqual(latest().namespaces, [{ name: 'shop', meshed: true, mode: 'enforce' }]);
+    });
+
+    it('are read beside what the injection needs', async () => {
+      const sidecar = { logLevel: 'debug', resources: { limits: { cpu: '1' } } };
+      server.apply(
+        'meshconfigs',
+        meshConfig({
+          sidecar,
+          traffic: { outboundPortExclusionList: [6379, 0], outboundIPRangeExclusionList: ['10.0.0.0/8'] },
+        }),
+      );
+      const { provider: own, problems } = await start();
+      assert.deepEqual(own.meshConfig()?.sidecar, sidecar);
+      assert.deepEqual(own.meshConfig()?.traffic.outboundPortExclusionList, [6379]);
+      assert.equal(problems()[0]?.field, '/spec/traffic/outboundPortExclusionList/1');
+    });
+  });
+
+  describe('pods', () => {
+    it('are meshed when they were injected, whatever they say of themselves', async () => {
+      const annotations = {
+        'tulle.dev/injected': '0.1.0',
+        'tulle.dev/inbound-address': '10.9.9.9:1',
+        'tulle.dev/app-address': 'http://evil',
+      };
+      server.apply('pods', pod('injected', { annotations }));
+      server.apply('pods', pod('bare', { annotations: {} }));
+      server.apply('pods', pod('pretends', { spec: { initContainers: [] } }));
+      server.apply('pods', pod('host', { spec: { hostNetwork: true } }));
+      const { latest } = await start();
+      const [injected, ...others] = latest().pods;
+      assert.deepEqual(injected, {
+        namespace: 'shop',
+        name: 'injected',
+        serviceAccount: 'injected',
+        labels: { app: 'injected' },
+        ip: '10.244.0.9',
+        ready: true,
+        meshed: true,
+        ports: [{ name: 'http', port: 8080 }],
+        sidecar: 'envoy',
+      });
+      assert.deepEqual(
+        others.map(({ name, meshed }) => [name, meshed]),
+        [
+          ['bare', false],
+          ['pretends', false],
+          ['host', false],
+        ],
+      );
+    });
+
+    it('without an address, or whose containers have ended, are nobody', async () => {
+      server.apply('pods', pod('pending', { status: { podIP: undefined, podIPs: undefined } }));
+      server.apply('pods', pod('done', { status: { phase: 'Succeeded' } }));
+      const { latest, until, provider: own } = await start();
+      assert.deepEqual(latest().pods, []);
+      assert.equal(own.pods.find('shop', 'done'), undefined);
+      assert.deepEqual(own.pods.find('shop', 'pending')?.ips, []);
+      server.apply('pods', pod('pending'));
+      await until(() => latest().pods.length === 1);
+    });
+
+    it('are owned by the Deployment, not by its ReplicaSet', async () => {
+      const labels = { 'pod-template-hash': 'abc12' };
+      const ownerReferences = [{ kind: 'ReplicaSet', name: 'web-abc12', controller: true }];
+      server.apply('pods', pod('web-abc12-x', { labels, ownerReferences }));
+      const { latest } = await start();
+      assert.equal(latest().pods[0]?.owner, 'shop/Deployment/web');
+    });
+
+    it('are known with uid, addresses and account, and their end is told once', async () => {
+      server.apply('pods', pod('web'));
+      server.apply('pods', pod('job'));
+      server.apply('pods', pod('db-0'));
+      const { provider: own, latest, until } = await start();
+      const known = own.pods.find('shop', 'web');
+      assert.deepEqual(known, { uid: 'uid-2', ips: ['10.244.0.9'], serviceAccount: 'web', deleting: false });
+      const removed: string[] = [];
+      own.pods.subscribe(({ name, uid }) => removed.push(`${name} ${uid}`));
+      server.apply('pods', pod('web', { deletionTimestamp: '2026-11-21T12:00:00Z' }));
+      await until(() => latest().pods[0]?.ready === false);
+      assert.equal(own.pods.find('shop', 'web')?.deleting, true);
+      server.remove('pods', 'shop/web');
+      server.apply('pods', pod('job', { status: { phase: 'Succeeded' } }));
+      server.remove('pods', 'shop/job');
+      server.remove('pods', 'shop/db-0', { silently: true });
+      server.apply('pods', pod('db-0'));
+      await until(() => latest().pods.length === 1 && own.pods.find('shop', 'db-0')?.uid === 'uid-5');
+      assert.deepEqual(removed, ['web uid-2', 'job uid-3', 'db-0 uid-4']);
+    });
+
+    it('that are too new to be known are looked up once for all who ask', async () => {
+      const { provider: own } = await start();
+      const path = '/api/v1/namespaces/shop/pods/new';
+      server.interpose(path, (_, response) => sendJson(response, 200, { ...pod('new', { uid: 'u' }) }), 9);
+      const found = await Promise.all([own.pods.lookUp('shop', 'new'), own.pods.lookUp('shop', 'new')]);
+      assert.deepEqual(found[0], { uid: 'u', ips: ['10.244.0.9'], serviceAccount: 'new', deleting: false });
+      assert.equal(server.requests.filter((request) => request.path === path).length, 1);
+      assert.equal(await own.pods.lookUp('shop', 'nobody'), undefined);
+    });
+  });
+
+  describe('SMI objects', () => {
+    const versions = ['v1alpha1', 'v1alpha2', 'v1alpha3', 'v1alpha4'];
+
+    it('are taken in when their kind is installed later', async () => {
+      const { latest, until } = await start();
+      assert.deepEqual(latest().smi, []);
+      server.install('split.smi-spec.io', versions, 'TrafficSplit', 'trafficsplits');
+      server.apply('trafficsplits', split('split.smi-spec.io/v1alpha4', [1, 2]));
+      await until(() => latest().smi.length === 1);
+    });
+
+    it('have the version that their fields tell, though all are read in the newest', async () => {
+      server.install('split.smi-spec.io', versions, 'TrafficSplit', 'trafficsplits');
+      server.apply('trafficsplits', split('split.smi-spec.io/v1alpha1', ['20', '80']));
+      const { latest, until } = await start();
+      assert.equal(
+        server.requests.some(({ path }) => path === '/apis/split.smi-spec.io/v1alpha4/trafficsplits'),
+        true,
+      );
+      assert.equal(latest().smi[0]?.apiVersion, 'split.smi-spec.io/v1alpha1');
+      server.apply('trafficsplits', split('split.smi-spec.io/v1alpha2', [20, 80]));
+      await until(() => latest().smi[0]?.apiVersion === 'split.smi-spec.io/v1alpha4');
+    });
+
+    it('are read from an installation that serves only an old version', async () => {
+      server.install('split.smi-spec.io', ['v1alpha2'], 'TrafficSplit', 'trafficsplits');
+      server.apply('trafficsplits', split('split.smi-spec.io/v1alpha2', [1]));
+      const { latest } = await start();
+      assert.equal(latest().smi[0]?.apiVersion, 'split.smi-spec.io/v1alpha2');
+    });
+
+    it('hold no more than is read', async () => {
+      server.install('split.smi-spec.io', versions, 'TrafficSplit', 'trafficsplits');
+      const annotations = { 'kubectl.kubernetes.io/last-applied-configuration': '{}', keep: 'me' };
+      const object = split('split.smi-spec.io/v1alpha4', [1]);
+      server.apply('trafficsplits', { ...object, metadata: { ...object.metadata, annotations }, status: { big: 'x' } });
+      const { latest } = await start();
+      assert.deepEqual(latest().smi[0]?.metadata, { name: 'cart', namespace: 'shop', annotations: { keep: 'me' } });
+      assert.equal('status' in (latest().smi[0] ?? {}), false);
+    });
+  });
+
+  it('recognises policies of OSM that are not in force, and says so of each in a meshed namespace', async () => {
+    server.install('policy.openservicemesh.io', ['v1alpha1'], 'Egress', 'egresses');
+    server.install('policy.openservicemesh.io', ['v1alpha1'], 'Retry', 'retries');
+    const policy = (kind: string, name: string, in_: string): FakeObject => ({
+      apiVersion: 'policy.openservicemesh.io/v1alpha1',
+      kind,
+      metadata: { name, namespace: in_ },
+    });
+    server.apply('egresses', policy('Egress', 'github', 'shop'));
+    server.apply('egresses', policy('Egress', 'github', 'unmeshed'));
+    const { problems, until, provider: own } = await start();
+    assert.deepEqual(
+      problems().map(({ resource, reason }) => [resource.kind, resource.namespace, reason]),
+      [['Egress', 'shop', 'KindUnsupported']],
+    );
+    assert.deepEqual(own.findObject(problems()[0]?.resource ?? assert.fail()), {
+      uid: 'uid-2',
+      apiVersion: 'policy.openservicemesh.io/v1alpha1',
+    });
+    server.apply('retries', policy('Retry', 'often', 'shop'));
+    await until(() => problems().length === 2);
+    server.remove('egresses', 'shop/github');
+    await until(() => problems().length === 1);
+  });
+
+  it('knows the labels and annotations of namespaces, and tells when they change', async () => {
+    const annotations = { 'openservicemesh.io/sidecar-injection': 'enabled', 'other.io/huge': 'x'.repeat(1000) };
+    server.apply('namespaces', namespace('shop', { ...monitored, team: 'a' }, annotations));
+    const { provider: own } = await start();
+    assert.deepEqual(own.namespaces.find('shop'), {
+      name: 'shop',
+      labels: { ...monitored, team: 'a' },
+      annotations: { 'openservicemesh.io/sidecar-injection': 'enabled' },
+      meshed: true,
+    });
+    const changed = new Promise<void>((resolve) => own.namespaces.subscribe(resolve));
+    server.remove('namespaces', '/shop');
+    await changed;
+    assert.equal(own.namespaces.find('shop'), undefined);
+  });
+
+  it('ends when it is told to, and when its reader fails', async () => {
+    const { provider: own } = await start();
+    stop.abort();
+    await own.done;
+    assert.ok(own.status().every(({ phase }) => phase === 'ended'));
+  });
+});
+
+/** Asks as the provider does: when the answer is there, what was sent before has gone out, too. */
+async function readAll(server: FakeApiServer, name: string): Promise<void> {
+  await server.cluster.request('GET', `/api/v1/namespaces/shop/services/${name}`);
+}
