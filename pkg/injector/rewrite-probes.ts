@@ -1,0 +1,156 @@
+import { podPorts } from '../envoy-config/pod-bootstrap.ts';
+import { toTcpCheckPath } from '../envoy-config/probe-listener.ts';
+import type { ProbeListener, TcpCheck } from '../envoy-config/probe-listener.ts';
+import type { Container, Handler, Lifecycle, Probe } from './pod.ts';
+import { isSidecar } from './pod.ts';
+
+export interface RewrittenProbes {
+  readonly containers: readonly Container[];
+  readonly initContainers: readonly Container[];
+  readonly listeners: readonly ProbeListener[];
+  readonly warnings: readonly string[];
+}
+
+export interface ProbeRewrite {
+  readonly containers: readonly Container[];
+  readonly initContainers: readonly Container[];
+  /** Ports that the kubelet reaches as they are: nothing is rewritten for them. */
+  readonly open: ReadonlySet<number>;
+  /** Ports that no listener may take. */
+  readonly taken: ReadonlySet<number>;
+}
+
+/**
+ * Leads what the kubelet asks of an app, probes and httpGet hooks, through listeners that pass on these requests alone:
+ * by itself it has no certificate, and asking a proxy whether a port is open says nothing of the app (DECISIONS E10).
+ * What names another `host`, and `exec`, is left as it is.
+ */
+export function rewriteProbes({ containers, initContainers, open, taken }: ProbeRewrite): RewrittenProbes {
+  const plan = createPlan(taken);
+  const warnings: string[] = [];
+
+  function rewriteContainer(container: Container): Container {
+    const { livenessProbe, readinessProbe, startupProbe, lifecycle } = container;
+    return {
+      ...container,
+      ...(livenessProbe ? { livenessProbe: rewriteProbe(livenessProbe, container, 'livenessProbe') } : {}),
+      ...(readinessProbe ? { readinessProbe: rewriteProbe(readinessProbe, container, 'readinessProbe') } : {}),
+      ...(startupProbe ? { startupProbe: rewriteProbe(startupProbe, container, 'startupProbe') } : {}),
+      ...(lifecycle ? { lifecycle: rewriteLifecycle(lifecycle, container) } : {}),
+    };
+  }
+
+  function rewriteProbe(probe: Probe, container: Container, kind: string): Probe {
+    const { tcpSocket, grpc } = probe;
+    if (tcpSocket && !tcpSocket.host) {
+      const appPort = toPort(tcpSocket.port, container, kind);
+      if (appPort === undefined || open.has(appPort)) return probe;
+      const { periodSeconds = 10, timeoutSeconds = 1 } = probe;
+      const intervalSeconds = clamp(periodSeconds, 1, 10);
+      const port = plan.tcp({ appPort, intervalSeconds, timeoutSeconds: clamp(timeoutSeconds, 1, 10) });
+      const httpGet = { path: toTcpCheckPath(appPort), port, scheme: 'HTTP' };
+      return { ...Object.fromEntries(Object.entries(probe).filter(([key]) => key !== 'tcpSocket')), httpGet };
+    }
+    if (grpc) {
+      const appPort = toPort(grpc.port, container, kind);
+      if (appPort === undefined || open.has(appPort)) return probe;
+      return { ...probe, grpc: { ...grpc, port: plan.grpc(appPort) } };
+    }
+    return rewriteHttp(probe, container, kind);
+  }
+
+  function rewriteLifecycle(lifecycle: Lifecycle, container: Container): Lifecycle {
+    const { postStart, preStop } = lifecycle;
+    return {
+      ...lifecycle,
+      ...(postStart ? { postStart: rewriteHttp(postStart, container, 'lifecycle.postStart') } : {}),
+      ...(preStop ? { preStop: rewriteHttp(preStop, container, 'lifecycle.preStop') } : {}),
+    };
+  }
+
+  function rewriteHttp<H extends Handler>(handler: H, container: Container, kind: string): H {
+    const { httpGet } = handler;
+    if (!httpGet || httpGet.host) return handler;
+    const appPort = toPort(httpGet.port, container, kind);
+    if (appPort === undefined || open.has(appPort)) return handler;
+    const tls = httpGet.scheme?.toUpperCase() === 'HTTPS';
+    const port = plan.http(appPort, tls, toRequestTarget(httpGet.path));
+    return { ...handler, httpGet: { ...httpGet, port, scheme: 'HTTP' } };
+  }
+
+  /** As the kubelet finds it: a number, the name of a port of the same container, or a number as text. */
+  function toPort(port: number | string | undefined, { name, ports }: Container, kind: string): number | undefined {
+    const named = typeof port === 'string' ? ports?.find((one) => one.name === port)?.containerPort : undefined;
+    const found = named ?? Number(port);
+    if (Number.isInteger(found) && found > 0 && found < 65_536) return found;
+    warnings.push(
+      `container ${name}: ${kind} asks port "${port}", which the container doesn't have; it is left as it is`,
+    );
+    return undefined;
+  }
+
+  const rewritten = {
+    containers: containers.map(rewriteContainer),
+    initContainers: initContainers.map((one) => (isSidecar(one) ? rewriteContainer(one) : one)),
+  };
+  return { ...rewritten, listeners: plan.toListeners(), warnings };
+}
+
+/** Gives each port of the app, by how it is asked, one listener; all TCP checks share one. */
+function createPlan(taken: ReadonlySet<number>) {
+  const listeners = new Map<string, ProbeListener>();
+  let next: number = podPorts.probes;
+
+  function take(): number {
+    while (taken.has(next)) next++;
+    return next++;
+  }
+
+  return {
+    http(appPort: number, tls: boolean, target: string): number {
+      const key = `${tls ? 'https' : 'http'}/${appPort}`;
+      const known = listeners.get(key);
+      const port = known?.port ?? take();
+      const targets = known?.kind === 'http' ? known.targets : [];
+      const all = targets.includes(target) ? targets : [...targets, target];
+      listeners.set(key, { kind: 'http', port, appPort, tls, targets: all });
+      return port;
+    },
+    grpc(appPort: number): number {
+      const key = `grpc/${appPort}`;
+      const port = listeners.get(key)?.port ?? take();
+      listeners.set(key, { kind: 'grpc', port, appPort });
+      return port;
+    },
+    tcp(check: TcpCheck): number {
+      const known = listeners.get('tcp');
+      const port = known?.port ?? take();
+      const checks = known?.kind === 'tcp' ? known.checks : [];
+      listeners.set('tcp', { kind: 'tcp', port, checks: addCheck(checks, check) });
+      return port;
+    },
+    toListeners: (): readonly ProbeListener[] => [...listeners.values()],
+  };
+}
+
+function addCheck(checks: readonly TcpCheck[], check: TcpCheck): readonly TcpCheck[] {
+  const same = checks.find(({ appPort }) => appPort === check.appPort);
+  if (!same) return [...checks, check];
+  const merged = {
+    appPort: check.appPort,
+    intervalSeconds: Math.min(same.intervalSeconds, check.intervalSeconds),
+    timeoutSeconds: Math.max(same.timeoutSeconds, check.timeoutSeconds),
+  };
+  return checks.map((one) => (one === same ? merged : one));
+}
+
+/** The request line's target that the kubelet makes of a probe's `path`: Go's `url.Parse` and `RequestURI`. */
+export function toRequestTarget(path = '/'): string {
+  const [withoutFragment = ''] = path.split('#');
+  const rooted = withoutFragment.startsWith('/') ? withoutFragment : `/${withoutFragment}`;
+  return rooted.replace(/[^A-Za-z0-9\-._~!$&'()*+,;=:@/?%]+/gu, (odd) => encodeURIComponent(odd));
+}
+
+function clamp(value: number, least: number, most: number): number {
+  return Math.min(most, Math.max(least, value));
+}

@@ -1,0 +1,198 @@
+import { podPorts, proxyUid } from '../envoy-config/pod-bootstrap.ts';
+import { sidecarName, whyNotInjected } from './decide-injection.ts';
+import type { InjectionNamespace, InjectionSettings } from './injection-settings.ts';
+import { toInterception } from './interception.ts';
+import { toPatch } from './json-patch.ts';
+import type { PatchOperation } from './json-patch.ts';
+import { decodeSwitch, InjectionRefused, ownKeys, readKey } from './keys.ts';
+import { allContainers } from './pod.ts';
+import type { Container, Pod, PodSpec } from './pod.ts';
+import { withPreStopSleep } from './pre-stop-sleep.ts';
+import { rewriteProbes } from './rewrite-probes.ts';
+import {
+  initName,
+  knowsNoClusterNames,
+  toInitContainer,
+  toSidecarContainer,
+  toVolume,
+  volumeName,
+} from './sidecar-container.ts';
+
+export type Injection =
+  /** The pod stays as it is. */
+  | { readonly kind: 'skip'; readonly reason: string }
+  | {
+      readonly kind: 'patch';
+      readonly patch: readonly PatchOperation[];
+      /** The pod as the patch makes it. */
+      readonly pod: Pod;
+      /** For whoever creates the pod: kubectl prints them. */
+      readonly warnings: readonly string[];
+    }
+  /** The pod must not be created: it would run outside of the mesh, or not at all. */
+  | { readonly kind: 'refuse'; readonly message: string };
+
+/** What becomes of a pod that is about to be created. Injected twice is the same as once. */
+export function toInjection(pod: Pod, namespace: InjectionNamespace, settings: InjectionSettings): Injection {
+  try {
+    const reason = whyNotInjected(pod, namespace, settings);
+    if (reason !== undefined) return { kind: 'skip', reason };
+    const { injected, warnings } = inject(pod, namespace, settings);
+    return { kind: 'patch', patch: toPatch(pod, injected), pod: injected, warnings };
+  } catch (error) {
+    if (error instanceof InjectionRefused) return { kind: 'refuse', message: error.message };
+    throw error;
+  }
+}
+
+function inject(
+  pod: Pod,
+  namespace: InjectionNamespace,
+  settings: InjectionSettings,
+): { readonly injected: Pod; readonly warnings: readonly string[] } {
+  const spec = pod.spec ?? {};
+  const annotations = pod.metadata?.annotations;
+  const native = hasNativeSidecars(settings);
+  const metrics = wantsMetrics(namespace);
+  const scraped = metrics || annotations?.['prometheus.io/scrape'] === 'true';
+  refuseClashes(spec, scraped);
+  const interception = toInterception(annotations, settings.interception);
+  const probes = rewriteProbes({
+    containers: spec.containers ?? [],
+    initContainers: spec.initContainers ?? [],
+    open: new Set(interception.inboundPortExclusions),
+    taken: new Set([
+      ...declaredPorts(spec).keys(),
+      ...Object.values(podPorts).filter((port) => port < podPorts.probes),
+    ]),
+  });
+  const openPorts = [
+    podPorts.ready,
+    ...(scraped ? [podPorts.metrics] : []),
+    ...probes.listeners.map(({ port }) => port),
+  ];
+  const sidecar = toSidecarContainer({
+    ...{ pod, settings, native, metrics: scraped, probes: probes.listeners },
+    namespace: namespace.name,
+  });
+  const init = toInitContainer({ settings, native, interception, openPorts });
+  const containers = withPreStopSleep(probes.containers, spec, annotations, settings);
+  const injected: Pod = {
+    ...pod,
+    metadata: {
+      ...pod.metadata,
+      annotations: {
+        ...annotations,
+        ...(metrics ? scrapeAnnotations : {}),
+        ...(native ? {} : toDefaultContainer(annotations, containers)),
+        [ownKeys.injected]: settings.version,
+      },
+    },
+    spec: {
+      ...spec,
+      initContainers: native ? [sidecar, init, ...probes.initContainers] : [...probes.initContainers, init],
+      containers: native ? containers : [sidecar, ...containers],
+      volumes: [...(spec.volumes ?? []), toVolume()],
+      ...toPullSecrets(spec, settings),
+    },
+  };
+  return { injected, warnings: [...probes.warnings, ...warningsOf(pod, settings, native, metrics)] };
+}
+
+/** Envoy as an init container that goes on running: on by default since Kubernetes 1.29. */
+function hasNativeSidecars({ nativeSidecars = 'auto', kubernetesMinor }: InjectionSettings): boolean {
+  if (nativeSidecars !== 'auto') return nativeSidecars === 'always';
+  return kubernetesMinor === undefined || kubernetesMinor >= 29;
+}
+
+function wantsMetrics({ name, annotations }: InjectionNamespace): boolean {
+  const found = readKey(annotations, 'metrics');
+  if (found === undefined || found.value === '') return false;
+  return decodeSwitch(found, `namespace ${name}`);
+}
+
+const scrapeAnnotations = {
+  'prometheus.io/scrape': 'true',
+  'prometheus.io/port': String(podPorts.metrics),
+  'prometheus.io/path': '/stats/prometheus',
+};
+
+/** What would make a pod that doesn't work, or that isn't in the mesh though it seems to be. */
+function refuseClashes(spec: PodSpec, scraped: boolean): void {
+  for (const container of allContainers(spec)) {
+    const { name, securityContext } = container;
+    if (name === sidecarName || name === initName) {
+      throw new InjectionRefused(
+        `the pod has a container named "${name}", which is the name of the sidecar's: rename it, or set the annotation openservicemesh.io/sidecar-injection: disabled on the pod`,
+      );
+    }
+    const user = securityContext?.runAsUser ?? spec.securityContext?.runAsUser;
+    if (user === proxyUid) {
+      throw new InjectionRefused(
+        `container "${name}" runs as user ${proxyUid}, whose connections pass by the mesh since the sidecar runs as that user: set runAsUser to another one`,
+      );
+    }
+  }
+  if (spec.volumes?.some(({ name }) => name === volumeName)) {
+    throw new InjectionRefused(
+      `the pod has a volume named "${volumeName}", which is the name of the sidecar's: rename it`,
+    );
+  }
+  const { admin, outbound, inbound, metrics, ready } = podPorts;
+  const declared = declaredPorts(spec);
+  for (const port of [admin, outbound, inbound, ready, ...(scraped ? [metrics] : [])]) {
+    const container = declared.get(port);
+    if (container !== undefined) {
+      throw new InjectionRefused(
+        `container "${container}" has port ${port}, which the sidecar listens on: let the app listen elsewhere`,
+      );
+    }
+  }
+}
+
+function declaredPorts(spec: PodSpec): ReadonlyMap<number, string> {
+  const ports = new Map<number, string>();
+  for (const { name = '', ports: own = [] } of allContainers(spec)) {
+    for (const { containerPort, protocol = 'TCP' } of own) {
+      if (containerPort !== undefined && protocol === 'TCP') ports.set(containerPort, name);
+    }
+  }
+  return ports;
+}
+
+/** With an ordinary sidecar `kubectl logs` and `exec` would go to it, as the first. */
+function toDefaultContainer(
+  annotations: Readonly<Record<string, string>> | undefined,
+  [first]: readonly Container[],
+): Readonly<Record<string, string>> {
+  const key = 'kubectl.kubernetes.io/default-container';
+  return annotations?.[key] === undefined && first?.name !== undefined ? { [key]: first.name } : {};
+}
+
+function toPullSecrets(spec: PodSpec, { imagePullSecrets = [] }: InjectionSettings): Partial<PodSpec> {
+  const known = spec.imagePullSecrets ?? [];
+  const missing = imagePullSecrets.filter((name) => !known.some((secret) => secret.name === name));
+  return missing.length > 0 ? { imagePullSecrets: [...known, ...missing.map((name) => ({ name }))] } : {};
+}
+
+function warningsOf(pod: Pod, settings: InjectionSettings, native: boolean, metrics: boolean): readonly string[] {
+  const { spec, metadata } = pod;
+  const warnings: string[] = [];
+  if (knowsNoClusterNames(pod) && settings.serviceIp === undefined) {
+    warnings.push(
+      `dnsPolicy ${spec?.dnsPolicy}: the sidecar can't find the control plane by its name, and the pod won't start`,
+    );
+  }
+  if (!native && spec?.restartPolicy !== undefined && spec.restartPolicy !== 'Always') {
+    warnings.push(
+      `before Kubernetes 1.29 the sidecar doesn't end with the app: let the app end with POST http://127.0.0.1:${podPorts.admin}/quitquitquit, or disable injection for this pod`,
+    );
+  }
+  const scrapePort = metadata?.annotations?.['prometheus.io/port'];
+  if (metrics && scrapePort !== undefined && scrapePort !== String(podPorts.metrics)) {
+    warnings.push(
+      `prometheus.io/port was ${scrapePort} and is now ${podPorts.metrics}: the namespace's metrics annotation asks for the sidecar's`,
+    );
+  }
+  return warnings;
+}
