@@ -3,13 +3,13 @@ import { decodeControllerConfig } from '../../pkg/control-plane/config.ts';
 import { runController } from '../../pkg/control-plane/run-controller.ts';
 import { createLogger, type LogLevel } from '../../pkg/observability/logger.ts';
 
-const levels: readonly string[] = ['debug', 'info', 'warn', 'error'];
-const wanted = process.env['TULLE_LOG_LEVEL'] ?? 'info';
-const level = (levels.includes(wanted) ? wanted : 'info') as LogLevel;
+declare const TULLE_VERSION: string | undefined;
+const version = typeof TULLE_VERSION === 'string' ? TULLE_VERSION : 'development';
+const level = (/^(debug|info|warn|error)$/.exec(process.env['TULLE_LOG_LEVEL'] ?? '')?.[0] ?? 'info') as LogLevel;
 const log = createLogger({ level, component: 'controller', write: (line) => process.stderr.write(line) });
 
-function fail(message: string, error: unknown): never {
-  log.error(message, { error });
+function fail(error: unknown): never {
+  log.error('the controller ends after an error', { error });
   process.exit(1);
 }
 
@@ -22,17 +22,18 @@ if (flag !== '--config' || file === undefined || rest.length > 0) {
 const stop = new AbortController();
 for (const signal of ['SIGTERM', 'SIGINT'] as const) {
   process.on(signal, () => {
-    if (stop.signal.aborted) process.exit(1);
+    // Whatever hangs then: a process that is killed leaves its lease behind.
+    setTimeout(() => process.exit(1), stop.signal.aborted ? 0 : 4_500).unref();
     stop.abort();
   });
 }
-process.on('uncaughtException', (error) => fail('the controller ends after an error', error));
-process.on('unhandledRejection', (error) => fail('the controller ends after an error', error));
+for (const event of ['uncaughtException', 'unhandledRejection']) process.on(event, fail);
 
 try {
-  const { done } = await runController(decodeControllerConfig(readFileSync(file, 'utf8')), { log }, stop.signal);
+  const config = decodeControllerConfig(readFileSync(file, 'utf8'));
+  const { done } = await runController(config, { log, version }, stop.signal);
   await done;
   process.exit(0);
 } catch (error) {
-  fail('the controller could not start', error);
+  fail(error);
 }

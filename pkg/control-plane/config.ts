@@ -1,4 +1,5 @@
 import type { MeshConfig } from '../catalog/snapshot.ts';
+import { decodeKubernetesConfig, type KubernetesConfig } from './kubernetes-config.ts';
 
 /** What a controller must be told at its start: a JSON file that `--config` names. Paths are absolute. */
 export interface ControllerConfig {
@@ -11,6 +12,8 @@ export interface ControllerConfig {
   readonly defaultNamespace?: string;
   readonly mesh: MeshConfig;
   readonly isolation: 'isolated' | 'proxy' | 'cluster';
+  /** Follow a cluster; `inputs` is empty then. What the controller must be permitted: README.md, "Permissions". */
+  readonly kubernetes?: KubernetesConfig;
   /** Sidecars that come with a token. */
   readonly xds?: {
     /** Path of the unix socket. */
@@ -41,7 +44,7 @@ export interface ControllerConfig {
 /** Reads the configuration; throws an error that names the field. */
 export function decodeControllerConfig(text: string): ControllerConfig {
   const json = JSON.parse(text) as Partial<ControllerConfig>;
-  const { id, inputs, podDirs, mesh, xds, openXds, leafSeconds, apiPort } = json;
+  const { id, inputs, podDirs, mesh, xds, openXds, leafSeconds, apiPort, kubernetes } = json;
   check('id', typeof id === 'string' && id !== '');
   check('inputs', isTextList(inputs));
   check('podDirs', podDirs === undefined || isTextList(podDirs));
@@ -59,7 +62,10 @@ export function decodeControllerConfig(text: string): ControllerConfig {
   check('leafSeconds', leafSeconds === undefined || (Number.isInteger(leafSeconds) && leafSeconds >= 60));
   check('apiPort', apiPort === undefined || isPort(apiPort));
   check('protosFile', isAbsolute(json.protosFile));
-  return json as ControllerConfig;
+  if (kubernetes === undefined) return json as ControllerConfig;
+  check('inputs', inputs?.length === 0);
+  check('isolation', json.isolation === 'cluster');
+  return { ...(json as ControllerConfig), kubernetes: decodeKubernetesConfig(kubernetes, check) };
 }
 
 /** The address to bind for clients without authentication. Throws on any that others could reach. */

@@ -37,6 +37,8 @@ export interface ControlPlaneOptions {
   readonly metrics: Metrics;
   readonly now?: () => number;
   readonly limits?: Partial<AdsServerLimits>;
+  /** Takes all problems of the mesh, each time that it was built. */
+  readonly onProblems?: (problems: readonly Problem[]) => void;
 }
 
 /** From what was read to what proxies are told: builds, publishes, serves. Nothing here reads files or knows paths. */
@@ -108,6 +110,7 @@ export function createControlPlane(options: ControlPlaneOptions): ControlPlane {
     source.publish(outcome.value);
     problems = [...input.problems, ...outcome.problems.map((problem) => withPosition(problem, input.locate))];
     tell(problems);
+    options.onProblems?.(problems);
     parts = undefined;
     if (before) dismiss(before, outcome.value);
     changed();
@@ -177,8 +180,8 @@ export function createControlPlane(options: ControlPlaneOptions): ControlPlane {
     const proxies = lazily(() => toProxyStates(servers.flatMap((server) => server.status())));
     return {
       id: options.id,
-      mode: mesh.mode,
-      modeFrom: mesh.modeFrom,
+      mode: snapshot?.config.mode ?? mesh.mode,
+      modeFrom: snapshot?.config.modeFrom ?? mesh.modeFrom,
       trustDomain: mesh.trustDomain,
       isolation: options.isolation,
       inputs: options.inputs,

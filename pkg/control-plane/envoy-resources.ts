@@ -9,6 +9,7 @@ import type { ServiceIdentity } from '../policy/identity.ts';
 import type { ProxyPolicy } from '../policy/proxy-policy.ts';
 import { toEncodedResource, toResourceView } from '../xds/encode.ts';
 import type { MessageEncoder } from '../xds/message-encoder.ts';
+import { toOverlay } from '../xds/overlay-view.ts';
 import type { EncodedResource, ResourceView, XdsClient } from '../xds/resources.ts';
 import { envoyTypes } from '../xds/type-traits.ts';
 
@@ -90,6 +91,12 @@ export function createEnvoyResources({ loadEncoder, inboundAddress }: EnvoyResou
           return encodeAll(translate(client, policy).listeners, typeUrl);
         case envoyTypes.route:
           return encodeAll(translate(client, policy).routes, typeUrl);
+        case envoyTypes.scopedRoute: {
+          const { scopes, refusals } = translate(client, policy);
+          return toOverlay(encodeAll(refusals, typeUrl), encodeAll(scopes, typeUrl));
+        }
+        case envoyTypes.extension:
+          return encodeAll(translate(client, policy).extensions, typeUrl);
         default:
           return undefined;
       }

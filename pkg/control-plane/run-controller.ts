@@ -1,23 +1,17 @@
-import { randomInt } from 'node:crypto';
 import { setMaxListeners } from 'node:events';
-import { readFileSync } from 'node:fs';
 import { rename, rm, writeFile } from 'node:fs/promises';
 import { createServer, type RequestListener, type Server } from 'node:http';
-import { createMeshBuilder } from '../catalog/build-mesh.ts';
 import type { CertificateAuthority } from '../certs/authority.ts';
 import { openAuthority } from '../certs/authority.ts';
 import { systemClock } from '../certs/clock.ts';
 import { createMemoryStore, openFileStore } from '../certs/file-store.ts';
-import { openLeafCertificates } from '../certs/leaf-certificates.ts';
-import { runRootRotation } from '../certs/rotation.ts';
-import { toLeafNames } from '../certs/workload-names.ts';
 import type { Logger } from '../observability/logger.ts';
 import { Metrics } from '../observability/metrics.ts';
 import { runFilesProvider } from '../provider/files/run-files-provider.ts';
-import { createMessageEncoder, type DescriptorNode, type MessageEncoder } from '../xds/message-encoder.ts';
 import { createOpenAuthentication, createTokenAuthentication } from './authenticate.ts';
 import { type ControllerConfig, toLoopbackAddress } from './config.ts';
-import { type ControlPlane, createControlPlane } from './control-plane.ts';
+import type { ControlPlane } from './control-plane.ts';
+import { openCore } from './core.ts';
 import { createWebApps } from './web-apps.ts';
 
 export interface RunningController {
@@ -25,50 +19,39 @@ export interface RunningController {
   readonly apiPort?: number;
   /** Port of xDS without authentication, if it was asked for. */
   readonly openXdsPort?: number;
+  /** In a cluster. */
+  readonly ports?: Readonly<Record<'xds' | 'otlp' | 'webhook' | 'health', number>>;
   readonly controlPlane: ControlPlane;
   /** Settles when the signal has been aborted and everything is closed; rejects when the files can't be followed. */
   readonly done: Promise<void>;
 }
 
-const day = 86_400_000;
-
-/** Runs the control plane of one mesh that is read from files, until the signal is aborted. */
+/** Runs the control plane of one mesh until the signal is aborted: of a cluster, or of files. */
 export async function runController(
   config: ControllerConfig,
-  { log }: { readonly log: Logger },
+  { log, version = 'development' }: { readonly log: Logger; readonly version?: string },
   signal: AbortSignal,
 ): Promise<RunningController> {
   // Everything that runs here ends with this one signal.
   setMaxListeners(0, signal);
+  if (config.kubernetes) {
+    const { runInCluster } = await import('./cluster/run-in-cluster.ts');
+    return runInCluster({ ...config, kubernetes: config.kubernetes }, { log, version }, signal);
+  }
+  return runOnFiles(config, { log }, signal);
+}
+
+async function runOnFiles(
+  config: ControllerConfig,
+  { log }: { readonly log: Logger },
+  signal: AbortSignal,
+): Promise<RunningController> {
   const metrics = new Metrics();
-  const lifetime = config.leafSeconds === undefined ? day : config.leafSeconds * 1000;
   const store = config.caDirectory === undefined ? createMemoryStore() : await openFileStore(config.caDirectory);
   const clock = systemClock;
-  const random = (): number => randomInt(2 ** 32) / 2 ** 32;
-  const onError = (error: unknown): void => log.error('certificates could not be kept up to date', { error });
   const authority = await openAuthority({ store, clock, name: config.mesh.trustDomain });
-  const leaves = await openLeafCertificates({
-    authority,
-    clock,
-    random,
-    lifetime,
-    namesOf: toLeafNames,
-    store,
-    onError,
-  });
-  const onStep = (step: string): void => log.info('the root certificate is being changed', { step });
-  runRootRotation({ authority, clock, signal, leafLifetime: lifetime, onStep, onError });
-
-  const builder = createMeshBuilder();
-  const controlPlane = createControlPlane({
-    ...config,
-    authority,
-    leaves,
-    build: (snapshot) => builder.build(snapshot),
-    loadEncoder: once(() => loadEncoder(config.protosFile)),
-    log,
-    metrics,
-  });
+  const { controlPlane, rotateRoots } = await openCore({ config, authority, clock, store, log, metrics });
+  rotateRoots(signal);
 
   const servers: Server[] = [];
   const open = async (app: RequestListener, at: number | string): Promise<number> => {
@@ -167,15 +150,6 @@ async function listenHttp(app: RequestListener, at: number | string): Promise<{ 
   });
   const address = server.address();
   return { server, port: typeof address === 'object' && address ? address.port : 0 };
-}
-
-function loadEncoder(file: string): MessageEncoder {
-  return createMessageEncoder(JSON.parse(readFileSync(file, 'utf8')) as DescriptorNode);
-}
-
-function once<T>(make: () => T): () => T {
-  let made: { readonly value: T } | undefined;
-  return () => (made ??= { value: make() }).value;
 }
 
 async function writeAtomically(file: string, text: string): Promise<void> {

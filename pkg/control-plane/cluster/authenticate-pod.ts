@@ -1,0 +1,118 @@
+import { isIP } from 'node:net';
+import type { PodTokenClaims } from '../../certs/pod-tokens.ts';
+import { toServiceIdentity, type TrustDomain } from '../../policy/identity.ts';
+import type { Authentication } from '../../xds/ads-server.ts';
+import type { TokenKeys } from './token-keys.ts';
+
+/** What must be known of a pod to believe a token that is bound to it. */
+export interface KnownPod {
+  readonly uid: string;
+  readonly ips: readonly string[];
+  readonly serviceAccount: string;
+}
+
+/** The pods of the cluster, as the provider follows them. */
+export interface KnownPods {
+  find(namespace: string, name: string): KnownPod | undefined;
+  /** Asks the API server. */
+  lookUp(namespace: string, name: string): Promise<KnownPod | undefined>;
+}
+
+export interface PodAuthenticationOptions {
+  readonly keys: TokenKeys;
+  readonly pods: KnownPods;
+  readonly trustDomain: string;
+  /** Milliseconds. */
+  readonly now: () => number;
+  readonly sleep: (milliseconds: number) => Promise<void>;
+}
+
+export interface PodAuthenticationRequest {
+  readonly token: string | undefined;
+  /** Address of the other end of the connection, without its port. */
+  readonly peer: string;
+}
+
+export type AuthenticatePod = (request: PodAuthenticationRequest) => Promise<Authentication>;
+
+/**
+ * The kubelet reports a pod's address somewhat after it has started its first container: a sidecar may be quicker, and
+ * waits so long.
+ */
+const longestWait = 5_000;
+const glance = 25;
+const look = 1_000;
+
+/**
+ * Identity is the token's alone, and the token counts for its living pod only (DECISIONS I4): same uid and account, sent
+ * from an address of the pod. A pod that is not known yet, or known under another uid, is looked up once.
+ */
+export function createClusterTokenAuthentication(options: PodAuthenticationOptions): AuthenticatePod {
+  const { keys, pods, trustDomain, now, sleep } = options;
+
+  async function find({ namespace, pod: { name, uid } }: PodTokenClaims): Promise<KnownPod | undefined> {
+    const known = pods.find(namespace, name);
+    return known?.uid === uid ? known : pods.lookUp(namespace, name);
+  }
+
+  /** The same pod once it has an address, or as it was last. */
+  async function withAddress(first: KnownPod, { namespace, pod: { name } }: PodTokenClaims): Promise<KnownPod> {
+    const start = now();
+    let pod = first;
+    for (let looked = start; pod.ips.length === 0 && now() - start < longestWait;) {
+      await sleep(glance);
+      const isDue = now() - looked >= look;
+      if (isDue) looked = now();
+      const found = isDue ? await pods.lookUp(namespace, name).catch(() => undefined) : pods.find(namespace, name);
+      if (found?.uid === first.uid) pod = found;
+    }
+    return pod;
+  }
+
+  return async ({ token, peer }) => {
+    if (token === undefined || token === '') return { ok: false, reason: 'no bearer token' };
+    const verdict = await keys.verify(token);
+    if (!verdict.ok) return verdict;
+    const { claims, expiresAt } = verdict;
+    const { namespace, serviceAccount } = claims;
+    const name = `${namespace}/${claims.pod.name}`;
+    const refuse = (reason: string): Authentication => ({ ok: false, reason });
+
+    let found: KnownPod | undefined;
+    try {
+      found = await find(claims);
+    } catch (error) {
+      return refuse(`pod ${name} could not be looked up: ${(error as Error).message}`);
+    }
+    if (!found) return refuse(`pod ${name} is gone`);
+    if (found.uid !== claims.pod.uid) return refuse(`the token is of an earlier pod ${name}`);
+    if (found.serviceAccount !== serviceAccount) return refuse(`pod ${name} runs as another account`);
+    const { ips } = found.ips.length > 0 ? found : await withAddress(found, claims);
+    const address = toAddress(peer);
+    if (ips.length === 0) return refuse(`pod ${name} has no address yet`);
+    if (address === undefined || !ips.some((ip) => toAddress(ip) === address)) {
+      return refuse(`the token of pod ${name} (${ips.join(', ')}) came from ${address ?? 'an unknown address'}`);
+    }
+    const identity = toServiceIdentity(trustDomain as TrustDomain, { namespace, name: serviceAccount });
+    return { ok: true, client: { identity, pod: name }, expiresAt };
+  };
+}
+
+/** `10.0.0.7`, `fd00::7`, `::ffff:10.0.0.7`: one spelling for each address. */
+function toAddress(text: string): string | undefined {
+  const plain = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(text)?.[1] ?? text;
+  switch (isIP(plain)) {
+    case 4:
+      return plain;
+    case 6:
+      // The URL standard writes an address in one way only.
+      return new URL(`http://[${plain.replace(/%.*$/, '')}]`).hostname;
+    default:
+      return undefined;
+  }
+}
+
+/** The address in what gRPC says of a peer: `10.0.0.7:5123`, `fd00::7:5123` (a port is always there, brackets never). */
+export function toPeerAddress(peer: string): string {
+  return peer.replace(/:\d+$/, '');
+}

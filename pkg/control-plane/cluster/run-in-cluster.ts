@@ -1,0 +1,277 @@
+import { randomBytes, randomInt } from 'node:crypto';
+import { setMaxListeners } from 'node:events';
+import { hostname } from 'node:os';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { MeshSnapshot } from '../../catalog/snapshot.ts';
+import { systemClock } from '../../certs/clock.ts';
+import type { Logger } from '../../observability/logger.ts';
+import { Metrics } from '../../observability/metrics.ts';
+import { type Cluster, type ClusterOptions, openCluster } from '../../provider/kubernetes/cluster.ts';
+import type { NamespaceDirectory } from '../../provider/kubernetes/directories.ts';
+import { runLease } from '../../provider/kubernetes/lease.ts';
+import { type KubernetesProvider, runKubernetesProvider } from '../../provider/kubernetes/run-kubernetes-provider.ts';
+import type { ControlPlane } from '../control-plane.ts';
+import { openCore } from '../core.ts';
+import { type KubernetesConfig, toServiceNames } from '../kubernetes-config.ts';
+import type { RunningController } from '../run-controller.ts';
+import { createWebApps } from '../web-apps.ts';
+import { createClusterTokenAuthentication, toPeerAddress } from './authenticate-pod.ts';
+import { openClusterAuthority } from './cluster-authority.ts';
+import type { ClusterControllerConfig } from './cluster-config.ts';
+import { readClusterFacts } from './cluster-facts.ts';
+import { createHealthApp } from './health-app.ts';
+import { toInjectionSettings } from './injection.ts';
+import { runKeeper } from './keeper.ts';
+import { createLeaderWork } from './leader-work.ts';
+import { guardOtlp } from './otlp-guard.ts';
+import { listenPlain, listenXds } from './ports.ts';
+import { listenTls } from './tls-listener.ts';
+import { createTokenKeys } from './token-keys.ts';
+import { createTrustBundles } from './trust-bundles.ts';
+import { createWebhookApp } from './webhook-app.ts';
+import { createWebhookBundle, type WebhookBundle } from './webhook-bundle.ts';
+
+export interface ClusterControllerOptions {
+  readonly log: Logger;
+  readonly version: string;
+}
+
+/** Of projected tokens that are meant for the control plane (DECISIONS I4). */
+const audience = 'tulle';
+/** How often a replica looks whether another has changed the roots, in milliseconds. */
+const lookAtRoots = 30_000;
+
+const unread = 'the cluster has not been read yet';
+const unserved = 'xDS is not served yet';
+const unhooked = 'the webhook is not served yet';
+const steps = [unread, unserved, unhooked];
+
+/** Runs the control plane of a cluster's mesh until the signal is aborted. */
+export async function runInCluster(
+  config: ClusterControllerConfig,
+  { log, version }: ClusterControllerOptions,
+  stop: AbortSignal,
+): Promise<RunningController> {
+  const metrics = new Metrics();
+  // It ends by itself as well: when the cluster can't be followed.
+  const end = new AbortController();
+  setMaxListeners(0, end.signal);
+  stop.addEventListener('abort', () => end.abort());
+  if (stop.aborted) end.abort();
+  const closing: (() => Promise<unknown>)[] = [];
+  const cluster = await openCluster(toClusterOptions(config.kubernetes));
+  const parts: Parts = { config, cluster, metrics, log, version, signal: end.signal, closing, missing: new Set(steps) };
+
+  async function close(): Promise<void> {
+    end.abort();
+    await Promise.all(closing.map((each) => each()));
+    cluster.close();
+  }
+
+  try {
+    const { running, done } = await start(parts);
+    // Whoever is connected is told to go elsewhere at once, not when the last watch has ended.
+    return { ...running, done: Promise.race([done, ended(end.signal)]).finally(close) };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+/** What all parts share. */
+interface Parts {
+  readonly config: ClusterControllerConfig;
+  readonly cluster: Cluster;
+  readonly metrics: Metrics;
+  readonly log: Logger;
+  readonly version: string;
+  readonly signal: AbortSignal;
+  /** All run at once when it ends. */
+  readonly closing: (() => Promise<unknown>)[];
+  /** What is not there yet; ready is when nothing is missing. */
+  readonly missing: Set<string>;
+}
+
+interface Started {
+  readonly running: Omit<RunningController, 'done'>;
+  /** Settles when the cluster is no longer followed. */
+  readonly done: Promise<void>;
+}
+
+async function start(parts: Parts): Promise<Started> {
+  const { config, cluster, metrics, log, version, signal, closing, missing } = parts;
+  const { kubernetes } = config;
+  const clock = systemClock;
+  const open = async <T extends { readonly port: number; readonly close: () => Promise<void> }>(
+    listener: Promise<T>,
+  ): Promise<number> => {
+    const { port, close } = await listener;
+    closing.push(close);
+    return port;
+  };
+
+  // First of all, so that a probe finds somebody alive whatever the cluster does.
+  const bundle: { current?: WebhookBundle } = {};
+  const health = createHealthApp({
+    missing: () => [...missing, ...toList(bundle.current?.missing())],
+    metrics,
+    version: { version },
+  });
+  const healthPort = await open(listenPlain(health, kubernetes.healthPort, 'everywhere'));
+
+  const authority = await openClusterAuthority({ config, cluster, clock, log, signal, sleep });
+  const serviceNames = toServiceNames(kubernetes);
+  const core = await openCore({ config, authority, clock, serviceNames, log, metrics });
+  const { controlPlane, leaves } = core;
+  closing.push(() => controlPlane.close());
+
+  const { provider, first } = follow(parts, controlPlane);
+  const trust = createTrustBundles({
+    cluster,
+    authority,
+    service: kubernetes,
+    meshName: kubernetes.meshName,
+    wanted: () => toMeshedNamespaces(controlPlane.snapshot(), provider.namespaces),
+    onChange: () => work.changed(),
+    signal,
+    clock,
+    random,
+    log,
+  });
+  const election = { isLeader: () => false };
+  if (kubernetes.webhookConfiguration !== undefined) {
+    const name = kubernetes.webhookConfiguration;
+    bundle.current = createWebhookBundle({ cluster, name, authority, isLeader: () => election.isLeader() });
+  }
+  const work = createLeaderWork({
+    cluster,
+    kubernetes,
+    trust,
+    ...(bundle.current ? { webhook: bundle.current } : {}),
+    ...(kubernetes.caManaged ? { rotateRoots: core.rotateRoots } : {}),
+    signal,
+    log,
+  });
+  authority.subscribe(() => work.changed());
+  provider.namespaces.subscribe(() => work.changed());
+  const lease = runLease({
+    cluster,
+    namespace: kubernetes.namespace,
+    name: kubernetes.lease,
+    identity: `${hostname()}_${randomBytes(4).toString('hex')}`,
+    lead: (term) => work.lead(term),
+    onError: (error) => log.warn('the lease could not be looked after', { error }),
+    signal,
+    sleep,
+  });
+  election.isLeader = () => lease.isLeader();
+  closing.push(() => lease.done);
+  const onError = (error: unknown): void => log.error('the roots could not be looked at', { error });
+  runKeeper({ work: async () => void (await authority.reload()), every: lookAtRoots, signal, onError });
+  declareMetrics(metrics, { isLeader: election.isLeader, expiry: () => authority.issuer().notAfter });
+
+  const facts = await readClusterFacts(cluster, kubernetes, version, log);
+  const app = createWebhookApp({
+    settings: () => toInjectionSettings(kubernetes, facts, provider.meshConfig()),
+    namespaces: provider.namespaces,
+    trust,
+    cluster,
+    metrics,
+    log,
+  });
+
+  // The first mesh is published before anybody is served: a proxy that comes back is not sent a mesh half read.
+  await Promise.race([first, provider.done, ended(signal)]);
+  if (signal.aborted) return { running: { controlPlane }, done: provider.done };
+  missing.delete(unread);
+  work.changed();
+
+  const keys = createTokenKeys({ cluster, audience, log, now: Date.now });
+  const { trustDomain } = config.mesh;
+  const pods = provider.pods;
+  const authenticate = createClusterTokenAuthentication({ keys, pods, trustDomain, now: Date.now, sleep });
+  const apps = createWebApps({ config, view: controlPlane.view, metrics, log, signal });
+  const otlp = guardOtlp({ app: apps.otlp, authenticate, log, metrics, now: Date.now });
+  const otlpPort = await open(listenTls(otlp, kubernetes.otlpPort, leaves));
+  const xdsPort = await listenXds(controlPlane, kubernetes.xdsPort, ({ token, peer }) =>
+    authenticate({ token, peer: toPeerAddress(peer) }),
+  );
+  missing.delete(unserved);
+  const webhookPort = await open(listenTls(app, kubernetes.webhookPort, leaves));
+  missing.delete(unhooked);
+  const apiPort =
+    config.apiPort === undefined ? undefined : await open(listenPlain(apps.dashboard, config.apiPort, 'loopback'));
+  const ports = { xds: xdsPort, otlp: otlpPort, webhook: webhookPort, health: healthPort };
+  log.info('the control plane is up', { ...ports, apiPort, cluster: cluster.server, mesh: kubernetes.meshName });
+  return { running: { controlPlane, ports, ...(apiPort === undefined ? {} : { apiPort }) }, done: provider.done };
+}
+
+/** Builds and publishes what the provider reads, and ends the streams of pods that are gone. */
+function follow(
+  { config, cluster, log, signal }: Parts,
+  controlPlane: ControlPlane,
+): { readonly provider: KubernetesProvider; readonly first: Promise<void> } {
+  const { kubernetes, mesh } = config;
+  let read = (): void => undefined;
+  const first = new Promise<void>((resolve) => {
+    read = resolve;
+  });
+  const provider = runKubernetesProvider({
+    cluster,
+    meshName: kubernetes.meshName,
+    controlNamespace: kubernetes.namespace,
+    meshConfigName: kubernetes.meshConfig,
+    config: mesh,
+    signal,
+    log,
+    onSnapshot: (snapshot, problems, { locate }) => {
+      controlPlane.apply({ snapshot, problems, locate });
+      read();
+    },
+  });
+  provider.pods.subscribe(({ namespace, name }) => {
+    for (const server of controlPlane.servers()) {
+      server.disconnect(({ pod }) => pod === `${namespace}/${name}`, 'the pod is gone');
+    }
+  });
+  return { provider, first };
+}
+
+/** Those that are labelled, and those that still have pods with a sidecar. */
+function toMeshedNamespaces(
+  snapshot: MeshSnapshot | undefined,
+  namespaces: NamespaceDirectory,
+): ReadonlySet<string> | undefined {
+  if (!snapshot) return undefined;
+  const withPods = snapshot.pods.filter(({ meshed }) => meshed).map(({ namespace }) => namespace);
+  return new Set([...namespaces.meshed(), ...withPods]);
+}
+
+function declareMetrics(
+  metrics: Metrics,
+  { isLeader, expiry }: { readonly isLeader: () => boolean; readonly expiry: () => number },
+): void {
+  const leader = metrics.gauge('tulle_leader', '1: this replica writes');
+  const root = metrics.gauge('tulle_root_expiry_timestamp_seconds', 'When the root that signs now expires');
+  metrics.onCollect(() => {
+    leader.set(isLeader() ? 1 : 0);
+    root.set(Math.floor(expiry() / 1000));
+  });
+}
+
+function toClusterOptions({ kubeconfig, context }: KubernetesConfig): ClusterOptions {
+  if (kubeconfig === undefined) return { inCluster: true };
+  return { kubeconfig, ...(context === undefined ? {} : { context }) };
+}
+
+const random = (): number => randomInt(2 ** 32) / 2 ** 32;
+const toList = (text: string | undefined): readonly string[] => (text === undefined ? [] : [text]);
+
+async function sleep(milliseconds: number, signal?: AbortSignal): Promise<void> {
+  await delay(milliseconds, undefined, { ref: false, ...(signal ? { signal } : {}) }).catch(() => undefined);
+}
+
+function ended(signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return Promise.resolve();
+  return new Promise((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
+}
