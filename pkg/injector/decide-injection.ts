@@ -12,8 +12,8 @@ const neverInjected = new Set(['kube-system', 'kube-public', 'kube-node-lease'])
  * Whether a pod gets a sidecar; `undefined`: yes, else why not. Throws `InjectionRefused` where it isn't said clearly.
  *
  * The order is OSM's: a pod of the host's network never; a namespace that is not of the mesh never; then what the pod
- * says; then what its namespace says. A namespace that is labelled `tulle.dev/monitored-by` needs to say nothing more;
- * one that OSM's label alone puts into the mesh is injected only if its annotation says so, as OSM did.
+ * says; then what its namespace says. Unlike OSM's, a namespace of the mesh that says nothing is injected: its label is
+ * enough. What `osm namespace add --disable-sidecar-injection` wrote is still respected.
  */
 export function whyNotInjected(
   pod: Pod,
@@ -32,14 +32,9 @@ export function whyNotInjected(
   const own = readKey(metadata?.annotations, 'sidecar-injection');
   if (own !== undefined) return decodeSwitch(own, 'the pod') ? undefined : `the pod says ${own.key}: ${own.value}`;
   const all = readKey(namespace.annotations, 'sidecar-injection');
-  if (all !== undefined) {
-    const where = `namespace ${namespace.name}`;
-    return decodeSwitch(all, where) ? undefined : `${where} says ${all.key}: ${all.value}`;
-  }
-  const label = readKey(namespace.labels, 'monitored-by');
-  return label?.key === 'tulle.dev/monitored-by'
-    ? undefined
-    : `namespace ${namespace.name} has the label ${label?.key} but no annotation openservicemesh.io/sidecar-injection: enabled`;
+  if (all === undefined) return undefined;
+  const where = `namespace ${namespace.name}`;
+  return decodeSwitch(all, where) ? undefined : `${where} says ${all.key}: ${all.value}`;
 }
 
 /** Whether the namespace itself is out of it: this may be stale news, the rest is not. */
