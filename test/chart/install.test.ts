@@ -1,0 +1,307 @@
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { missingForApiServer, startApiServer, type ApiServer } from '../support/api-server.ts';
+import { findProgram } from '../support/find-program.ts';
+import { chart, mustRun, run, template, toFlags, type KubernetesObject, type Ran, type Settings } from './helm.ts';
+
+const missing = [...missingForApiServer, ...(findProgram('helm') === undefined ? ['helm'] : [])];
+const account = 'system:serviceaccount:tulle-system:tulle-controller';
+
+(missing.length === 0 ? describe : describe.skip)(
+  `the chart in a real API server${missing.length === 0 ? '' : ` (not installed: ${missing.join(', ')})`}`,
+  function () {
+    this.timeout(240_000);
+    let api: ApiServer;
+    const helm = (...args: string[]): Ran => run('helm', args, { kubeconfig: api.kubeconfig });
+    const mustHelm = (...args: string[]): string => mustRun('helm', args, { kubeconfig: api.kubeconfig });
+    const kubectl = (args: readonly string[], input?: object): Ran =>
+      run('kubectl', args, { kubeconfig: api.kubeconfig, ...(input ? { input: JSON.stringify(input) } : {}) });
+    const must = (args: readonly string[], input?: object): string =>
+      mustRun('kubectl', args, { kubeconfig: api.kubeconfig, ...(input ? { input: JSON.stringify(input) } : {}) });
+    const release = (verb: string, settings: Settings, ...flags: string[]): string[] => [
+      ...[verb, 'tulle', chart, '-n', 'tulle-system'],
+      ...toFlags(settings),
+      ...flags,
+    ];
+    const replicas = (): string =>
+      must(['get', 'deployment', 'tulle-controller', '-n', 'tulle-system', '-o', 'jsonpath={.spec.replicas}']);
+
+    before(async () => {
+      api = await startApiServer();
+    });
+    after(() => api.stop());
+
+    describe('where Open Service Mesh was', () => {
+      const name = 'trafficsplits.split.smi-spec.io';
+      const version = (version: string, served: boolean, schema: object) => ({
+        ...{ name: version, served, storage: served },
+        schema: { openAPIV3Schema: { type: 'object', ...schema } },
+      });
+      const backend = { type: 'object', properties: { service: { type: 'string' }, weight: { type: 'number' } } };
+      const spec = {
+        type: 'object',
+        properties: { service: { type: 'string' }, backends: { type: 'array', items: backend } },
+      };
+      const crd = {
+        apiVersion: 'apiextensions.k8s.io/v1',
+        kind: 'CustomResourceDefinition',
+        metadata: { name, labels: { 'app.kubernetes.io/name': 'openservicemesh.io' } },
+        spec: {
+          group: 'split.smi-spec.io',
+          scope: 'Namespaced',
+          names: { kind: 'TrafficSplit', plural: 'trafficsplits', shortNames: ['ts'] },
+          conversion: { strategy: 'None' },
+          versions: [
+            version('v1alpha4', false, { 'x-kubernetes-preserve-unknown-fields': true }),
+            version('v1alpha2', true, { properties: { spec } }),
+          ],
+        },
+      };
+
+      before(() => {
+        must(['create', '-f', '-', '--field-manager=osm-bootstrap'], crd);
+        must(['wait', '--for=condition=Established', '--timeout=60s', `crd/${name}`]);
+        must(['create', '-f', '-'], {
+          apiVersion: 'split.smi-spec.io/v1alpha2',
+          kind: 'TrafficSplit',
+          metadata: { name: 'kept', namespace: 'default' },
+          spec: { service: 'web.default', backends: [{ service: 'web-v1', weight: 100 }] },
+        });
+      });
+
+      it('takes nothing over that it was not told to', () => {
+        const { status, stderr } = helm(...release('install', {}, '--create-namespace'));
+        assert.notEqual(status, 0);
+        assert.match(stderr, new RegExp(`"${name}" in namespace "" exists and cannot be imported`));
+      });
+
+      it('takes the CRDs over when told to, with the objects in them', () => {
+        mustHelm(...release('install', {}, '--create-namespace', '--take-ownership', '--force-conflicts'));
+        const crds = must(['get', 'crd', '-o', 'name']).trim().split('\n');
+        assert.equal(crds.length, template().filter(({ kind }) => kind === 'CustomResourceDefinition').length);
+        const path = 'trafficsplits.v1alpha4.split.smi-spec.io';
+        const weight = 'jsonpath={.spec.service} {.spec.backends[0].weight}';
+        must(['wait', '--for=condition=Established', '--timeout=60s', `crd/${name}`]);
+        assert.equal(must(['get', path, 'kept', '-o', weight]), 'web.default 100');
+      });
+    });
+
+    describe('once it is installed', () => {
+      it('installs all that it renders, whatever the values', () => {
+        const settings: Settings = {
+          ...{ replicas: 3, 'tracing.jaeger.enabled': true, 'ca.existingSecret': 'corporate' },
+          priorityClassName: 'system-cluster-critical',
+        };
+        const autoscaled: Settings = { meshName: 'second', 'autoscaling.enabled': true };
+        for (const values of [{}, settings, autoscaled]) {
+          const objects = template(values, '--kube-version', '1.34.0', '--set', 'crds.install=false');
+          const list = { apiVersion: 'v1', kind: 'List', items: objects };
+          must(
+            ['apply', '--dry-run=server', '--server-side', '--force-conflicts', '--validate=strict', '-f', '-'],
+            list,
+          );
+        }
+      });
+
+      it('has pods that a namespace of Pod Security "restricted" takes', () => {
+        const label = 'pod-security.kubernetes.io/enforce=restricted';
+        must(['create', 'namespace', 'restricted']);
+        must(['label', 'namespace', 'restricted', label]);
+        for (const { kind, metadata, spec } of template({ 'tracing.jaeger.enabled': true })) {
+          if (kind !== 'Deployment') continue;
+          const pod = { apiVersion: 'v1', kind: 'Pod', spec: spec.template.spec };
+          must(['create', '--dry-run=server', '-f', '-'], {
+            ...pod,
+            metadata: { name: metadata.name, namespace: 'restricted' },
+          });
+        }
+      });
+
+      it('upgrades and rolls back beside what the controller writes, without a conflict', () => {
+        const webhook = ['mutatingwebhookconfiguration', 'tulle-injector-osm'];
+        const authority = () => must(['get', ...webhook, '-o', 'jsonpath={.webhooks[*].clientConfig.caBundle}']);
+        const names = template()
+          .filter(({ kind }) => kind === 'MutatingWebhookConfiguration')
+          .flatMap(({ webhooks }) => webhooks.map((entry) => entry.name));
+        const caBundle = someCertificate();
+        const body = {
+          apiVersion: 'admissionregistration.k8s.io/v1',
+          kind: 'MutatingWebhookConfiguration',
+          metadata: { name: 'tulle-injector-osm' },
+          webhooks: names.map((name) => ({ name, clientConfig: { caBundle } })),
+        };
+        must(
+          [
+            'apply',
+            '--server-side',
+            '--field-manager=tulle-controller',
+            '--validate=ignore',
+            `--as=${account}`,
+            '-f',
+            '-',
+          ],
+          body,
+        );
+        const written = authority();
+        assert.notEqual(written, '');
+        mustHelm(...release('upgrade', { replicas: 3, 'injection.webhookTimeoutSeconds': 5 }));
+        assert.equal(replicas(), '3');
+        assert.equal(authority(), written);
+        assert.match(must(['get', 'pdb', '-n', 'tulle-system', '-o', 'name']), /tulle-controller/);
+        mustHelm('rollback', 'tulle', '1', '-n', 'tulle-system');
+        assert.equal(replicas(), '1');
+        assert.equal(authority(), written);
+        assert.equal(must(['get', 'pdb', '-n', 'tulle-system', '-o', 'name']), '');
+      });
+    });
+
+    /** The API server wants a certificate in a caBundle; its own will do. */
+    function someCertificate(): string {
+      const { clusters } = JSON.parse(readFileSync(api.kubeconfig, 'utf8')) as {
+        clusters: { cluster: { 'certificate-authority': string } }[];
+      };
+      return readFileSync(clusters[0]?.cluster['certificate-authority'] ?? '').toString('base64');
+    }
+
+    describe('pods in a meshed namespace while nobody answers the webhook', () => {
+      const create = (namespace: string, metadata: object, spec: object = {}): Ran =>
+        kubectl(['create', '--dry-run=server', '-f', '-'], {
+          apiVersion: 'v1',
+          kind: 'Pod',
+          metadata: { name: 'pod', namespace, ...metadata },
+          spec: { containers: [{ name: 'app', image: 'app' }], ...spec },
+        });
+
+      before(() => {
+        const namespaces: Readonly<Record<string, readonly string[]>> = {
+          meshed: ['tulle.dev/monitored-by=osm'],
+          'meshed-as-in-osm': ['openservicemesh.io/monitored-by=osm'],
+          'of-another-mesh': ['tulle.dev/monitored-by=second'],
+          ignored: ['openservicemesh.io/monitored-by=osm', 'openservicemesh.io/ignore=true'],
+          'not-meshed': ['x=y'],
+        };
+        for (const [name, labels] of Object.entries(namespaces)) {
+          must(['create', 'namespace', name]);
+          must(['label', 'namespace', name, ...labels]);
+        }
+        must(['label', 'namespace', 'tulle-system', 'kube-system', 'tulle.dev/monitored-by=osm']);
+      });
+
+      it('are refused, by either label', () => {
+        for (const namespace of ['meshed', 'meshed-as-in-osm']) {
+          const { status, stderr } = create(namespace, {});
+          assert.notEqual(status, 0, namespace);
+          assert.match(stderr, /failed calling webhook "[a-z-]+\.injector\.tulle\.dev"/);
+        }
+      });
+
+      it('start when they opted out, by annotation or label, in any spelling that counts', () => {
+        const opted = [
+          { annotations: { 'openservicemesh.io/sidecar-injection': 'disabled' } },
+          { annotations: { 'tulle.dev/sidecar-injection': 'False' } },
+          { annotations: { 'tulle.dev/sidecar-injection': 'no', 'openservicemesh.io/sidecar-injection': 'enabled' } },
+          { labels: { 'tulle.dev/sidecar-injection': 'disabled' } },
+        ];
+        for (const metadata of opted) {
+          assert.equal(create('meshed', metadata).status, 0, JSON.stringify(metadata));
+        }
+        const wins = { 'tulle.dev/sidecar-injection': 'enabled', 'openservicemesh.io/sidecar-injection': 'disabled' };
+        assert.notEqual(create('meshed', { annotations: wins }).status, 0);
+        assert.notEqual(create('meshed', { annotations: { other: 'x' } }).status, 0);
+      });
+
+      it('start when they share the network of their node', () => {
+        assert.equal(create('meshed', {}, { hostNetwork: true }).status, 0);
+      });
+
+      it('start everywhere else, the namespaces of the system and of the control plane above all', () => {
+        const free = ['of-another-mesh', 'ignored', 'not-meshed', 'tulle-system', 'kube-system'];
+        for (const namespace of free) assert.equal(create(namespace, {}).status, 0, namespace);
+        assert.equal(create('meshed', { labels: { 'tulle.dev/control-plane': 'osm' } }).status, 0);
+      });
+    });
+
+    describe('the controller', () => {
+      const can = (verb: string, resource: string, ...flags: string[]): string =>
+        kubectl(['auth', 'can-i', verb, resource, `--as=${account}`, ...flags]).stdout.trim();
+
+      it('may read what it builds the mesh from, everywhere', () => {
+        const kinds = [
+          ...['pods', 'services', 'namespaces', 'serviceaccounts', 'endpointslices.discovery.k8s.io'],
+          ...['traffictargets.access.smi-spec.io', 'identitybindings.access.smi-spec.io'],
+          ...['httproutegroups.specs.smi-spec.io', 'tcproutes.specs.smi-spec.io', 'udproutes.specs.smi-spec.io'],
+          ...['trafficsplits.split.smi-spec.io', 'egresses.policy.openservicemesh.io'],
+        ];
+        for (const kind of kinds) {
+          for (const verb of ['list', 'watch']) assert.equal(can(verb, kind, '-A'), 'yes', `${verb} ${kind}`);
+        }
+        for (const path of ['/openid/v1/jwks', '/.well-known/openid-configuration', '/version']) {
+          assert.equal(can('get', path), 'yes', path);
+        }
+      });
+
+      it('may not read Secrets, other ConfigMaps, or what is none of its business', () => {
+        const never: readonly (readonly string[])[] = [
+          ['list', 'secrets', '-n', 'tulle-system'],
+          ['get', 'secrets/other', '-n', 'tulle-system'],
+          ['get', 'secrets/tulle-ca', '-n', 'default'],
+          ['list', 'secrets', '-A'],
+          ['list', 'configmaps', '-A'],
+          ['get', 'configmaps/other', '-n', 'default'],
+          ['create', 'pods', '-n', 'default'],
+          ['create', 'pods/exec', '-n', 'default'],
+          ['create', 'serviceaccounts/token', '-n', 'default'],
+          ['patch', 'mutatingwebhookconfigurations/other'],
+          ['list', 'nodes'],
+        ];
+        for (const [verb = '', resource = '', ...flags] of never) {
+          assert.equal(can(verb, resource, ...flags), 'no', `${verb} ${resource}`);
+        }
+      });
+
+      it('makes what it keeps by server-side apply, under its fixed names and no other', () => {
+        const apply = (object: Partial<KubernetesObject>): Ran =>
+          kubectl(['apply', '--server-side', '--field-manager=tulle-controller', `--as=${account}`, '-f', '-'], object);
+        const object = (apiVersion: string, kind: string, name: string, namespace: string) => ({
+          ...{ apiVersion, kind, metadata: { name, namespace } },
+        });
+        const may = [
+          object('v1', 'ConfigMap', 'tulle-trust', 'meshed'),
+          object('v1', 'Secret', 'tulle-ca', 'tulle-system'),
+          object('coordination.k8s.io/v1', 'Lease', 'tulle-controller', 'tulle-system'),
+          object('config.openservicemesh.io/v1alpha2', 'MeshConfig', 'osm-mesh-config', 'tulle-system'),
+        ];
+        for (const one of may) {
+          const { status, stderr } = apply(one);
+          assert.equal(status, 0, `${one.kind}: ${stderr}`);
+        }
+        const mayNot = [
+          object('v1', 'ConfigMap', 'other', 'meshed'),
+          object('v1', 'Secret', 'other', 'tulle-system'),
+          object('v1', 'Secret', 'tulle-ca', 'meshed'),
+          object('config.openservicemesh.io/v1alpha2', 'MeshConfig', 'other', 'tulle-system'),
+        ];
+        for (const one of mayNot) assert.match(apply(one).stderr, /forbidden/i, `${one.kind} ${one.metadata.name}`);
+      });
+    });
+
+    describe('when it is removed', () => {
+      it('goes without a trace but for the CRDs, what is in them, and what the controller made', () => {
+        mustHelm('uninstall', 'tulle', '-n', 'tulle-system');
+        const left = must(['get', 'clusterrole,clusterrolebinding,mutatingwebhookconfiguration', '-o', 'name']);
+        assert.doesNotMatch(left, /tulle/);
+        const kinds = 'deployment,service,configmap,serviceaccount,role,rolebinding,poddisruptionbudget,hpa';
+        assert.doesNotMatch(must(['get', kinds, '-n', 'tulle-system', '-o', 'name']), /tulle/);
+        const kept = must(['get', 'secret,meshconfig,lease', '-n', 'tulle-system', '-o', 'name']);
+        assert.match(kept, /secret\/tulle-ca/);
+        assert.match(kept, /osm-mesh-config/);
+        assert.match(must(['get', 'trafficsplits', '-o', 'name']), /kept/);
+      });
+
+      it('installs again over the CRDs that an uninstall left', () => {
+        mustHelm(...release('install', {}));
+        assert.equal(replicas(), '1');
+      });
+    });
+  },
+);
