@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { applyObjects, applyObject, deleteObject, pathOf, podsOf, until } from '../support/kubernetes-objects.ts';
-import { describeMesh, preparing, controlNamespace } from './mesh.ts';
+import { controlNamespace } from './cluster.ts';
+import { describeMesh, preparing } from './mesh.ts';
 import { namespaceObject, openPeer, peerObjects, serviceObject, targetObjects, type Peer } from './peers.ts';
 
 const [meshed, plain] = ['e2e-access', 'e2e-plain'];

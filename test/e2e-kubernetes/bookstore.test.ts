@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { applyObjects, pathOf, podsOf, rolledOut, until } from '../support/kubernetes-objects.ts';
 import { bookstoreNamespaces, bookstoreObjects, setWeights } from './bookstore.ts';
-import { controlNamespace, describeMesh, preparing } from './mesh.ts';
+import { controlNamespace } from './cluster.ts';
+import { describeMesh, preparing } from './mesh.ts';
 import { accountObject, describeTally, openPeer, peerObjects, peerPodName, type Peer } from './peers.ts';
 
 interface JaegerSpan {

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { applyObjects, pathOf, podsOf, until } from '../support/kubernetes-objects.ts';
-import { controlNamespace, describeMesh, preparing } from './mesh.ts';
+import { controlNamespace } from './cluster.ts';
+import { describeMesh, preparing } from './mesh.ts';
 import { describeResult, namespaceObject, openPeer, peerObjects, serviceObject, type Peer } from './peers.ts';
 
 const [meshed, outside] = ['e2e-egress', 'e2e-outside'];

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import type { KubernetesObject } from '../support/kubernetes-api.ts';
 import { applyObjects, pathOf, until } from '../support/kubernetes-objects.ts';
-import { describeMesh, kubectl, preparing } from './mesh.ts';
+import { kubectl } from './cluster.ts';
+import { describeMesh, preparing } from './mesh.ts';
 import { namespaceObject, openPeer, peerObjects, peerPod, peerPodName, serviceObject, targetObjects } from './peers.ts';
 
 const [namespace, ignored] = ['e2e-injection', 'e2e-ignored'];

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { pathOf, podsOf, isReady } from '../support/kubernetes-objects.ts';
-import { controlNamespace, describeMesh } from './mesh.ts';
+import { controlNamespace } from './cluster.ts';
+import { describeMesh } from './mesh.ts';
 
 describeMesh('the install', [], (mesh) => {
   it('is Ready within a minute, with no value set', () => {

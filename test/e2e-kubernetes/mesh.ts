@@ -1,18 +1,17 @@
-import { execFile } from 'node:child_process';
-import { join } from 'node:path';
-import { promisify } from 'node:util';
-import { openKubernetesApi, type KubernetesApi, type KubernetesObject } from '../support/kubernetes-api.ts';
-import { imageLoaderFromEnvironment, loadImages, standIn, type ImageSource } from '../support/kubernetes-images.ts';
+import type { KubernetesApi, KubernetesObject } from '../support/kubernetes-api.ts';
 import { deletePath, objectPath, until } from '../support/kubernetes-objects.ts';
+import {
+  chart,
+  controlNamespace,
+  helm,
+  installArguments,
+  installedReleases,
+  loadAllImages,
+  missing,
+  openCluster,
+  release,
+} from './cluster.ts';
 import { diagnose } from './diagnosis.ts';
-import { allSources } from './images.ts';
-
-const run = promisify(execFile);
-const root = join(import.meta.dirname, '../..');
-export const chart = join(root, 'charts/tulle');
-export const release = 'tulle';
-export const controlNamespace = 'tulle-system';
-export const meshName = 'osm';
 
 /** The mesh that all files of this suite share: installed once, by the real helm. */
 export interface Mesh {
@@ -22,56 +21,17 @@ export interface Mesh {
   readonly notes: string;
 }
 
-const loader = imageLoaderFromEnvironment();
-const kubeconfig = process.env['KUBECONFIG'];
-const missing =
-  loader === undefined
-    ? 'TULLE_IMAGE_LOAD names no command that brings an image into a cluster'
-    : kubeconfig === undefined || kubeconfig === ''
-      ? 'KUBECONFIG names no cluster'
-      : undefined;
-
 let installed: Promise<Mesh> | undefined;
-const usedNamespaces = new Set<string>();
-
-/** The cluster, without a mesh: for what has to look before the install. */
-export function openCluster(): KubernetesApi {
-  return openKubernetesApi(kubeconfig ?? '');
-}
-
-export async function helm(...args: readonly string[]): Promise<string> {
-  const { stdout } = await run('helm', [...args], { timeout: 180_000, maxBuffer: 2 ** 24 });
-  return stdout;
-}
-
-export async function kubectl(args: readonly string[], input?: string): Promise<string> {
-  const running = run('kubectl', [...args], { timeout: 120_000, maxBuffer: 2 ** 24 });
-  running.child.stdin?.end(input ?? '');
-  return (await running).stdout;
-}
 
 export function theMesh(): Promise<Mesh> {
   installed ??= installMesh();
   return installed;
 }
 
-async function clusterId(api: KubernetesApi): Promise<string> {
-  return (await api.get('/api/v1/namespaces/kube-system')).metadata.uid ?? 'cluster';
-}
-
-/** Brings all images into the cluster: those that stand in for what can't be pulled, too. */
-export async function loadAllImages(api: KubernetesApi): Promise<string[]> {
-  if (loader === undefined) throw new Error(missing);
-  const sources = (await allSources()).filter(({ pulled, from }) => !pulled || standIn(loader, from) !== undefined);
-  return loadImages(loader, await clusterId(api), sources satisfies readonly ImageSource[]);
-}
-
-export const installArguments = ['--namespace', controlNamespace, '--create-namespace', '--wait', '--timeout', '120s'];
-
 async function installMesh(): Promise<Mesh> {
   const api = openCluster();
   const loaded = await loadAllImages(api);
-  const releases = JSON.parse(await helm('list', '-n', controlNamespace, '-a', '-o', 'json')) as { name: string }[];
+  const releases = await installedReleases();
   // A run that was broken off leaves one; images may be new since.
   if (releases.length > 0 && process.env['TULLE_E2E_KEEP'] === '1' && loaded.length === 0)
     return { api, installMs: NaN, notes: await helm('get', 'notes', release, '-n', controlNamespace) };
@@ -119,7 +79,6 @@ export function describeMesh(title: string, namespaces: readonly string[], body:
     };
     before(async () => {
       mesh = await theMesh();
-      namespaces.forEach((name) => usedNamespaces.add(name));
     });
     afterEach(async function () {
       const test = this.currentTest;
@@ -159,7 +118,7 @@ if (missing === undefined) {
     if (installed === undefined || process.env['TULLE_E2E_KEEP'] === '1') return;
     const { api } = await installed;
     await removeTestNamespaces(api);
-    const releases = JSON.parse(await helm('list', '-n', controlNamespace, '-a', '-o', 'json')) as { name: string }[];
+    const releases = await installedReleases();
     if (releases.length > 0) await helm('uninstall', release, '-n', controlNamespace, '--wait');
     await deletePath(api, `/api/v1/namespaces/${controlNamespace}`);
     api.close();

@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { deletePath, pathOf, podsOf, rolledOut, until } from '../support/kubernetes-objects.ts';
 import { bookstoreNamespaces } from './bookstore.ts';
-import { controlNamespace, describeMesh, kubectl, preparing } from './mesh.ts';
+import { controlNamespace, kubectl } from './cluster.ts';
+import { describeMesh, preparing } from './mesh.ts';
 import { peerPodName } from './peers.ts';
 
 const folder = join(import.meta.dirname, 'osm-bookstore');

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { applyObjects, pathOf, podsOf, until } from '../support/kubernetes-objects.ts';
 import type { CallResult } from './apps/calls.ts';
-import { describeMesh, kubectl, preparing } from './mesh.ts';
+import { kubectl } from './cluster.ts';
+import { describeMesh, preparing } from './mesh.ts';
 import {
   describeResult,
   namespaceObject,

@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { applyObjects, pathOf, restart, rolledOut } from '../support/kubernetes-objects.ts';
 import type { Tally } from './apps/load.ts';
 import { followLoads } from './load-of-pods.ts';
-import { describeMesh, meshName, preparing } from './mesh.ts';
+import { meshName } from './cluster.ts';
+import { describeMesh, preparing } from './mesh.ts';
 import { describeTally, namespaceObject, openPeer, peerObjects, serviceObject, targetObjects } from './peers.ts';
 
 const [rolling, joining] = ['e2e-rolling', 'e2e-joining'];

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { applyObjects, podsOf, until } from '../support/kubernetes-objects.ts';
 import type { AdsAnswer } from './apps/ads.ts';
-import { controlNamespace, describeMesh, preparing } from './mesh.ts';
+import { controlNamespace } from './cluster.ts';
+import { describeMesh, preparing } from './mesh.ts';
 import { namespaceObject, openPeer, peerObjects, type Peer } from './peers.ts';
 
 const namespace = 'e2e-tokens';

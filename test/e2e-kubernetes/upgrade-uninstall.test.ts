@@ -8,7 +8,8 @@ import {
   restart,
   rolledOut,
 } from '../support/kubernetes-objects.ts';
-import { chart, controlNamespace, describeMesh, helm, preparing, release } from './mesh.ts';
+import { chart, controlNamespace, helm, release } from './cluster.ts';
+import { describeMesh, preparing } from './mesh.ts';
 import {
   describeTally,
   namespaceObject,

@@ -1,0 +1,56 @@
+import type { KubernetesApi, KubernetesObject } from '../../support/kubernetes-api.ts';
+import {
+  applyObjects,
+  deletePath,
+  isReady,
+  pathOf,
+  removeNamespaces,
+  until,
+} from '../../support/kubernetes-objects.ts';
+import { accountObject, namespaceObject, peerPod } from '../../e2e-kubernetes/peers.ts';
+import { toGoal, toText } from '../report.ts';
+import { median } from './requests.ts';
+import type { Row } from './run.ts';
+
+/** The same pod with and without a sidecar, in turns: from its creation to Ready, probed each second. */
+export async function measureStart(api: KubernetesApi, times: number): Promise<Row> {
+  const [meshed, bare] = ['e2e-start', 'e2e-start-bare'];
+  await applyObjects(api, [
+    namespaceObject(meshed, { mode: 'enforce' }),
+    namespaceObject(bare, { mesh: '' }),
+    accountObject(meshed, 'pod'),
+    accountObject(bare, 'pod'),
+  ]);
+  const seconds: Record<string, number[]> = { [meshed]: [], [bare]: [] };
+  for (let round = 0; round < times; round += 1)
+    for (const namespace of [bare, meshed]) seconds[namespace]?.push(await startPod(api, namespace, `pod-${round}`));
+  await removeNamespaces(api, [meshed, bare], 120);
+  const [withSidecar, without] = [seconds[meshed] ?? [], seconds[bare] ?? []];
+  const more = median(withSidecar) - median(without);
+  const list = (values: readonly number[]): string => values.map((value) => value.toFixed(2)).join(' ');
+  return {
+    what: 'pod created → Ready, beyond the same pod without a sidecar (readiness probe each second), medians',
+    osm: '+ 1.0 s',
+    tulle: `${more >= 0 ? '+' : '−'} ${toText(Math.abs(more))} s (${list(withSidecar)} against ${list(without)})`,
+    goals: [toGoal('pod created to Ready, ≤ + 0.5 s', more, 0.5, ' s')],
+  };
+}
+
+async function startPod(api: KubernetesApi, namespace: string, name: string): Promise<number> {
+  const readinessProbe = { httpGet: { path: '/', port: 8080 }, periodSeconds: 1 };
+  const { metadata, spec } = peerPod({
+    namespace,
+    name,
+    account: 'pod',
+    listen: ['http:8080'],
+    container: { readinessProbe },
+  });
+  const object = { apiVersion: 'v1', kind: 'Pod', metadata: { ...metadata, name }, spec } as KubernetesObject;
+  const start = performance.now();
+  await api.call('POST', pathOf('v1', 'Pod', namespace), object);
+  const path = pathOf('v1', 'Pod', namespace, name);
+  await until(`pod ${name} Ready`, 60, async () => isReady(await api.get(path)) || undefined, 15);
+  const seconds = (performance.now() - start) / 1000;
+  await deletePath(api, `${path}?gracePeriodSeconds=0`);
+  return seconds;
+}
