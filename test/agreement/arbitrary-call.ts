@@ -50,7 +50,7 @@ export const arbitraryDraft: fc.Arbitrary<Draft> = fc
     pick: fc.nat(100),
     spelling: fc.nat(3),
     protocol: fc.constantFrom('http' as const, 'http' as const, 'http' as const, 'tcp' as const),
-    method: fc.constantFrom('GET', 'GET', 'POST', 'DELETE', 'OPTIONS'),
+    method: fc.constantFrom('GET', 'GET', 'GET', 'POST', 'POST', 'HEAD', 'PUT', 'DELETE', 'OPTIONS', 'PATCH'),
     path: fc.oneof(
       { weight: 3, arbitrary: fc.constantFrom('/a', '/b', '/', '/c') },
       fc.constantFrom(...hostileTargets),

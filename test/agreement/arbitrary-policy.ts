@@ -3,6 +3,7 @@ import type { MeshSnapshot, RawObject } from '../../pkg/catalog/snapshot.ts';
 import { accounts, idOf, podOf, serviceOf, sliceOf, spaces } from '../support/arbitrary-mesh.ts';
 import { scenarioConfig } from '../support/scenario.ts';
 import { namespace, snapshotOf } from '../support/snapshot.ts';
+import { friendlyObjects } from './friendly-policy.ts';
 
 /** Patterns that match, nearly match, are broken, and that are meant to hurt who runs them. */
 export const hostilePatterns = [
@@ -236,11 +237,12 @@ export const agreementMesh: fc.Arbitrary<MeshSnapshot> = fc
     modes: fc.tuple(mode, mode),
     pathMatch: fc.constantFrom('full' as const, 'full' as const, 'start' as const),
     pods: unique(podOf, { minLength: 1, maxLength: 8 }),
-    services: unique(serviceOf, { minLength: 1, maxLength: 6 }),
+    services: unique(serviceOf, { minLength: 1, maxLength: 8 }),
     endpointSlices: unique(sliceOf, { maxLength: 2 }),
     objects: unique(smi, { minLength: 4, maxLength: 20 }),
+    friendly: friendlyObjects,
   })
-  .map(({ modes, pathMatch, pods, services, endpointSlices, objects }) => ({
+  .map(({ modes, pathMatch, pods, services, endpointSlices, objects, friendly }) => ({
     ...snapshotOf({
       namespaces: spaces.map((name, i) => namespace(name, { mode: modes[i] ?? 'enforce' })),
       pods: pods.map((pod, i) => ({ ...pod, ip: `10.1.0.${i + 1}` })),
@@ -248,7 +250,7 @@ export const agreementMesh: fc.Arbitrary<MeshSnapshot> = fc
         service.headless ? service : { ...service, clusterIPs: [`10.96.0.${i + 1}`] },
       ),
       endpointSlices,
-      smi: objects,
+      smi: [...objects, ...friendly],
     }),
     config: { ...scenarioConfig, pathMatch },
   }));

@@ -1,3 +1,4 @@
+import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { isHttp } from '../../pkg/catalog/protocol.ts';
 import type { MeshSnapshot } from '../../pkg/catalog/snapshot.ts';
@@ -6,6 +7,8 @@ import type { Call } from '../conformance/calls.ts';
 import { assertOutcome, type CallOutcome, decideCall } from '../conformance/decide-call.ts';
 import { arbitraryDraft, callTo, type Draft } from './arbitrary-call.ts';
 import { agreementMesh } from './arbitrary-policy.ts';
+import { holdShare } from './chance.ts';
+import type { Told } from './envoy-asking.ts';
 
 /** A random mesh and the calls that it is put to, each with what `decide` says. */
 export interface Trial {
@@ -22,15 +25,49 @@ export interface DecidedCall {
   readonly shared: boolean;
 }
 
-/** Random trials without end, the same for the same seed. */
+/**
+ * Random trials without end, the same for the same seed. Most of what can be asked of a random mesh is refused for the same
+ * few reasons: many more calls are decided than made, and of each kind so many are kept.
+ */
 export function* trials(seed: number, callsPerMesh: number): Generator<Trial> {
   for (let own = seed; ; own += 1) {
     const [snapshot] = fc.sample(agreementMesh, { numRuns: 1, seed: own }) as [MeshSnapshot];
-    const drafts = fc.sample(arbitraryDraft, { numRuns: callsPerMesh, seed: own });
+    const drafts = fc.sample(arbitraryDraft, { numRuns: callsPerMesh * draftsPerCall, seed: own });
     const facts = toMeshFacts(snapshot);
     const calls = drafts.flatMap((draft) => decided(facts, snapshot, draft));
-    if (calls.length > 0) yield { seed: own, facts, calls };
+    const chosen = choose(calls, callsPerMesh);
+    if (chosen.length > 0) yield { seed: own, facts, calls: chosen };
   }
+}
+
+const draftsPerCall = 8;
+
+/** As many of each kind as there are places for, one kind after the other, until all places are taken. */
+function choose(calls: readonly DecidedCall[], places: number): DecidedCall[] {
+  const kinds = new Map<string, DecidedCall[]>();
+  for (const decided of calls) {
+    const kind = kindOf(decided);
+    kinds.set(kind, [...(kinds.get(kind) ?? []), decided]);
+  }
+  const chosen: DecidedCall[] = [];
+  for (let turn = 0; chosen.length < places; turn += 1) {
+    const left = [...kinds].flatMap(([kind, list]) => (turn < limitOf(kind) ? (list[turn] ?? []) : []));
+    if (left.length === 0) break;
+    chosen.push(...left.slice(0, places - chosen.length));
+  }
+  return chosen;
+}
+
+/** What ends before any rule is asked is soon known. */
+function limitOf(kind: string): number {
+  return /^(malformed|unavailable|denied \w+ SourceNotAllowed$)/.test(kind) ? 3 : Number.POSITIVE_INFINITY;
+}
+
+function kindOf({ call, outcome, shared }: DecidedCall): string {
+  const { denied, unavailable, malformed, reasons } = outcome;
+  const ends = shared ? 'shared' : denied > 0 ? 'denied' : unavailable > 0 ? 'unavailable' : malformed > 0 ? 'malformed' : 'served';
+  const protocol = ends === 'malformed' ? '' : call.protocol;
+  return `${ends} ${protocol} ${reasons.join()}${shared ? ` ${call.to}` : ''}`;
 }
 
 function decided(facts: MeshFacts, snapshot: MeshSnapshot, draft: Draft): readonly DecidedCall[] {
@@ -104,6 +141,35 @@ export function holdAgreement(made: CallOutcome, { call, outcome, shared }: Deci
   } else {
     assertOutcome(plain, { allow: false, ...refusal }, 1e-9);
   }
+}
+
+/** Throws where answers, each with all that is known of it, differ from what `decide` says of them together. */
+export function holdCounts(told: readonly Told[], { call, outcome, shared }: DecidedCall): void {
+  const count = (fits: (one: Told) => boolean): number => told.filter(fits).length;
+  const texts = told.map((one) => JSON.stringify(one));
+  const seen = [...new Set(texts)].map((text) => `${texts.filter((other) => other === text).length} x ${text}`).join(' ');
+  const hold = (counted: number, share: number, what: string): void =>
+    holdShare(counted, told.length, share, `${what}, ${seen}, decided ${JSON.stringify(outcome)}`);
+  for (const kind of ['denied', 'unavailable', 'malformed'] as const) {
+    hold(count((one) => one.kind === kind), outcome[kind], kind);
+  }
+  hold(count(({ kind }) => kind === 'closed'), 0, 'neither served nor refused');
+  const served = told.filter(({ kind }) => kind === 'served');
+  const shares = Object.entries(outcome.shares).filter(([, share]) => share > 1e-9);
+  hold(served.length, shares.reduce((sum, [, share]) => sum + share, 0), 'served');
+  // A caller without a sidecar comes to a pod, past all routing: nothing names a backend.
+  if (call.from !== undefined) {
+    for (const [backend, share] of shares) hold(served.filter((one) => one.backend === backend).length, share, backend);
+  }
+  // A connection is only closed by the server's side: no word of why reaches the client.
+  const reasons = new Set(told.flatMap((one) => one.reasons));
+  const shadow = new Set(told.flatMap((one) => one.shadow));
+  for (const reason of reasons) assert.ok(outcome.reasons.includes(reason), `${reason}, ${seen}, ${JSON.stringify(outcome)}`);
+  for (const name of shadow) assert.ok(outcome.shadow.includes(name), `shadow ${name}, ${seen}`);
+  if (call.protocol === 'tcp' || shared) return;
+  assert.equal(reasons.size > 0, outcome.reasons.length > 0, `${seen}, decided ${JSON.stringify(outcome)}`);
+  // A refusal does not tell what a rehearsal would have allowed.
+  if (served.length > 0) assert.equal(shadow.size > 0, outcome.shadow.length > 0, `shadow: ${seen}, ${JSON.stringify(outcome)}`);
 }
 
 /** A disagreement in one line, and how to see it again. */

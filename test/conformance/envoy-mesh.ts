@@ -57,10 +57,11 @@ interface Slot {
 
 const lifetime = { from: Date.now(), lifetime: 3_600_000 };
 
-/** `portOf` replaces the echo apps for some protocols. */
+/** `portOf` replaces the echo apps for some protocols; `adapt` changes what each Envoy is given. */
 export async function startEnvoyMesh(
   program: string,
   portOf: (protocol: AppProtocol) => number | undefined = () => undefined,
+  adapt: (resources: XdsResources) => XdsResources = (resources) => resources,
 ): Promise<EnvoyMesh> {
   const directory = mkdtempSync(join(tmpdir(), 'tulle-envoy-'));
   const echo = await startEchoApps();
@@ -76,7 +77,7 @@ export async function startEnvoyMesh(
   function contentOf(identity: ServiceIdentity, resources: XdsResources): ProxyContent {
     const leaf = leaves.get(identity) ?? createLeaf(root, 'test', { uris: [identity], dnsNames: [] }, lifetime);
     leaves.set(identity, leaf);
-    return { resources, certificate: leaf.certificate, privateKey: leaf.privateKey, roots: root.certificate };
+    return { resources: adapt(resources), certificate: leaf.certificate, privateKey: leaf.privateKey, roots: root.certificate };
   }
 
   async function grow(count: number): Promise<void> {

@@ -17,7 +17,7 @@ export const podOf = fc
     account: some(...accounts),
     version: some('1', '2'),
     ip: fc.integer({ min: 1, max: 250 }),
-    ready: fc.boolean(),
+    ready: fc.nat(3).map((x) => x > 0),
     meshed: fc.integer({ min: 0, max: 5 }).map((x) => x > 0),
   })
   .map(({ in: space, n, account, version, ip, ready, meshed }) =>
