@@ -120,28 +120,10 @@ const account = 'system:serviceaccount:tulle-system:tulle-controller';
       it('upgrades and rolls back beside what the controller writes, without a conflict', () => {
         const webhook = ['mutatingwebhookconfiguration', 'tulle-injector-osm'];
         const authority = () => must(['get', ...webhook, '-o', 'jsonpath={.webhooks[*].clientConfig.caBundle}']);
-        const names = template()
-          .filter(({ kind }) => kind === 'MutatingWebhookConfiguration')
-          .flatMap(({ webhooks }) => webhooks.map((entry) => entry.name));
-        const caBundle = someCertificate();
-        const body = {
-          apiVersion: 'admissionregistration.k8s.io/v1',
-          kind: 'MutatingWebhookConfiguration',
-          metadata: { name: 'tulle-injector-osm' },
-          webhooks: names.map((name) => ({ name, clientConfig: { caBundle } })),
-        };
-        must(
-          [
-            'apply',
-            '--server-side',
-            '--field-manager=tulle-controller',
-            '--validate=ignore',
-            `--as=${account}`,
-            '-f',
-            '-',
-          ],
-          body,
-        );
+        const value = someCertificate();
+        const body = [0, 1].map((index) => ({ op: 'add', path: `/webhooks/${index}/clientConfig/caBundle`, value }));
+        const flags = ['--type=json', '--field-manager=tulle-controller', `--as=${account}`];
+        must(['patch', ...webhook, ...flags, '-p', JSON.stringify(body)]);
         const written = authority();
         assert.notEqual(written, '');
         mustHelm(...release('upgrade', { replicas: 3, 'injection.webhookTimeoutSeconds': 5 }));
@@ -227,7 +209,7 @@ const account = 'system:serviceaccount:tulle-system:tulle-controller';
 
       it('may read what it builds the mesh from, everywhere', () => {
         const kinds = [
-          ...['pods', 'services', 'namespaces', 'serviceaccounts', 'endpointslices.discovery.k8s.io'],
+          ...['pods', 'services', 'namespaces', 'endpointslices.discovery.k8s.io'],
           ...['traffictargets.access.smi-spec.io', 'identitybindings.access.smi-spec.io'],
           ...['httproutegroups.specs.smi-spec.io', 'tcproutes.specs.smi-spec.io', 'udproutes.specs.smi-spec.io'],
           ...['trafficsplits.split.smi-spec.io', 'egresses.policy.openservicemesh.io'],
@@ -253,6 +235,7 @@ const account = 'system:serviceaccount:tulle-system:tulle-controller';
           ['create', 'serviceaccounts/token', '-n', 'default'],
           ['patch', 'mutatingwebhookconfigurations/other'],
           ['list', 'nodes'],
+          ['list', 'serviceaccounts', '-A'],
         ];
         for (const [verb = '', resource = '', ...flags] of never) {
           assert.equal(can(verb, resource, ...flags), 'no', `${verb} ${resource}`);

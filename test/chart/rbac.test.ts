@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { providerPermissions } from '../../pkg/provider/kubernetes/resources.ts';
 import { describeWith, template, type Rule, type Settings } from './helm.ts';
 
 interface Grant {
@@ -13,9 +14,69 @@ function grants(settings: Settings = {}): Grant[] {
     .flatMap(({ kind, rules }) => rules.map((rule) => ({ role: kind, rule })));
 }
 
+/** One line for each thing that is allowed, to compare. */
+function words(role: string, rules: readonly Rule[]): string[] {
+  return rules.flatMap(({ apiGroups = [], resources = [], resourceNames = ['*'], nonResourceURLs = [], verbs }) =>
+    verbs.flatMap((verb) => [
+      ...nonResourceURLs.map((url) => `${role}: ${verb} ${url}`),
+      ...apiGroups.flatMap((group) =>
+        resources.flatMap((name) => resourceNames.map((one) => `${role}: ${verb} ${group}/${name} ${one}`)),
+      ),
+    ]),
+  );
+}
+
+/** Beside what the provider reads: pkg/control-plane/README.md, "Permissions". */
+const ofControlPlane = [
+  // A namespace that a webhook is called for before it was seen.
+  ...words('ClusterRole', [{ apiGroups: [''], resources: ['namespaces'], verbs: ['get'] }]),
+  ...words('ClusterRole', [
+    {
+      apiGroups: [''],
+      resources: ['configmaps'],
+      resourceNames: ['tulle-trust'],
+      verbs: ['get', 'list', 'watch', 'create', 'patch', 'delete'],
+    },
+    { apiGroups: ['', 'events.k8s.io'], resources: ['events'], verbs: ['create', 'patch'] },
+    {
+      apiGroups: ['admissionregistration.k8s.io'],
+      resources: ['mutatingwebhookconfigurations'],
+      resourceNames: ['tulle-injector-osm'],
+      verbs: ['get', 'patch'],
+    },
+    { nonResourceURLs: ['/.well-known/openid-configuration', '/openid/v1/jwks'], verbs: ['get'] },
+  ]),
+  ...words('Role', [
+    { apiGroups: [''], resources: ['secrets'], resourceNames: ['tulle-ca'], verbs: ['get', 'create', 'patch'] },
+    {
+      apiGroups: ['coordination.k8s.io'],
+      resources: ['leases'],
+      resourceNames: ['tulle-controller'],
+      verbs: ['get', 'create', 'patch', 'update'],
+    },
+    {
+      apiGroups: ['config.openservicemesh.io'],
+      resources: ['meshconfigs'],
+      resourceNames: ['osm-mesh-config'],
+      verbs: ['get', 'create', 'patch'],
+    },
+    { apiGroups: [''], resources: ['services'], resourceNames: ['tulle-controller'], verbs: ['get'] },
+  ]),
+];
+
 const concerns = ({ rule }: Grant, resource: string): boolean => rule.resources?.includes(resource) ?? false;
 
 describeWith(['helm'], 'what the controller may do', () => {
+  it('is what the provider reads and the control plane keeps: no more, no less', () => {
+    const needed = new Set([
+      ...words('ClusterRole', providerPermissions.clusterRole),
+      ...words('Role', providerPermissions.controlNamespaceRole),
+      ...ofControlPlane,
+    ]);
+    const given = grants().flatMap(({ role, rule }) => words(role, [rule]));
+    assert.deepEqual([...new Set(given)].sort(), [...needed].sort());
+  }).timeout(60_000);
+
   it('has no wildcard', () => {
     for (const { rule } of grants()) {
       const all = [
