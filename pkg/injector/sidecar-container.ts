@@ -1,3 +1,4 @@
+import { toDrainBootstrap } from '../envoy-config/drain-bootstrap.ts';
 import { podDirectory, podPorts, proxyUid, toPodBootstrap } from '../envoy-config/pod-bootstrap.ts';
 import type { ProbeListener } from '../envoy-config/probe-listener.ts';
 import { sidecarName } from './decide-injection.ts';
@@ -5,7 +6,7 @@ import type { InjectionSettings, InterceptionLists } from './injection-settings.
 import { InjectionRefused, ownKeys } from './keys.ts';
 import type { Keyed } from './keys.ts';
 import { toWorkloadName } from './pod.ts';
-import type { Container, Pod } from './pod.ts';
+import type { Container, Lifecycle, Pod } from './pod.ts';
 import { initDefaults, toConcurrency, toSidecarResources } from './sidecar-resources.ts';
 
 export const initName = 'tulle-init';
@@ -68,7 +69,8 @@ export function toSidecarContainer({ pod, namespace, settings, native, metrics, 
       { name: 'OTEL_RESOURCE_ATTRIBUTES', value: toResourceAttributes(pod, namespace) },
     ],
     resources,
-    ...(native ? { restartPolicy: 'Always' } : toOrdinaryLifecycle(settings)),
+    ...(native ? { restartPolicy: 'Always' } : {}),
+    lifecycle: toLifecycle(settings, native),
     securityContext: {
       runAsUser: proxyUid,
       runAsGroup: proxyUid,
@@ -190,18 +192,24 @@ function toResourceAttributes(pod: Pod, namespace: string): string {
 }
 
 /**
- * Before Kubernetes 1.29 all containers are told to end at once, and start without waiting for each other but for this:
- * a container is started when the postStart hook of the one before it has ended. Only bash can wait inside of Envoy's image.
+ * Beside a native sidecar the hook only drains: the kubelet runs it when the pod is told to end, and ends the sidecar
+ * after the app (DECISIONS E9). An ordinary one is told to end with the app, and outlives it by the length of its hook.
  */
-function toOrdinaryLifecycle({ envoyImageHasShell, readyTimeout = 120 }: InjectionSettings): object {
-  if (envoyImageHasShell !== true) return {};
-  const ask = `exec 3<>/dev/tcp/127.0.0.1/${podPorts.ready} && printf 'GET /ready HTTP/1.0\\r\\n\\r\\n' >&3 && grep -q ' 200 ' <&3`;
-  const wait = `for i in {1..${readyTimeout * 10}}; do (${ask}) 2>/dev/null && exit 0; sleep 0.1; done; exit 1`;
-  const drain = `exec 3<>/dev/tcp/127.0.0.1/${podPorts.admin} && printf 'POST /drain_listeners?graceful&inboundonly&skip_exit HTTP/1.0\\r\\n\\r\\n' >&3; sleep 10`;
+function toLifecycle(settings: InjectionSettings, native: boolean): Lifecycle {
+  const config = JSON.stringify(toDrainBootstrap(native ? 0.05 : ordinaryHoldSeconds));
+  const options = ['--disable-hot-restart', '--concurrency', '1', '--log-level', 'error'];
   return {
-    lifecycle: {
-      postStart: { exec: { command: ['bash', '-c', wait] } },
-      preStop: { exec: { command: ['bash', '-c', drain] } },
-    },
+    preStop: { exec: { command: ['envoy', '--config-yaml', config, ...options] } },
+    ...(native ? {} : toStartHook(settings)),
   };
+}
+
+const ordinaryHoldSeconds = 10;
+
+/** A container is started when the postStart hook of the one before it has ended; only bash can wait in Envoy's image. */
+function toStartHook({ envoyImageHasShell, readyTimeout = 120 }: InjectionSettings): Lifecycle {
+  if (envoyImageHasShell !== true) return {};
+  const ask = `exec 3<>/dev/tcp/127.0.0.1/${podPorts.ready} && printf 'GET /ready HTTP/1.0\\r\\n\\r\\n' >&3 && read -r line <&3 && [[ $line == *' 200 '* ]]`;
+  const wait = `for i in {1..${readyTimeout * 10}}; do (${ask}) 2>/dev/null && exit 0; sleep 0.1; done; exit 1`;
+  return { postStart: { exec: { command: ['bash', '-c', wait] } } };
 }
