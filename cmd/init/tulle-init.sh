@@ -126,6 +126,9 @@ nat_rules() { # nat_rules 4|6, for iptables-restore: all of it or nothing is in 
   echo "-A TULLE_IN_REDIRECT -p tcp -j REDIRECT --to-ports $inbound_port"
   echo "-A TULLE_OUT_REDIRECT -p tcp -j REDIRECT --to-ports $outbound_port"
 
+  # The sidecar's stream to the control plane is older than these rules: its next packet from there is the first that the
+  # kernel's tracking sees, and would be led astray as a new connection.
+  echo '-A TULLE_INBOUND -p tcp ! --syn -j RETURN'
   words "$interfaces" | while IFS= read -r name; do echo "-A TULLE_INBOUND -i $name -j RETURN"; done
   return_ports TULLE_INBOUND "$inbound_exclusions"
   return_ports TULLE_INBOUND "$open_ports"

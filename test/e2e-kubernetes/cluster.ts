@@ -39,7 +39,7 @@ export async function kubectl(args: readonly string[], input?: string): Promise<
 }
 
 export async function installedReleases(): Promise<readonly string[]> {
-  const found = JSON.parse(await helm('list', '-n', controlNamespace, '-a', '-o', 'json')) as { name: string }[];
+  const found = JSON.parse(await helm('list', '-n', controlNamespace, '-o', 'json')) as { name: string }[];
   return found.map(({ name }) => name);
 }
 
