@@ -1,5 +1,6 @@
 import type { RequestListener } from 'node:http';
 import type { InjectionNamespace, InjectionSettings } from '../../injector/injection-settings.ts';
+import { createInjectorApp } from '../../injector/injector-app.ts';
 import type { Logger } from '../../observability/logger.ts';
 import type { Metrics } from '../../observability/metrics.ts';
 import type { Cluster } from '../../provider/kubernetes/cluster.ts';
@@ -35,12 +36,10 @@ export function createWebhookApp(options: WebhookAppOptions): RequestListener {
     }
   }
 
-  const refuse: RequestListener = (_request, response) => void response.writeHead(503).end();
-  const createInjectorApp = (_options: object): RequestListener => refuse;
   return createInjectorApp({
     settings,
-    namespaceOf: (name: string, fresh = false) => (fresh ? ask(name) : namespaces.find(name)),
-    prepareNamespace: (name: string) => trust.prepare(name),
+    namespaceOf: (name, fresh = false) => (fresh ? ask(name) : namespaces.find(name)),
+    prepareNamespace: (name) => trust.prepare(name),
     metrics,
     log,
   });
