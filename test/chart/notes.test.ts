@@ -15,7 +15,7 @@ describeWith(['helm'], 'what the chart says after an install', () => {
 
   it('names the mode, the trust domain, the CA and the next three commands', () => {
     const text = notes({ mode: 'enforce', trustDomain: 'example.com' });
-    assert.match(text, /mode +ENFORCE: only what a TrafficTarget allows passes/);
+    assert.match(text, /mode +enforce: only what a TrafficTarget allows passes/);
     assert.match(text, /trust domain +example\.com/);
     assert.match(text, /CA +Secret tulle-ca/);
     assert.match(notes({ 'ca.existingSecret': 'corporate' }), /CA +Secret corporate, yours/);

@@ -58,6 +58,17 @@ describe('the values of the chart', () => {
     }
   });
 
+  it('are all in the table of docs/kubernetes.md', () => {
+    const page = readFileSync(join(chart, '../../docs/kubernetes.md'), 'utf8');
+    for (const [at, part] of walk(schema, '')) {
+      if (at === '' || at === 'global' || (part.properties && !/^(resources|image\.\w+)$/.test(at))) continue;
+      const listed = at
+        .replace(/^(image\.(?:controller|init|envoy|jaeger))\..*$/, '$1')
+        .replace(/(resources)\..*$/, '$1');
+      assert.ok(page.includes(`\`${listed}\``), listed);
+    }
+  });
+
   it('each say what they are for', () => {
     for (const [at, part] of walk(schema, '')) {
       const isLeaf = at !== '' && part.properties === undefined && !/resources\.(requests|limits)/.test(at);
