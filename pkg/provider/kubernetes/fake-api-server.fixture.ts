@@ -54,6 +54,8 @@ export interface FakeApiServer {
   remove(plural: string, key: string, options?: { readonly silently?: boolean }): void;
   /** Everything that watches now and everything up to now is forgotten: what asks for it is told 410. */
   forgetHistory(how: 'status' | 'event'): void;
+  /** All that there is of a kind. */
+  list(plural: string): readonly FakeObject[];
   /** What is next asked of a path, so many times, is answered otherwise. */
   interpose(path: string, answer: Answer, times?: number): void;
   /** Ends the watches of a kind: `end` as after the time-out, `reset` as a network does. */
@@ -104,7 +106,7 @@ export async function startFakeApiServer(): Promise<FakeApiServer> {
   await once(server, 'listening');
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
 
-  function answer({ path, query }: FakeRequest, response: ServerResponse): void {
+  function answer({ method, path, query, body }: FakeRequest, response: ServerResponse): void {
     const groupOnly = /^\/apis\/([^/]+)$/.exec(path);
     const versionOnly = /^\/apis\/([^/]+\/[^/]+)$/.exec(path);
     const resource = /^\/(?:api|apis)\/((?:[^/]+\/)?v[^/]+)(?:\/namespaces\/([^/]+))?\/([a-z]+)(?:\/([^/]+))?$/.exec(
@@ -115,6 +117,8 @@ export async function startFakeApiServer(): Promise<FakeApiServer> {
     const [, apiVersion = '', namespace, plural = '', name] = resource ?? [];
     const collection = collections.get(plural);
     if (!collection?.apiVersions.includes(apiVersion)) return sendStatus(response, 404, 'NotFound', 'page not found');
+    if (method !== 'GET')
+      return write(plural, `${namespace ?? ''}/${name ?? ''}`, method, body as FakeObject, response);
     if (name !== undefined) {
       const stored = collection.objects.get(`${namespace ?? ''}/${name}`);
       if (!stored) return sendStatus(response, 404, 'NotFound', `${plural} "${name}" not found`);
@@ -122,6 +126,18 @@ export async function startFakeApiServer(): Promise<FakeApiServer> {
     }
     if (query.get('watch') === null) list(collection, apiVersion, namespace, query, response);
     else watch(collection, apiVersion, namespace, query, response);
+  }
+
+  /** Creating, and changing as a merge patch of the first level does. */
+  function write(plural: string, at: string, method: string, body: FakeObject, response: ServerResponse): void {
+    const { objects } = collectionOf(plural);
+    const key = method === 'POST' ? `${body.metadata.namespace ?? ''}/${body.metadata.name}` : at;
+    const before = objects.get(key)?.object;
+    if (method === 'POST' && before)
+      return sendStatus(response, 409, 'AlreadyExists', `${plural} "${key}" already exists`);
+    if (method === 'PATCH' && !before) return sendStatus(response, 404, 'NotFound', `${plural} "${key}" not found`);
+    fake.apply(plural, before ? { ...before, ...body, metadata: before.metadata } : body);
+    sendJson(response, before ? 200 : 201, objects.get(key)?.object);
   }
 
   function discover(response: ServerResponse, group: string): void {
@@ -253,6 +269,7 @@ export async function startFakeApiServer(): Promise<FakeApiServer> {
       pages.clear();
       for (const { events } of collections.values()) events.length = 0;
     },
+    list: (plural) => [...collectionOf(plural).objects.values()].map(({ object }) => object),
     interpose: (path, other, times = 1) => interposed.push({ path, answer: other, left: times }),
     breakWatches(plural, how) {
       const { watchers } = collectionOf(plural);

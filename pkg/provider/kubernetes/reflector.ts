@@ -1,7 +1,8 @@
 import { sameContent } from '../../catalog/memo.ts';
-import { isJsonObject, type JsonObject } from '../../smi/reader.ts';
+import type { JsonObject } from '../../smi/reader.ts';
 import { createBackoff } from './backoff.ts';
 import { ClusterError } from './cluster-error.ts';
+import { listPages, nameOf } from './list-pages.ts';
 import type {
   Change,
   Kept,
@@ -21,8 +22,6 @@ const usualTiming: ReflectorTiming = {
   absentMs: 5_000,
 };
 
-const pageSize = 500;
-const maxPages = 2_000;
 /** An API server that is just starting may not know yet what is installed. */
 const absencesToBelieve = 3;
 
@@ -62,10 +61,10 @@ export function runReflector<T>(options: ReflectorOptions<T>): Reflector<T> {
   }
 
   function keep(raw: unknown, at: ResourcePath): Kept<T> | undefined {
-    if (!isJsonObject(raw) || !isJsonObject(raw['metadata'])) return undefined;
-    const { name, namespace = '', uid = '' } = raw['metadata'];
-    if (typeof name !== 'string' || typeof namespace !== 'string' || typeof uid !== 'string') return undefined;
-    const value = trim(raw, at);
+    const known = nameOf(raw);
+    if (known === undefined) return undefined;
+    const { object, namespace, name, uid } = known;
+    const value = trim(object, at);
     if (value === undefined) return undefined;
     const before = items.get(`${namespace}/${name}`);
     if (before === undefined || !sameContent(before.value, value)) return { namespace, name, uid, value };
@@ -99,29 +98,19 @@ export function runReflector<T>(options: ReflectorOptions<T>): Reflector<T> {
     onChange([{ ...(before && { before }), ...(after && { after }) }]);
   }
 
-  /** A list of pages that expired on the way is begun again by who calls. */
   async function list(at: ResourcePath): Promise<string> {
     const fresh = new Map<string, Kept<T>>();
-    let first: string | undefined;
-    let next: string | undefined;
-    for (let page = 0; page < maxPages; page++) {
-      // Without a resourceVersion, for with one ("0") the API server answers from its cache and ignores the limit.
-      const query = { ...resource.query, limit: pageSize, ...(next !== undefined && { continue: next }) };
-      const answer = await cluster.request<unknown>('GET', at.path, { query, signal });
+    let from = '';
+    for await (const page of listPages(cluster, at.path, { query: resource.query, signal })) {
       heardAt = clock.now();
-      const { version: of, next: more, items: objects } = decodeList(answer, at.path);
-      first ??= of;
-      for (const raw of objects) {
+      from = page.version;
+      for (const raw of page.items) {
         const kept = keep(raw, at);
         if (kept) fresh.set(`${kept.namespace}/${kept.name}`, kept);
       }
-      if (more === undefined) {
-        replaceAll(fresh);
-        return first;
-      }
-      next = more;
     }
-    throw new ClusterError(0, 'TooLarge', `GET ${at.path}: more than ${maxPages * pageSize} objects`);
+    replaceAll(fresh);
+    return from;
   }
 
   async function watch(at: ResourcePath, from: string): Promise<void> {
@@ -258,17 +247,4 @@ function toFailure(cause: unknown): ClusterError {
 function keepsItsPlace({ status, reason }: ClusterError): boolean {
   if (status === 0) return ['Unreachable', 'Truncated', 'Timeout', 'Silent', 'CredentialsUnusable'].includes(reason);
   return status === 429 || status >= 500;
-}
-
-function decodeList(
-  answer: unknown,
-  path: string,
-): { readonly version: string; readonly next: string | undefined; readonly items: readonly unknown[] } {
-  const metadata = isJsonObject(answer) && isJsonObject(answer['metadata']) ? answer['metadata'] : {};
-  const items = isJsonObject(answer) ? (answer['items'] ?? []) : undefined;
-  const { resourceVersion, continue: next } = metadata;
-  if (!Array.isArray(items) || typeof resourceVersion !== 'string') {
-    throw new ClusterError(0, 'Malformed', `GET ${path}: the answer is no list of Kubernetes`);
-  }
-  return { version: resourceVersion, next: typeof next === 'string' && next !== '' ? next : undefined, items };
 }
