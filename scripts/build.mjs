@@ -38,7 +38,7 @@ const common = {
 await rm(dist, { recursive: true, force: true });
 await mkdir(dist, { recursive: true });
 
-const programs = ['tulle', 'controller', 'sidecar', 'envoy-sidecar', 'launcher'].filter((name) =>
+const programs = ['tulle', 'controller', 'sidecar', 'envoy-sidecar', 'launcher', 'check-server'].filter((name) =>
   existsSync(at('cmd', name, 'main.ts')),
 );
 await Promise.all([

@@ -8,6 +8,16 @@ const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 // Whoever reads our output may stop reading.
 for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined);
 
+async function ask(question: string): Promise<string> {
+  const { createInterface } = await import('node:readline/promises');
+  const terminal = createInterface({ input: process.stdin, output: process.stdout });
+  try {
+    return await terminal.question(question);
+  } finally {
+    terminal.close();
+  }
+}
+
 const exitCode = await runCli(process.argv.slice(2), {
   env: process.env,
   cwd: process.cwd(),
@@ -27,5 +37,6 @@ const exitCode = await runCli(process.argv.slice(2), {
     };
   },
   exit: (code) => process.exit(code),
+  ...(process.stdin.isTTY && process.stdout.isTTY && { ask }),
 });
 process.exit(exitCode);

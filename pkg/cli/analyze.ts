@@ -3,12 +3,22 @@ import { toSarif } from '../analysis/sarif.ts';
 import { type Judged, suppress } from '../analysis/suppress.ts';
 import type { Problem, Severity } from '../problem/problem.ts';
 import { withPositions } from '../provider/files/with-positions.ts';
+import { type ClusterFlags, meansCluster } from './cluster-flags.ts';
 import { CliError, type CliContext } from './context.ts';
 import type { MeshConfigFlags } from './mesh-config.ts';
-import { displayFile, displayPlace, type MeshInput, orTwo, readFiles, writeJson, writeLines } from './mesh-input.ts';
+import {
+  displayFile,
+  displayPlace,
+  type MeshInput,
+  orTwo,
+  readFiles,
+  readInput,
+  writeJson,
+  writeLines,
+} from './mesh-input.ts';
 import { createPaint, type Paint } from './table.ts';
 
-export interface AnalyzeFlags extends Pick<MeshConfigFlags, 'mode' | 'pathMatch'> {
+export interface AnalyzeFlags extends Pick<MeshConfigFlags, 'mode' | 'pathMatch'>, ClusterFlags {
   readonly file: readonly string[];
   readonly namespace?: string;
   readonly output: 'text' | 'json' | 'sarif';
@@ -18,9 +28,9 @@ export interface AnalyzeFlags extends Pick<MeshConfigFlags, 'mode' | 'pathMatch'
 export function runAnalyze(context: CliContext, files: readonly string[], flags: AnalyzeFlags): Promise<number> {
   return orTwo(async () => {
     const inputs = [...files, ...flags.file];
-    if (inputs.length === 0) throw new CliError('write tulle analyze FILE|DIR|-', 2);
-    const input = await readFiles(context, inputs, flags);
-    const judged = judge(input);
+    const { input, judged } = meansCluster(flags)
+      ? await judgeCluster(context, inputs, flags)
+      : await judgeFiles(context, inputs, flags);
     const { problems, suppressed } = judged;
     const { cwd, version } = context;
     if (flags.output === 'sarif') {
@@ -38,10 +48,46 @@ export function runAnalyze(context: CliContext, files: readonly string[], flags:
         })),
       });
     } else {
-      writeLines(context, toText(context, judged, input.read.objects));
+      const noun = inputs.length === 0 ? 'object' : 'document';
+      writeLines(context, toText(context, judged, plural(input.read.objects, noun)));
     }
     return problems.some(({ severity }) => severity !== 'info') ? 1 : 0;
   });
+}
+
+async function judgeFiles(
+  context: CliContext,
+  inputs: readonly string[],
+  flags: AnalyzeFlags,
+): Promise<{ input: MeshInput; judged: Judged }> {
+  if (inputs.length === 0) throw new CliError('write tulle analyze FILE|DIR|-, or a cluster with --context', 2);
+  const input = await readFiles(context, inputs, flags);
+  return { input, judged: judge(input) };
+}
+
+/** All that is wrong in a cluster; or of files, laid over it, what is wrong in them or would be by them. */
+async function judgeCluster(
+  context: CliContext,
+  inputs: readonly string[],
+  flags: AnalyzeFlags,
+): Promise<{ input: MeshInput; judged: Judged }> {
+  const input = await readInput(context, { ...flags, file: inputs });
+  const { problems, suppressed } = judge(input);
+  const { before } = input;
+  if (before === undefined) return { input, judged: { problems: byObject(problems), suppressed } };
+  const known = new Set(judge(before).problems.map(idOf));
+  const caused = problems.filter((problem) => problem.position !== undefined || !known.has(idOf(problem)));
+  return { input, judged: { problems: caused, suppressed } };
+}
+
+function idOf({ resource: { kind, namespace, name }, field, reason, message }: Problem): string {
+  return `${kind} ${namespace}/${name} ${field} ${reason} ${message}`;
+}
+
+/** What has no place in a file is found by its namespace. */
+function byObject(problems: readonly Problem[]): readonly Problem[] {
+  const keyOf = ({ resource: { kind, namespace, name } }: Problem): string => `${namespace}/${kind}/${name}`;
+  return [...problems].sort((a, b) => (keyOf(a) < keyOf(b) ? -1 : keyOf(a) > keyOf(b) ? 1 : 0));
 }
 
 /** All problems of reading, building and analysis, in the order of the files; without what the user wants so. */
@@ -69,13 +115,13 @@ function withDisplayFile(cwd: string, problem: Problem): Problem {
 function toText(
   { stdout, env, cwd }: Pick<CliContext, 'stdout' | 'env' | 'cwd'>,
   { problems, suppressed }: Judged,
-  documents: number,
+  looked: string,
 ): readonly string[] {
   const paint = createPaint(stdout.isTTY === true && env['NO_COLOR'] === undefined);
   const count = (wanted: Severity): number => problems.filter(({ severity }) => severity === wanted).length;
   const [errors, warnings, notes] = [count('error'), count('warning'), count('info')];
   const parts = [
-    plural(documents, 'document'),
+    looked,
     ...(errors > 0 ? [paint.bad(plural(errors, 'error'))] : []),
     ...(warnings > 0 ? [plural(warnings, 'warning')] : []),
     ...(errors + warnings === 0 ? [paint.good('no problems')] : []),

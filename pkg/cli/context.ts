@@ -15,6 +15,8 @@ export interface CliContext {
   readonly stderr: OutputStream;
   /** Calls back with SIGINT, SIGTERM, SIGHUP; returns what stops that. */
   onSignal(handler: (signal: string) => void): () => void;
+  /** Asks the person at the terminal and gives the line that was typed; absent: there is nobody to ask. */
+  readonly ask?: (question: string) => Promise<string>;
   /** At once, for when ending in order takes too long. */
   exit(code: number): never;
 }

@@ -1,8 +1,5 @@
-import { join } from 'node:path';
-import { runVisitor } from '../local/visitor.ts';
 import type { Call } from '../observability/call.ts';
 import type { JaegerTrace } from '../observability/jaeger-json.ts';
-import type { CliContext } from './context.ts';
 import {
   checkDenied,
   checkProbes,
@@ -13,8 +10,25 @@ import {
   type DemoCheck,
   type ProbeResult,
 } from './demo-rules.ts';
-import type { LaptopMesh } from './laptop-mesh.ts';
-import { getJson } from './mesh-client.ts';
+import { pause } from './pause.ts';
+import { untilAborted } from './until-aborted.ts';
+
+/** A running bookstore, wherever it runs. */
+export interface DemoMesh {
+  readonly id: string;
+  readonly isolation: string;
+  /** What is not ready yet; undefined: all is. */
+  missing(): string | undefined;
+  get<T>(path: string, timeoutMs: number): Promise<T>;
+  /** The same of every controller. */
+  getAll<T>(path: string, timeoutMs: number): Promise<readonly T[]>;
+  /** One call as one more workload under an account. Code 0: answered, 3: refused. */
+  probe(namespace: string, serviceAccount: string, args: readonly string[]): Promise<{ code: number; output: string }>;
+  /** Each takes its time to start. */
+  readonly probesTogether: boolean;
+  /** Milliseconds since 1970 by the clock that calls are recorded by. */
+  now(): number;
+}
 
 export interface DemoReport {
   readonly ok: boolean;
@@ -32,18 +46,12 @@ const settleMs = 1_000;
 const reportMs = 3_000;
 
 /** Looks at a running bookstore until its time is over: did everything hold that must hold? */
-export async function checkDemo(
-  mesh: LaptopMesh,
-  startedAt: number,
-  ended: AbortSignal,
-  probe: string,
-  context: CliContext,
-): Promise<DemoReport> {
+export async function checkDemo(mesh: DemoMesh, startedAt: number, ended: AbortSignal): Promise<DemoReport> {
   const complete = await untilComplete(mesh, ended);
-  const from = Date.now() + settleMs;
-  const probes = complete ? await runProbes(mesh, probe, context, ended) : [];
+  const from = mesh.now() + settleMs;
+  const probes = complete ? await runProbes(mesh, ended) : [];
   await untilAborted(ended);
-  const to = Date.now();
+  const to = mesh.now();
   await pause(reportMs);
   const { calls, traces, splits } = await readTraffic(mesh);
   const within = calls.filter(({ time }) => time >= from && time <= to - 500);
@@ -52,7 +60,7 @@ export async function checkDemo(
     {
       name: 'everything runs',
       ok: complete,
-      detail: complete ? `after ${from - settleMs - startedAt} ms` : describePods(mesh),
+      detail: complete ? `after ${from - settleMs - startedAt} ms` : (mesh.missing() ?? 'too late'),
     },
     checkServed(purchases),
     checkDenied(purchases),
@@ -62,7 +70,7 @@ export async function checkDemo(
   ];
   return {
     ok: checks.every(({ ok }) => ok),
-    mesh: { id: mesh.run.id, isolation: mesh.isolation.kind },
+    mesh: { id: mesh.id, isolation: mesh.isolation },
     readyAfterMs: from - settleMs - startedAt,
     observedMs: to - from,
     purchases: purchases.length,
@@ -70,18 +78,12 @@ export async function checkDemo(
   };
 }
 
-async function untilComplete(mesh: LaptopMesh, ended: AbortSignal): Promise<boolean> {
+async function untilComplete(mesh: DemoMesh, ended: AbortSignal): Promise<boolean> {
   while (!ended.aborted) {
-    const pods = mesh.pods();
-    if (pods.length >= 6 && pods.every(({ status }) => status.ready)) return true;
+    if (mesh.missing() === undefined) return true;
     await pause(50);
   }
   return false;
-}
-
-function describePods(mesh: LaptopMesh): string {
-  const waiting = mesh.pods().filter(({ status }) => !status.ready);
-  return waiting.length === 0 ? 'no pods' : `not ready: ${waiting.map(({ plan }) => plan.name).join(', ')}`;
 }
 
 /** What nobody does by itself: calls under other identities, each as one more workload of the mesh. */
@@ -106,42 +108,17 @@ const probeList = [
   { as: 'bookthief/bookthief', args: ['tcp', 'bookdb.bookwarehouse', '3306'], allowed: false },
 ] as const;
 
-async function runProbes(
-  mesh: LaptopMesh,
-  probe: string,
-  context: CliContext,
-  ended: AbortSignal,
-): Promise<readonly ProbeResult[]> {
+async function runProbes(mesh: DemoMesh, ended: AbortSignal): Promise<readonly ProbeResult[]> {
   const results: ProbeResult[] = [];
-  for (const { as, args, allowed } of probeList) {
-    if (ended.aborted) break;
+  const run = async ({ as, args, allowed }: (typeof probeList)[number]): Promise<void> => {
+    if (ended.aborted) return;
     const [namespace = '', serviceAccount = ''] = as.split('/');
-    const end = new AbortController();
-    const timer = setTimeout(() => end.abort(), 10_000);
-    const { ticket, isReady } = await mesh.join(namespace, serviceAccount, end.signal);
-    const lines: string[] = [];
-    const { code, failure } = await runVisitor({
-      ticket,
-      program: context.node,
-      args: [probe, ...tcpAddress(args, ticket.env)],
-      env: { PATH: context.env['PATH'] ?? '' },
-      cwd: context.cwd,
-      log: join(ticket.pod.dir, 'app.log'),
-      isReady,
-      onLine: (_, line) => lines.push(line),
-      signal: end.signal,
-    });
-    clearTimeout(timer);
-    end.abort();
-    results.push({ as, kind: args[0], allowed, code, output: failure ?? lines.join(' ') });
-  }
+    const { code, output } = await mesh.probe(namespace, serviceAccount, args);
+    results.push({ as, kind: args[0], allowed, code, output });
+  };
+  if (mesh.probesTogether) await Promise.all(probeList.map(run));
+  else for (const probe of probeList) await run(probe);
   return results;
-}
-
-/** By proxy a TCP service is at a loopback port, which its variable names. */
-function tcpAddress(args: readonly string[], env: Readonly<Record<string, string>>): readonly string[] {
-  const local = args[0] === 'tcp' ? env['TULLE_TCP_BOOKWAREHOUSE_BOOKDB_3306'] : undefined;
-  return local === undefined ? args : ['tcp', ...local.split(':')];
 }
 
 interface Traffic {
@@ -153,22 +130,11 @@ interface Traffic {
   }[];
 }
 
-async function readTraffic({ api }: LaptopMesh): Promise<Traffic> {
-  const [calls, traces, mesh] = await Promise.all([
-    getJson<Call[]>(api, '/api/requests?since=1h&limit=50000', 20_000),
-    getJson<{ data: JaegerTrace[] }>(api, '/api/traces?service=bookbuyer&limit=20000&lookback=1h', 30_000),
-    getJson<Pick<Traffic, 'splits'>>(api, '/api/mesh'),
+async function readTraffic(mesh: DemoMesh): Promise<Traffic> {
+  const [calls, traces, state] = await Promise.all([
+    mesh.getAll<readonly Call[]>('/api/requests?since=1h&limit=50000', 60_000),
+    mesh.getAll<{ data: JaegerTrace[] }>('/api/traces?service=bookbuyer&limit=20000&lookback=1h', 60_000),
+    mesh.get<Pick<Traffic, 'splits'>>('/api/mesh', 20_000),
   ]);
-  return { calls, traces: traces.data, splits: mesh.splits };
-}
-
-function untilAborted(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) resolve();
-    else signal.addEventListener('abort', () => resolve(), { once: true });
-  });
-}
-
-function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
+  return { calls: calls.flat(), traces: traces.flatMap(({ data }) => data), splits: state.splits };
 }

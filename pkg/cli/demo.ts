@@ -1,20 +1,15 @@
-import {
-  copyFileSync,
-  cpSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
+import { copyFileSync, cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join, relative, resolve } from 'node:path';
 import { CliError, type CliContext } from './context.ts';
-import { checkDemo, type DemoReport } from './demo-check.ts';
+import { checkDemo, type DemoMesh } from './demo-check.ts';
+import { writeSummary } from './demo-summary.ts';
 import { parseDuration } from './duration.ts';
-import { runSession, untilAborted } from './mesh-session.ts';
+import { runVisitor } from '../local/visitor.ts';
+import type { LaptopMesh } from './laptop-mesh.ts';
+import { getJson } from './mesh-client.ts';
+import { runSession } from './mesh-session.ts';
 import type { UpFlags } from './program.ts';
+import { untilAborted } from './until-aborted.ts';
 
 /** `tulle demo [DIR]`: the bookstore. With `--summary` or `--run-for`, 1 unless everything held that must hold. */
 export async function runDemo(
@@ -35,27 +30,62 @@ export async function runDemo(
     const report =
       flags.runFor === undefined
         ? undefined
-        : checkDemo(mesh, since, ended, join(source, 'apps', 'probe.mjs'), context);
+        : checkDemo(toDemoMesh(mesh, join(source, 'apps', 'probe.mjs'), context), since, ended);
     await untilAborted(ended);
     if (interrupted() || !report) return 0;
     const summary = await report;
-    const text = JSON.stringify(summary, undefined, 2);
-    if (flags.summary !== undefined) writeFileSync(resolve(context.cwd, flags.summary), `${text}\n`);
-    if (flags.output === 'json') context.stdout.write(`${JSON.stringify({ type: 'summary', ...summary })}\n`);
-    else for (const line of describe(summary)) say(line);
+    writeSummary(context, summary, flags, say);
     return summary.ok ? 0 : 1;
   });
   folder.remove();
   return exitCode;
 }
 
-function shorter(absolute: string, below: string): string {
-  return below === '' ? '.' : below.startsWith('..') ? absolute : below;
+function toDemoMesh(mesh: LaptopMesh, program: string, context: CliContext): DemoMesh {
+  return {
+    id: mesh.run.id,
+    isolation: mesh.isolation.kind,
+    probesTogether: false,
+    now: Date.now,
+    missing() {
+      const pods = mesh.pods();
+      const waiting = pods.filter(({ status }) => !status.ready).map(({ plan }) => plan.name);
+      if (waiting.length > 0) return `not ready: ${waiting.join(', ')}`;
+      return pods.length >= 6 ? undefined : 'no pods';
+    },
+    get: (path, timeoutMs) => getJson(mesh.api, path, timeoutMs),
+    getAll: async <T>(path: string, timeoutMs: number) => [await getJson<T>(mesh.api, path, timeoutMs)],
+    async probe(namespace, serviceAccount, args) {
+      const end = new AbortController();
+      const timer = setTimeout(() => end.abort(), 10_000);
+      const { ticket, isReady } = await mesh.join(namespace, serviceAccount, end.signal);
+      const lines: string[] = [];
+      const { code, failure } = await runVisitor({
+        ticket,
+        program: context.node,
+        args: [program, ...tcpAddress(args, ticket.env)],
+        env: { PATH: context.env['PATH'] ?? '' },
+        cwd: context.cwd,
+        log: join(ticket.pod.dir, 'app.log'),
+        isReady,
+        onLine: (_, line) => lines.push(line),
+        signal: end.signal,
+      });
+      clearTimeout(timer);
+      end.abort();
+      return { code, output: failure ?? lines.join(' ') };
+    },
+  };
 }
 
-function describe({ ok, checks }: DemoReport): readonly string[] {
-  const lines = checks.map(({ name, ok: held, detail }) => `${held ? 'holds' : 'FAILS'}  ${name}: ${detail}`);
-  return ['', ...lines, ok ? 'all of it holds' : 'not all of it holds'];
+/** By proxy a TCP service is at a loopback port, which its variable names. */
+function tcpAddress(args: readonly string[], env: Readonly<Record<string, string>>): readonly string[] {
+  const local = args[0] === 'tcp' ? env['TULLE_TCP_BOOKWAREHOUSE_BOOKDB_3306'] : undefined;
+  return local === undefined ? args : ['tcp', ...local.split(':')];
+}
+
+function shorter(absolute: string, below: string): string {
+  return below === '' ? '.' : below.startsWith('..') ? absolute : below;
 }
 
 interface DemoFolder {

@@ -1,19 +1,23 @@
 import { type AccessChange, diffAccess } from '../cases/access-diff.ts';
 import { accessTable, everybody, routeText } from '../cases/access-table.ts';
-import type { CliContext } from './context.ts';
+import { type ClusterFlags, meansCluster } from './cluster-flags.ts';
+import { CliError, type CliContext } from './context.ts';
 import type { MeshConfigFlags } from './mesh-config.ts';
-import { orTwo, readFiles, writeJson, writeLines } from './mesh-input.ts';
+import { type MeshInput, orTwo, readFiles, readInput, writeJson, writeLines } from './mesh-input.ts';
 import { createPaint, toTable } from './table.ts';
 
-export interface DiffFlags extends Pick<MeshConfigFlags, 'mode' | 'pathMatch'> {
+export interface DiffFlags extends Pick<MeshConfigFlags, 'mode' | 'pathMatch'>, ClusterFlags {
   readonly namespace?: string;
   readonly output: 'text' | 'json';
 }
 
-/** `tulle diff OLD NEW`: 0 the same access, 1 it differs, 2 could not compare; as diff has it. */
-export function runDiff(context: CliContext, before: string, after: string, flags: DiffFlags): Promise<number> {
+/**
+ * `tulle diff OLD NEW`, or `tulle diff NEW --context C`: what applying NEW to the cluster would change.
+ * 0 the same access, 1 it differs, 2 could not compare; as diff has it.
+ */
+export function runDiff(context: CliContext, paths: readonly string[], flags: DiffFlags): Promise<number> {
   return orTwo(async () => {
-    const [old, now] = [await readFiles(context, [before], flags), await readFiles(context, [after], flags)];
+    const [old, now] = await readBoth(context, paths, flags);
     const changes = diffAccess(accessTable(old.facts), accessTable(now.facts));
     if (flags.output === 'json') {
       writeJson(
@@ -25,6 +29,22 @@ export function runDiff(context: CliContext, before: string, after: string, flag
     }
     return changes.length === 0 ? 0 : 1;
   });
+}
+
+async function readBoth(
+  context: CliContext,
+  paths: readonly string[],
+  flags: DiffFlags,
+): Promise<readonly [MeshInput, MeshInput]> {
+  if (meansCluster(flags)) {
+    if (paths.length === 0) throw new CliError('write tulle diff NEW --context NAME: what would be applied', 2);
+    const after = await readInput(context, { ...flags, file: paths });
+    return [after.before ?? after, after];
+  }
+  const [before, after, ...rest] = paths;
+  if (before === undefined || after === undefined || rest.length > 0)
+    throw new CliError('write tulle diff OLD NEW, or tulle diff NEW --context NAME', 2);
+  return [await readFiles(context, [before], flags), await readFiles(context, [after], flags)];
 }
 
 function toText({ stdout, env }: CliContext, changes: readonly AccessChange[]): readonly string[] {

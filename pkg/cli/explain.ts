@@ -4,12 +4,13 @@ import type { Explanation } from '../explain/explanation.ts';
 import { renderExplanation } from '../explain/render-explanation.ts';
 import { toCallRequest } from '../explain/request.ts';
 import type { Call } from '../observability/call.ts';
+import type { ClusterFlags } from './cluster-flags.ts';
 import { CliError, type CliContext } from './context.ts';
 import type { MeshConfigFlags } from './mesh-config.ts';
-import { findRunningMesh, type MeshInput, orTwo, readInput, toRendering, writeJson, writeLines } from './mesh-input.ts';
-import { getJson } from './mesh-client.ts';
+import { type MeshInput, orTwo, readInput, toRendering, writeJson, writeLines } from './mesh-input.ts';
+import { recordedCalls } from './recorded-calls.ts';
 
-export interface ExplainFlags extends Pick<MeshConfigFlags, 'mode' | 'pathMatch'> {
+export interface ExplainFlags extends Pick<MeshConfigFlags, 'mode' | 'pathMatch'>, ClusterFlags {
   readonly file: readonly string[];
   readonly namespace?: string;
   readonly header: readonly string[];
@@ -100,9 +101,8 @@ async function explainTrace(
 ): Promise<readonly Explanation[]> {
   if (words.length > 0) throw new CliError('--trace says which call: leave SOURCE and DESTINATION out', 2);
   if (!/^[0-9a-f]{1,32}$/i.test(id)) throw new CliError(`"${id}" is not a trace id: 32 hexadecimal digits`, 2);
-  const { api } = findRunningMesh(context);
-  const calls = await getJson<readonly Call[]>(api, '/api/requests?since=24h&limit=50000');
-  const mine = calls.filter(({ traceId }) => traceId === id.toLowerCase().padStart(32, '0')).reverse();
+  const calls = await recordedCalls(context, flags, '24h');
+  const mine = calls.filter(({ traceId }) => traceId === id.toLowerCase().padStart(32, '0'));
   if (mine.length === 0) throw new CliError(`no call of trace ${id} is kept: it is too old, or was not sampled`, 2);
   const input = await readInput(context, flags);
   return mine.map((call) =>

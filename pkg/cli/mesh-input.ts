@@ -5,31 +5,49 @@ import type { Rendering } from '../explain/render-explanation.ts';
 import type { Position } from '../problem/problem.ts';
 import type { MeshRead } from '../provider/files/mesh-read.ts';
 import { readMesh } from '../provider/files/read-mesh.ts';
+import { type ClusterAccess, withCluster } from './cluster-access.ts';
+import { type ClusterFlags, meansCluster } from './cluster-flags.ts';
 import { CliError, type CliContext } from './context.ts';
 import { findMesh, type RunningMesh } from './find-mesh.ts';
 import { type MeshConfigFlags, toMeshConfig } from './mesh-config.ts';
+import { overlay } from './overlay.ts';
 import { createPaint } from './table.ts';
 
-export interface InputFlags extends Pick<MeshConfigFlags, 'mode' | 'pathMatch'> {
-  /** Empty: the running mesh's own. */
+export interface InputFlags extends Pick<MeshConfigFlags, 'mode' | 'pathMatch'>, ClusterFlags {
+  /** Empty: the running mesh's own. With a cluster: laid over it, as if they were applied. */
   readonly file?: readonly string[];
+  /** For objects of files that name none. Of a cluster that may not be read as a whole these are read, separated by commas. */
   readonly namespace?: string;
 }
 
 export interface MeshInput {
-  readonly read: MeshRead;
+  readonly read: Pick<MeshRead, 'problems' | 'locate' | 'objects' | 'files'>;
   readonly facts: MeshFacts;
-  /** Absent: files were given. */
+  /** Absent: files or a cluster were given. */
   readonly mesh?: RunningMesh;
+  /** Of files over a cluster: the cluster without them. */
+  readonly before?: MeshInput;
 }
 
-/** Reads the files that were given, or those of the running mesh with its pods as they are. 2: neither is there. */
+/** Reads a cluster or the files that were given, or those of the running mesh with its pods as they are. 2: none is there. */
 export async function readInput(context: CliContext, flags: InputFlags): Promise<MeshInput> {
+  if (meansCluster(flags)) return withCluster(context, flags, (access) => readOverCluster(context, access, flags));
   if (flags.file !== undefined && flags.file.length > 0) return readFiles(context, flags.file, flags);
   const mesh = findRunningMesh(context);
   const config = toMeshConfig(flags, mesh.config);
   const read = await readMesh({ inputs: mesh.dirs, podDirs: [join(mesh.path, 'pods')], config });
   return { read, facts: toMeshFacts(read.snapshot, read.locate), mesh };
+}
+
+/** What a cluster has, and files laid over it when there are some. */
+async function readOverCluster(context: CliContext, access: ClusterAccess, flags: InputFlags): Promise<MeshInput> {
+  const { namespacesOf, readClusterMesh } = await import('./cluster-input.ts');
+  const now = await readClusterMesh(context, access, flags);
+  const { file = [], mode, pathMatch } = flags;
+  if (file.length === 0) return now;
+  const [namespace = access.cluster.namespace] = namespacesOf(flags) ?? [];
+  const given = { namespace, ...(mode !== undefined && { mode }), ...(pathMatch !== undefined && { pathMatch }) };
+  return overlay(now, await readFiles(context, file, given, now.facts.snapshot.config));
 }
 
 export async function readFiles(
@@ -56,7 +74,8 @@ export function findRunningMesh(context: CliContext, files?: readonly string[]):
   try {
     return findMesh(context, files);
   } catch (error) {
-    if (error instanceof CliError) throw new CliError(`${error.message}\n(or give files with -f)`, 2);
+    if (error instanceof CliError)
+      throw new CliError(`${error.message}\n(or give files with -f, or a cluster with --context)`, 2);
     throw error;
   }
 }

@@ -1,11 +1,13 @@
-import { createPlainDisplay, createJsonDisplay } from './plain-display.ts';
+import { chooseDisplay } from './choose-display.ts';
 import type { CliContext } from './context.ts';
 import { parseDuration } from './duration.ts';
 import { startLaptopMesh, type LaptopMesh } from './laptop-mesh.ts';
-import { createTerminalDisplay, type LiveDisplay } from './live-display.ts';
 import type { UpFlags } from './program.ts';
 import { toMeshConfig } from './mesh-config.ts';
-import { watchMesh } from './watch-mesh.ts';
+import type { MeshReport } from '../dashboard/dashboard.ts';
+import type { Flow } from '../observability/flows.ts';
+import { getJson } from './mesh-client.ts';
+import { watchMesh, type WatchedMesh } from './watch-mesh.ts';
 
 export interface MeshSession {
   readonly mesh: LaptopMesh;
@@ -55,7 +57,7 @@ export async function runSession(
         if (flags.logs === true) display.say(`${source}${stream === 'err' ? ' !' : ' |'} ${line}`);
       },
     });
-    changed = watchMesh(mesh, toMeshConfig(flags).mode, display, viewing.signal);
+    changed = watchMesh(toWatched(mesh, toMeshConfig(flags).mode), display, viewing.signal);
     if (flags.runFor !== undefined) {
       const timer = setTimeout(() => end.abort(), parseDuration(flags.runFor));
       end.signal.addEventListener('abort', () => clearTimeout(timer), { once: true });
@@ -69,19 +71,27 @@ export async function runSession(
   }
 }
 
-function chooseDisplay(
-  context: CliContext,
-  { output, logs }: UpFlags,
-): LiveDisplay | ReturnType<typeof createTerminalDisplay> {
-  if (output === 'json') return createJsonDisplay(context, Date.now);
-  const live = context.stdout.isTTY === true && logs !== true;
-  return live ? createTerminalDisplay(context) : createPlainDisplay(context, Date.now);
-}
-
-/** Resolves when the signal is aborted. */
-export function untilAborted(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) resolve();
-    else signal.addEventListener('abort', () => resolve(), { once: true });
-  });
+function toWatched(mesh: LaptopMesh, mode: string): WatchedMesh {
+  return {
+    picture() {
+      const { run, isolation, api, inputs } = mesh;
+      return {
+        id: run.id,
+        mode,
+        isolation: isolation.kind === 'isolated' ? 'isolated' : `by proxy (a rehearsal, no boundary: ${isolation.why})`,
+        page: api,
+        inputs,
+        pods: mesh.pods(),
+        problems: mesh.problems(),
+      };
+    },
+    async ask() {
+      const [report, flows] = await Promise.all([
+        getJson<MeshReport>(mesh.api, '/api/mesh'),
+        getJson<Flow[]>(mesh.api, '/api/flows?since=1m'),
+      ]);
+      // While two meshes want one port, the other's controller may answer there.
+      return report.id === mesh.run.id ? { report, flows } : undefined;
+    },
+  };
 }

@@ -1,8 +1,15 @@
 import type { MeshReport } from '../dashboard/dashboard.ts';
-import type { PodRunner } from '../local/pod-runner.ts';
+import type { PodPlan } from '../local/pod-plan.ts';
+import type { PodStatus } from '../local/pod-status.ts';
 import type { Flow } from '../observability/flows.ts';
 import { formatProblem, type Problem } from '../problem/problem.ts';
 import { cut, toTable, type Paint, widthOf, wrap } from './table.ts';
+
+/** A pod as the table shows it, of this machine or of a cluster. */
+export interface PodView {
+  readonly plan: Pick<PodPlan, 'namespace' | 'name' | 'owner'>;
+  readonly status: PodStatus;
+}
 
 /** All that the live table shows. */
 export interface MeshPicture {
@@ -14,7 +21,7 @@ export interface MeshPicture {
   /** Absent: the controller does not answer (yet). */
   readonly report?: Pick<MeshReport, 'splits'>;
   readonly flows: readonly Flow[];
-  readonly pods: readonly Pick<PodRunner, 'plan' | 'status'>[];
+  readonly pods: readonly PodView[];
   readonly problems: readonly Problem[];
 }
 
@@ -132,7 +139,7 @@ function podLines(pods: MeshPicture['pods'], paint: Paint, columns: number): rea
 }
 
 /** One word, and how often it was restarted. */
-export function stateOf({ ready, phase, stopping, inits, containers, sidecar }: PodRunner['status']): string {
+export function stateOf({ ready, phase, stopping, inits, containers, sidecar }: PodStatus): string {
   const all = [...inits, ...containers, ...(sidecar ? [sidecar] : [])];
   const restarts = all.reduce((sum, container) => sum + container.restarts, 0);
   const again = restarts === 0 ? '' : ` (${restarts} restart${restarts === 1 ? '' : 's'})`;
@@ -147,7 +154,7 @@ export function stateOf({ ready, phase, stopping, inits, containers, sidecar }: 
   return `${phase === 'Running' ? 'Not ready' : phase}${again}`;
 }
 
-export function messageOf({ ready, inits, containers, sidecar }: PodRunner['status']): string {
+export function messageOf({ ready, inits, containers, sidecar }: PodStatus): string {
   if (ready) return '';
   const all = [...inits.filter(({ reason }) => reason !== 'Completed'), ...containers, ...(sidecar ? [sidecar] : [])];
   const speaking = all.find(({ message }) => message !== '');

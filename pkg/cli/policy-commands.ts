@@ -1,5 +1,6 @@
 import { type Command, Option } from 'commander';
 import type { AnalyzeFlags } from './analyze.ts';
+import { addClusterOptions } from './cluster-flags.ts';
 import type { DiffFlags } from './diff.ts';
 import type { ExplainFlags } from './explain.ts';
 import { modeOption, pathMatchOption } from './mesh-config.ts';
@@ -40,17 +41,19 @@ export function addPolicyCommands(program: Command, run: RunCommand): void {
       run(async (context) => (await import('./test.ts')).runTest(context, cases, options)),
     );
 
-  program
-    .command('diff')
-    .description('who gained and who lost access between two policies')
-    .argument('<old>', 'file or directory')
-    .argument('<new>', 'file or directory')
-    .option('-n, --namespace <name>', 'for objects that name none')
-    .addOption(modeOption())
-    .addOption(pathMatchOption())
+  addClusterOptions(
+    program
+      .command('diff')
+      .description('who gained and who lost access between two policies, or by what is applied to a cluster')
+      .argument('<paths...>', 'OLD NEW, files or directories; with --context NEW alone')
+      .usage('[options] OLD NEW | NEW --context NAME')
+      .addOption(namespaceOption())
+      .addOption(modeOption())
+      .addOption(pathMatchOption()),
+  )
     .addOption(new Option('-o, --output <format>', 'how to print').choices(['text', 'json']).default('text'))
-    .action(async (before: string, after: string, options: DiffFlags) =>
-      run(async (context) => (await import('./diff.ts')).runDiff(context, before, after, options)),
+    .action(async (paths: string[], options: DiffFlags) =>
+      run(async (context) => (await import('./diff.ts')).runDiff(context, paths, options)),
     );
 
   withFiles(program.command('whatif'))
@@ -61,8 +64,7 @@ export function addPolicyCommands(program: Command, run: RunCommand): void {
       run(async (context) => (await import('./whatif.ts')).runWhatIf(context, options)),
     );
 
-  program
-    .command('suggest')
+  addClusterOptions(program.command('suggest'))
     .description('write the policy that lets pass what the running mesh refused')
     .option('--trace <id>', 'only the calls of this trace')
     .option('-n, --namespace <name>', 'only calls to Services of this namespace')
@@ -84,11 +86,20 @@ function withInput(command: Command): Command {
 }
 
 function withFiles(command: Command, orElse = ''): Command {
-  return command
-    .option('-f, --file <path>', `file, directory or - for stdin; may be repeated${orElse}`, collect, [])
-    .option('-n, --namespace <name>', 'for objects that name none')
-    .addOption(modeOption())
-    .addOption(pathMatchOption());
+  return addClusterOptions(
+    command
+      .option('-f, --file <path>', `file, directory or - for stdin; may be repeated${orElse}`, collect, [])
+      .addOption(namespaceOption())
+      .addOption(modeOption())
+      .addOption(pathMatchOption()),
+  );
+}
+
+function namespaceOption(): Option {
+  return new Option(
+    '-n, --namespace <name>',
+    'for objects that name none; what to read of a cluster where not all may be read: a or a,b',
+  );
 }
 
 function collect(value: string, list: readonly string[]): readonly string[] {

@@ -1,6 +1,8 @@
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { CliError, type CliContext } from './context.ts';
 import { addConfigOptions, type MeshConfigFlags } from './mesh-config.ts';
+import { addClusterCommands } from './cluster-commands.ts';
+import { addClusterOptions, type ClusterFlags } from './cluster-flags.ts';
 import { addPolicyCommands } from './policy-commands.ts';
 
 /** Runs one command; its exit code: 0 well, 1 not, 2 asked for wrongly. */
@@ -50,12 +52,19 @@ export function createProgram(run: RunCommand = () => Promise.resolve()): Comman
     .requiredOption('-f, --file <path...>', 'files, directories, or - for stdin')
     .action((options: UpFlags) => run(async (context) => (await import('./up.ts')).runUp(context, options)));
 
-  addMeshOptions(program.command('demo'))
-    .description('run the bookstore in a mesh on this machine')
+  addClusterOptions(addMeshOptions(program.command('demo')))
+    .description('run the bookstore in a mesh on this machine, or in a cluster')
+    .option('--kubernetes', 'in the cluster of the kubeconfig, where Tulle is installed')
+    .option('--registry <host>', 'with --kubernetes: where its images are, in place of docker.io')
+    .option('--keep', 'with --kubernetes: leave it there at the end')
     .argument('[dir]', 'where its YAML is, or is put; a new directory by default')
     .option('--summary <file>', 'write what held and what did not as JSON; exit with 1 unless all did')
-    .action(async (dir: string | undefined, options: UpFlags & { summary?: string }) =>
-      run(async (context) => (await import('./demo.ts')).runDemo(context, dir, options)),
+    .action(async (dir: string | undefined, options: DemoFlags) =>
+      run(async (context) =>
+        options.kubernetes === true
+          ? (await import('./cluster-demo.ts')).runClusterDemo(context, dir, options)
+          : (await import('./demo.ts')).runDemo(context, dir, options),
+      ),
     );
 
   program
@@ -86,6 +95,7 @@ export function createProgram(run: RunCommand = () => Promise.resolve()): Comman
     .command('status')
     .description('whether each sidecar has the newest state, and what it refused')
     .option('-f, --file <path>', 'the mesh that runs on these files', collect, [])
+    .option('-n, --namespace <name>', 'of a cluster: only the pods of this namespace', toNamespace)
     .addOption(outputOption())
     .action(async (options: ProxyFlags) =>
       run(async (context) => (await import('./proxy.ts')).proxyStatus(context, options)),
@@ -95,12 +105,15 @@ export function createProgram(run: RunCommand = () => Promise.resolve()): Comman
     .description('the policy in force in a sidecar')
     .argument('[pod]', 'namespace/name, or the start of it; all by default')
     .option('-f, --file <path>', 'the mesh that runs on these files', collect, [])
+    .option('-n, --namespace <name>', 'of a cluster: the namespace of the pod', toNamespace)
     .addOption(outputOption())
     .action(async (pod: string | undefined, options: ProxyFlags) =>
       run(async (context) => (await import('./proxy.ts')).proxyConfig(context, pod, options)),
     );
 
+  for (const command of proxy.commands) addClusterOptions(command);
   addPolicyCommands(program, run);
+  addClusterCommands(program, run);
   return program;
 }
 
@@ -127,8 +140,16 @@ export interface ControllerFlags extends MeshConfigFlags {
   readonly namespace: string;
 }
 
-export interface ProxyFlags {
+export interface DemoFlags extends UpFlags, ClusterFlags {
+  readonly summary?: string;
+  readonly kubernetes?: boolean;
+  readonly registry?: string;
+  readonly keep?: boolean;
+}
+
+export interface ProxyFlags extends ClusterFlags {
   readonly file: readonly string[];
+  readonly namespace?: string;
   readonly output: 'text' | 'json';
 }
 

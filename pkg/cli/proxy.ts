@@ -3,11 +3,13 @@ import { join } from 'node:path';
 import type { MeshReport } from '../dashboard/dashboard.ts';
 import { askSupervisor } from '../local/control-client.ts';
 import type { PodStatus } from '../local/pod-status.ts';
+import { meansCluster } from './cluster-flags.ts';
 import { CliError, type CliContext } from './context.ts';
 import { findMesh, type RunningMesh } from './find-mesh.ts';
 import { getJson } from './mesh-client.ts';
+import { writeJson, writeLines } from './mesh-input.ts';
 import type { ProxyFlags } from './program.ts';
-import { toTable } from './table.ts';
+import { describeProxies, isBehind } from './proxy-state.ts';
 
 interface PodListing {
   readonly namespace: string;
@@ -19,35 +21,19 @@ interface PodListing {
 }
 
 /** `tulle proxy status`: 1 when a sidecar refused something or is not in sync. */
-export async function proxyStatus(context: CliContext, { file, output }: ProxyFlags): Promise<number> {
-  const { proxies } = await getJson<MeshReport>(findMesh(context, file).api, '/api/mesh');
-  const bad = proxies.some(({ types }) => types.some(({ synced, nack }) => !synced || nack !== undefined));
-  if (output === 'json') {
-    context.stdout.write(`${JSON.stringify(proxies, undefined, 2)}\n`);
-    return bad ? 1 : 0;
-  }
-  const rows = proxies.map(({ pod, kind, identity, types }) => {
-    const behind = types
-      .filter(({ synced, nack }) => !synced && nack === undefined)
-      .map(({ typeUrl }) => shortType(typeUrl));
-    const refused = types
-      .filter(({ nack }) => nack !== undefined)
-      .map(({ typeUrl, nack }) => `refused ${shortType(typeUrl)}: ${nack}`);
-    const state =
-      refused.length > 0 ? refused.join('; ') : behind.length > 0 ? `waits for ${behind.join(', ')}` : 'in sync';
-    return [pod === '' ? '(a program)' : pod, kind, identity, state];
-  });
-  for (const line of toTable([['POD', 'SIDECAR', 'IDENTITY', 'STATE'], ...rows])) context.stdout.write(`${line}\n`);
-  if (proxies.length === 0) context.stdout.write('no sidecar is connected\n');
-  return bad ? 1 : 0;
+export async function proxyStatus(context: CliContext, flags: ProxyFlags): Promise<number> {
+  const proxies = meansCluster(flags)
+    ? await (await import('./cluster-proxy.ts')).clusterProxies(context, flags)
+    : (await getJson<MeshReport>(findMesh(context, flags.file).api, '/api/mesh')).proxies;
+  if (flags.output === 'json') writeJson(context, proxies);
+  else writeLines(context, describeProxies(proxies));
+  return proxies.some(isBehind) ? 1 : 0;
 }
 
 /** `tulle proxy config [POD]`: what the sidecar itself says that it enforces. */
-export async function proxyConfig(
-  context: CliContext,
-  pod: string | undefined,
-  { file, output }: ProxyFlags,
-): Promise<number> {
+export async function proxyConfig(context: CliContext, pod: string | undefined, flags: ProxyFlags): Promise<number> {
+  if (meansCluster(flags)) return (await import('./cluster-proxy.ts')).clusterProxyConfig(context, pod, flags);
+  const { file, output } = flags;
   const pods = (await listPods(findMesh(context, file))).filter(({ namespace, name }) =>
     matches(`${namespace}/${name}`, pod),
   );
@@ -156,8 +142,4 @@ function askSidecar(socketPath: string, path: string): Promise<unknown> {
     call.once('error', reject);
     call.end();
   });
-}
-
-function shortType(typeUrl: string): string {
-  return typeUrl.slice(typeUrl.lastIndexOf('.') + 1);
 }

@@ -5,11 +5,12 @@ import type { PathStyle } from '../suggest/generalise-paths.ts';
 import { houseStyleOf } from '../suggest/house-style.ts';
 import { isRefused, type Proof, prove, suggestPolicy } from '../suggest/suggest-policy.ts';
 import { writeYaml } from '../suggest/write-yaml.ts';
+import { type ClusterFlags, clusterFlagsOf } from './cluster-flags.ts';
 import { CliError, type CliContext } from './context.ts';
-import { findRunningMesh, orTwo, readInput, writeJson } from './mesh-input.ts';
+import { orTwo, readInput, writeJson } from './mesh-input.ts';
 import { recordedCalls, warnIfCut } from './recorded-calls.ts';
 
-export interface SuggestFlags {
+export interface SuggestFlags extends ClusterFlags {
   readonly trace?: string;
   /** Of the Services that were called. */
   readonly namespace?: string;
@@ -21,16 +22,16 @@ export interface SuggestFlags {
 /** `tulle suggest`: YAML on stdout, what it comes to on stderr. 0 it allows all that was refused, 1 not all, 2 could not tell. */
 export function runSuggest(context: CliContext, flags: SuggestFlags): Promise<number> {
   return orTwo(async () => {
-    const mesh = findRunningMesh(context);
     const since = flags.trace === undefined ? flags.since : '24h';
-    const calls = await recordedCalls(mesh, since);
+    const calls = await recordedCalls(context, flags, since);
     warnIfCut(context, calls);
     const wanted = calls.filter((call) => isMeant(call, flags) && isRefused(call));
     if (wanted.length === 0) {
       const which = flags.trace === undefined ? `in the last ${since}` : `in trace ${flags.trace}`;
       throw new CliError(`nothing was refused by policy ${which}, so there is nothing to suggest`, 2);
     }
-    const { facts, read } = await readInput(context, {});
+    // The whole mesh: who calls into the namespace is often in another.
+    const { facts, read } = await readInput(context, clusterFlagsOf(flags));
     const style = houseStyleOf(facts.snapshot.smi, read.files);
     const objects = suggestPolicy(facts, wanted, flags.paths, style);
     if (objects.length === 0) throw new CliError(`${wanted.length} calls were refused, and they pass by now`, 2);

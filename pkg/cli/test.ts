@@ -9,12 +9,13 @@ import { type MeshFacts, placeOf } from '../explain/mesh-facts.ts';
 import type { Position } from '../problem/problem.ts';
 import { readSource } from '../provider/files/read-mesh.ts';
 import { placeOf as placeInDocument } from '../provider/files/yaml-documents.ts';
+import type { ClusterFlags } from './cluster-flags.ts';
 import { CliError, type CliContext } from './context.ts';
 import type { MeshConfigFlags } from './mesh-config.ts';
 import { displayPlace, orTwo, readInput, writeJson, writeLines } from './mesh-input.ts';
 import { createPaint } from './table.ts';
 
-export interface TestFlags extends Pick<MeshConfigFlags, 'mode' | 'pathMatch'> {
+export interface TestFlags extends Pick<MeshConfigFlags, 'mode' | 'pathMatch'>, ClusterFlags {
   readonly file: readonly string[];
   readonly namespace?: string;
   readonly matrix?: string;

@@ -3,8 +3,9 @@ import type { Problem } from '../problem/problem.ts';
 import type { CliContext } from './context.ts';
 import { parseDuration } from './duration.ts';
 import { getJson } from './mesh-client.ts';
-import { runSession, untilAborted } from './mesh-session.ts';
+import { runSession } from './mesh-session.ts';
 import type { UpFlags } from './program.ts';
+import { untilAborted } from './until-aborted.ts';
 
 /** `tulle up -f DIR`: until Ctrl-C, or for `--run-for`. 1 when something can't run or is broken at the end of its time. */
 export async function runUp(context: CliContext, flags: UpFlags): Promise<number> {

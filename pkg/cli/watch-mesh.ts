@@ -2,42 +2,39 @@ import type { MeshReport } from '../dashboard/dashboard.ts';
 import type { Flow } from '../observability/flows.ts';
 import type { Problem } from '../problem/problem.ts';
 import type { LiveDisplay } from './live-display.ts';
-import type { LaptopMesh } from './laptop-mesh.ts';
 import type { MeshPicture } from './mesh-view.ts';
-import { getJson } from './mesh-client.ts';
 
 const pollMs = 1_000;
 
+/** A mesh that is looked at: what is known here, and what its controller says. */
+export interface WatchedMesh {
+  /** What runs, and what is wrong with it as seen from here. */
+  picture(): Omit<MeshPicture, 'report' | 'flows'>;
+  /** Undefined: another's controller answers there. */
+  ask(): Promise<{ readonly report: MeshReport; readonly flows: readonly Flow[] } | undefined>;
+}
+
 /** Shows what runs and what the controller reports, after each change and once a second, until the signal. */
-export function watchMesh(mesh: LaptopMesh, mode: string, display: LiveDisplay, signal: AbortSignal): () => void {
+export function watchMesh(mesh: WatchedMesh, display: LiveDisplay, signal: AbortSignal): () => void {
   let report: MeshReport | undefined;
   let flows: readonly Flow[] = [];
   let timer: NodeJS.Timeout | undefined;
   let waiting = false;
 
   function picture(): MeshPicture {
-    const { run, isolation, api, inputs } = mesh;
+    const own = mesh.picture();
     return {
-      id: run.id,
-      mode,
-      isolation: isolation.kind === 'isolated' ? 'isolated' : `by proxy (a rehearsal, no boundary: ${isolation.why})`,
-      page: api,
-      inputs,
+      ...own,
       ...(report === undefined ? {} : { report }),
       flows,
-      pods: mesh.pods(),
-      problems: unique([...mesh.problems(), ...(report?.problems ?? [])]),
+      problems: unique([...own.problems, ...(report?.problems ?? [])]),
     };
   }
 
   async function poll(): Promise<void> {
     try {
-      const [mine, calls] = await Promise.all([
-        getJson<MeshReport>(mesh.api, '/api/mesh'),
-        getJson<Flow[]>(mesh.api, '/api/flows?since=1m'),
-      ]);
-      // While two meshes want one port, the other's controller may answer there.
-      if (mine.id === mesh.run.id) [report, flows] = [mine, calls];
+      const said = await mesh.ask();
+      if (said !== undefined) ({ report, flows } = said);
     } catch {
       // The controller starts, or was killed and comes again: the last picture stays.
     }

@@ -1,12 +1,14 @@
-import { percent } from '../explain/explain-call.ts';
-import { type MeshFacts, toMeshFacts } from '../explain/mesh-facts.ts';
-import { whatIf, type WhatIfChange } from '../suggest/what-if.ts';
+import type { MeshFacts } from '../explain/mesh-facts.ts';
+import { whatIf } from '../suggest/what-if.ts';
+import { type ClusterFlags, clusterFlagsOf, meansCluster } from './cluster-flags.ts';
 import { CliError, type CliContext } from './context.ts';
-import { type MeshInput, findRunningMesh, orTwo, readFiles, readInput, writeJson, writeLines } from './mesh-input.ts';
+import { type MeshInput, orTwo, readFiles, readInput, writeJson, writeLines } from './mesh-input.ts';
+import { overlay } from './overlay.ts';
 import { recordedCalls, warnIfCut } from './recorded-calls.ts';
-import { createPaint, type Paint, toTable } from './table.ts';
+import { createPaint } from './table.ts';
+import { describeChanges } from './what-if-text.ts';
 
-export interface WhatIfFlags {
+export interface WhatIfFlags extends ClusterFlags {
   readonly file: readonly string[];
   readonly namespace?: string;
   readonly mode?: 'enforce' | 'permissive' | 'shadow';
@@ -18,14 +20,14 @@ export interface WhatIfFlags {
 export function runWhatIf(context: CliContext, flags: WhatIfFlags): Promise<number> {
   return orTwo(async () => {
     if (flags.file.length === 0) throw new CliError('write tulle whatif -f NEW: the policy to try', 2);
-    const mesh = findRunningMesh(context);
-    const calls = await recordedCalls(mesh, flags.since);
+    const calls = await recordedCalls(context, flags, flags.since);
     warnIfCut(context, calls);
     if (calls.length === 0) throw new CliError(`the mesh recorded no calls in the last ${flags.since}`, 2);
-    const now = await readInput(context, {});
+    const { file, namespace } = flags;
+    const now = await readInput(context, { ...clusterFlagsOf(flags), ...(namespace !== undefined && { namespace }) });
     // As it runs, unless told otherwise.
-    const next = overlay(now, await readFiles(context, flags.file, flags, mesh.config));
-    const result = whatIf(calls, now.facts, next);
+    const files = await readFiles(context, file, flags, now.facts.snapshot.config);
+    const result = whatIf(calls, now.facts, toNext(now, files, meansCluster(flags)));
     if (flags.output === 'json') {
       writeJson(context, { ...result, unknown: Object.fromEntries(result.unknown) });
     } else {
@@ -33,8 +35,8 @@ export function runWhatIf(context: CliContext, flags: WhatIfFlags): Promise<numb
       const { denied, allowed, unchanged, unknown, replayed } = result;
       writeLines(context, [
         `replayed ${replayed} calls of the last ${flags.since} against ${flags.file.join(' ')}`,
-        ...block('newly denied', denied, paint.bad, paint),
-        ...block('newly allowed', allowed, paint.good, paint),
+        ...describeChanges('newly denied', denied, paint.bad, paint),
+        ...describeChanges('newly allowed', allowed, paint.good, paint),
         ...[...unknown].map(([why, count]) => `not judged: ${count} calls: ${why}`),
         `${unchanged} calls as before`,
       ]);
@@ -44,54 +46,9 @@ export function runWhatIf(context: CliContext, flags: WhatIfFlags): Promise<numb
 }
 
 /**
- * Files with Services are a mesh of their own. Files without are policy: they take the place of the objects of the running
- * mesh that have their names, and the rest stays, as it would when they are applied.
+ * On this machine files with Services are a mesh of their own. All others are laid over the mesh that runs, as they would
+ * be when they are applied.
  */
-function overlay(now: MeshInput, next: MeshInput): MeshFacts {
-  if (next.facts.snapshot.services.length > 0) return next.facts;
-  const { smi, namespaces, config } = next.facts.snapshot;
-  const current = now.facts.snapshot;
-  const idOf = ({ kind, metadata }: (typeof smi)[number]): string => `${kind} ${metadata.namespace}/${metadata.name}`;
-  const replaced = new Set(smi.map(idOf));
-  const modes = new Map(namespaces.filter(({ mode }) => mode !== undefined).map((each) => [each.name, each]));
-  return toMeshFacts(
-    {
-      ...current,
-      config,
-      namespaces: current.namespaces.map((each) => modes.get(each.name) ?? each),
-      smi: [...current.smi.filter((raw) => !replaced.has(idOf(raw))), ...smi],
-    },
-    (resource, field) => next.read.locate(resource, field) ?? now.read.locate(resource, field),
-  );
-}
-
-const shown = 30;
-
-function block(
-  title: string,
-  changes: readonly WhatIfChange[],
-  colour: (text: string) => string,
-  { dim }: Paint,
-): readonly string[] {
-  if (changes.length === 0) return [`${title}: nothing`];
-  const calls = changes.reduce((sum, change) => sum + change.calls, 0);
-  const rows = changes
-    .slice(0, shown)
-    .map(({ source, owners, service, method, path, calls: own, share, why }) => [
-      `  ${own} x`,
-      `${source === '' ? '(no sidecar)' : source}${owners.length > 0 ? ` (${owners.map(shortOwner).join(', ')})` : ''}`,
-      '->',
-      service,
-      `${method} ${path}`.trim() || 'TCP',
-      share < 1 - 1e-9 ? `${percent(share)} of them` : '',
-      dim(why),
-    ]);
-  const more = changes.length > shown ? [`  and ${changes.length - shown} more`] : [];
-  return [colour(`${title}: ${calls} calls`), ...toTable(rows), ...more];
-}
-
-/** `bookbuyer/Deployment/bookbuyer` is `Deployment bookbuyer`. */
-function shortOwner(owner: string): string {
-  const [, kind = '', name = ''] = owner.split('/');
-  return `${kind} ${name}`;
+function toNext(now: MeshInput, files: MeshInput, isCluster: boolean): MeshFacts {
+  return !isCluster && files.facts.snapshot.services.length > 0 ? files.facts : overlay(now, files).facts;
 }

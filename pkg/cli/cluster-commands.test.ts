@@ -1,0 +1,257 @@
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type FakeCluster, type FakeObject, failure, startFakeCluster } from './fake-cluster.fixture.ts';
+import { type Ran, runTulle } from './run-tulle.fixture.ts';
+
+function namespace(
+  name: string,
+  labels: Record<string, string> = {},
+  annotations: Record<string, string> = {},
+): FakeObject {
+  return { apiVersion: 'v1', kind: 'Namespace', metadata: { name, labels, annotations } };
+}
+
+function pod(name: string, injected: boolean): FakeObject {
+  return {
+    metadata: { name, namespace: 'shop', ...(injected && { annotations: { 'tulle.dev/injected': '0.1.0' } }) },
+    spec: { containers: [{ name: 'app' }, ...(injected ? [{ name: 'envoy' }] : [])] },
+    status: { phase: 'Running' },
+  };
+}
+
+describe('the commands for clusters', function () {
+  this.timeout(30_000);
+  let cwd = '';
+  let cluster: FakeCluster;
+
+  beforeEach(async () => {
+    cwd = mkdtempSync(join(tmpdir(), 't-'));
+    cluster = await startFakeCluster({
+      '/api/v1/namespaces/shop': namespace('shop'),
+      '/api/v1/namespaces/other': namespace('other', { 'openservicemesh.io/monitored-by': 'theirs' }),
+      '/api/v1/namespaces/quiet': namespace('quiet', { 'openservicemesh.io/ignore': 'true' }),
+      '/api/v1/namespaces/kube-system': namespace('kube-system'),
+      '/api/v1/namespaces/shop/pods/cart': pod('cart', false),
+    });
+    writeFileSync(join(cwd, 'config'), cluster.kubeconfig());
+  });
+  afterEach(async () => {
+    await cluster.close();
+    rmSync(cwd, { recursive: true });
+  });
+
+  const tulle = (...argv: readonly string[]): Promise<Ran> =>
+    runTulle({ cwd }, ...argv, '--kubeconfig', join(cwd, 'config'));
+  const metadataOf = (name: string): FakeObject['metadata'] | undefined =>
+    cluster.objects.get(`/api/v1/namespaces/${name}`)?.metadata;
+
+  describe('tulle namespace', () => {
+    it("adds by OSM's label and annotation, and says what to restart", async () => {
+      const { exitCode, out } = await tulle('namespace', 'add', 'shop');
+      assert.equal(exitCode, 0);
+      assert.deepEqual(metadataOf('shop')?.labels, { 'openservicemesh.io/monitored-by': 'osm' });
+      assert.deepEqual(metadataOf('shop')?.annotations, { 'openservicemesh.io/sidecar-injection': 'enabled' });
+      assert.match(out, /^ {2}kubectl rollout restart deployment,statefulset,daemonset -n shop$/m);
+    });
+
+    it('writes nothing when it is so already, and wants no restart when every pod has its sidecar', async () => {
+      await tulle('namespace', 'add', 'shop');
+      cluster.objects.set('/api/v1/namespaces/shop/pods/cart', pod('cart', true));
+      cluster.requests.length = 0;
+      const { out } = await tulle('namespace', 'add', 'shop');
+      assert.equal(out, 'shop: in mesh osm (as before)\n');
+      assert.deepEqual(
+        cluster.requests.filter(({ method }) => method !== 'GET'),
+        [],
+      );
+    });
+
+    it('sends a merge patch with its own keys and nothing else', async () => {
+      await tulle('namespace', 'add', 'shop', '--disable-sidecar-injection');
+      const [patch] = cluster.requests.filter(({ method }) => method === 'PATCH');
+      assert.deepEqual(patch?.body, {
+        metadata: {
+          labels: { 'openservicemesh.io/monitored-by': 'osm' },
+          annotations: { 'openservicemesh.io/sidecar-injection': 'disabled' },
+        },
+      });
+    });
+
+    it('keeps our own key in step where it is there, since it wins', async () => {
+      cluster.objects.set(
+        '/api/v1/namespaces/shop',
+        namespace('shop', {}, { 'tulle.dev/sidecar-injection': 'disabled' }),
+      );
+      await tulle('namespace', 'add', 'shop');
+      assert.equal(metadataOf('shop')?.annotations?.['tulle.dev/sidecar-injection'], 'enabled');
+    });
+
+    const refused: readonly (readonly [string, RegExp])[] = [
+      ['kube-system', /kube-system can't be in a mesh/],
+      ['tulle-system', /there is no namespace tulle-system/],
+      ['gone', /there is no namespace gone: kubectl create namespace gone/],
+      ['other', /other is in mesh theirs: tulle namespace remove other --mesh-name theirs first/],
+      ['quiet', /quiet is to be ignored by the mesh: tulle namespace remove quiet/],
+    ];
+    for (const [name, message] of refused) {
+      it(`refuses ${name} with what to do, and goes on with the rest`, async () => {
+        const { exitCode, out, err } = await tulle('namespace', 'add', name, 'shop');
+        assert.equal(exitCode, 1);
+        assert.match(err, message);
+        assert.match(out, /^shop: in mesh osm$/m);
+      });
+    }
+
+    it('removes what add and ignore write, and nothing else', async () => {
+      const labels = { 'openservicemesh.io/monitored-by': 'osm', 'openservicemesh.io/ignore': 'true', team: 'a' };
+      const annotations = { 'openservicemesh.io/sidecar-injection': 'enabled', 'tulle.dev/mode': 'enforce' };
+      cluster.objects.set('/api/v1/namespaces/shop', namespace('shop', labels, annotations));
+      const { exitCode } = await tulle('namespace', 'remove', 'shop');
+      assert.equal(exitCode, 0);
+      assert.deepEqual(metadataOf('shop')?.labels, { team: 'a' });
+      assert.deepEqual(metadataOf('shop')?.annotations, { 'tulle.dev/mode': 'enforce' });
+    });
+
+    it('lists who is in which mesh, how it is injected, and where its mode comes from', async () => {
+      await tulle('namespace', 'add', 'shop');
+      const { out } = await tulle('namespace', 'list');
+      const [heading, ...rows] = out
+        .trimEnd()
+        .split('\n')
+        .map((line) => line.split(/ {2,}/));
+      assert.deepEqual(heading, ['NAMESPACE', 'MESH', 'SIDECAR-INJECTION', 'MODE']);
+      assert.deepEqual(
+        new Set(rows),
+        new Set([
+          ['shop', 'osm', 'enabled', '- (as the mesh)'],
+          ['other', 'theirs', '-', '- (as the mesh)'],
+          ['quiet', '-', 'disabled (ignored)', '- (as the mesh)'],
+        ]),
+      );
+    });
+
+    it('is data with -o json', async () => {
+      const { out } = await tulle('namespace', 'add', 'shop', 'gone', '-o', 'json');
+      assert.deepEqual(JSON.parse(out), [
+        {
+          namespace: 'shop',
+          changed: true,
+          state: 'in mesh osm',
+          next: 'kubectl rollout restart deployment,statefulset,daemonset -n shop',
+        },
+        { namespace: 'gone', error: 'there is no namespace gone: kubectl create namespace gone' },
+      ]);
+    });
+
+    it('names the right that is missing, and what gives it', async () => {
+      cluster.intercept = (method) =>
+        method === 'PATCH'
+          ? failure(
+              403,
+              'Forbidden',
+              'namespaces "shop" is forbidden: User "jane" cannot patch resource "namespaces" in API group "" in the namespace "shop"',
+            )
+          : undefined;
+      const { exitCode, err } = await tulle('namespace', 'add', 'shop');
+      assert.equal(exitCode, 2);
+      assert.match(err, /user "jane" may not patch namespaces in namespace shop; this gives the right:/);
+      assert.match(err, /--verb=get,list,patch --resource=namespaces/);
+      assert.match(err, /kubectl create rolebinding -n shop .*--user=jane/);
+    });
+  });
+
+  describe('a cluster that is not there', () => {
+    it('is told with its context, its address and the file', async () => {
+      await cluster.close();
+      const { exitCode, err } = await tulle('namespace', 'list');
+      assert.equal(exitCode, 2);
+      assert.match(err, /^tulle: context "fake" \(http:\/\/127\.0\.0\.1:\d+\) can't be reached: /);
+    });
+
+    it('is told when the kubeconfig has no such context', async () => {
+      const { exitCode, err } = await tulle('namespace', 'list', '--context', 'prod');
+      assert.equal(exitCode, 2);
+      assert.match(err, /no context "prod"; it has fake/);
+    });
+
+    it('is told when there is no such file', async () => {
+      const { exitCode, err } = await runTulle({ cwd }, 'namespace', 'list', '--kubeconfig', join(cwd, 'none'));
+      assert.equal(exitCode, 2);
+      assert.match(err, /none can't be read: ENOENT/);
+    });
+  });
+
+  describe('tulle check', () => {
+    it('--pre finds nothing in the way of an install on an empty cluster', async () => {
+      cluster.intercept = (_, path) =>
+        path === '/version'
+          ? { status: 200, body: { major: '1', minor: '34+', gitVersion: 'v1.34.4' } }
+          : path.endsWith('/selfsubjectaccessreviews')
+            ? { status: 201, body: { status: { allowed: true } } }
+            : path === '/api/v1/nodes'
+              ? {
+                  status: 200,
+                  body: {
+                    items: [
+                      {
+                        status: {
+                          nodeInfo: { operatingSystem: 'linux' },
+                          conditions: [{ type: 'Ready', status: 'True' }],
+                        },
+                      },
+                    ],
+                  },
+                }
+              : undefined;
+      const { exitCode, out } = await tulle('check', '--pre');
+      assert.equal(exitCode, 0, out);
+      assert.match(out, /^✔ Kubernetes: v1\.34\.4$/m);
+      assert.match(out, /^all is well$/m);
+    });
+
+    it('--pre refuses a cluster that is too old, rights that are missing, and a second injector', async () => {
+      cluster.intercept = (_, path) =>
+        path === '/version'
+          ? { status: 200, body: { major: '1', minor: '22', gitVersion: 'v1.22.9' } }
+          : path.endsWith('/selfsubjectaccessreviews')
+            ? { status: 201, body: { status: { allowed: false } } }
+            : path.endsWith('/mutatingwebhookconfigurations')
+              ? {
+                  status: 200,
+                  body: {
+                    items: [{ metadata: { name: 'osm-webhook-osm' }, webhooks: [{ name: 'osm-inject.k8s.io' }] }],
+                  },
+                }
+              : undefined;
+      const { exitCode, out } = await tulle('check', '--pre', '-o', 'json');
+      assert.equal(exitCode, 1);
+      const { ok, checks } = JSON.parse(out) as {
+        ok: boolean;
+        checks: { name: string; status: string; hint?: string }[];
+      };
+      assert.equal(ok, false);
+      const wrong = checks.filter(({ status }) => status === 'error');
+      assert.deepEqual(
+        wrong.map(({ name }) => name),
+        ['Kubernetes', 'nodes', 'installing', 'Open Service Mesh'],
+      );
+      assert.ok(wrong.every(({ hint }) => hint !== undefined));
+    });
+
+    it('says that Tulle is not installed, and how it is', async () => {
+      cluster.intercept = (_, path) =>
+        path === '/version' ? { status: 200, body: { major: '1', minor: '34', gitVersion: 'v1.34.4' } } : undefined;
+      const { exitCode, out } = await tulle('check');
+      assert.equal(exitCode, 1);
+      assert.match(out, /^✖ Deployment: there is no tulle-controller in namespace tulle-system$/m);
+      assert.match(out, /helm install tulle/);
+    });
+
+    it('is 2 when nobody answers', async () => {
+      await cluster.close();
+      assert.equal((await tulle('check')).exitCode, 2);
+    });
+  });
+});

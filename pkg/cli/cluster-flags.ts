@@ -1,0 +1,48 @@
+import { type Command, InvalidArgumentError, Option } from 'commander';
+
+/** Which cluster is meant, and which mesh in it. */
+export interface ClusterFlags {
+  /** Of the kubeconfig; its current one when absent. */
+  readonly context?: string;
+  readonly kubeconfig?: string;
+  /** `tulle-system` when absent. */
+  readonly controlNamespace?: string;
+  /** `osm` when absent: labels of OSM's users name it. */
+  readonly meshName?: string;
+}
+
+export const defaultControlNamespace = 'tulle-system';
+export const defaultMeshName = 'osm';
+
+/** For commands that work on files or on this machine too: one of these flags says that a cluster is meant. */
+export function meansCluster({ context, kubeconfig }: ClusterFlags): boolean {
+  return context !== undefined || kubeconfig !== undefined;
+}
+
+/** These flags alone, of a command that has more. */
+export function clusterFlagsOf({ context, kubeconfig, controlNamespace, meshName }: ClusterFlags): ClusterFlags {
+  return {
+    ...(context !== undefined && { context }),
+    ...(kubeconfig !== undefined && { kubeconfig }),
+    ...(controlNamespace !== undefined && { controlNamespace }),
+    ...(meshName !== undefined && { meshName }),
+  };
+}
+
+export function addClusterOptions(command: Command): Command {
+  return command
+    .addOption(new Option('--context <name>', 'cluster: a context of the kubeconfig'))
+    .addOption(new Option('--kubeconfig <file>', 'cluster: where it is (default: $KUBECONFIG, ~/.kube/config)'))
+    .addOption(
+      new Option('--control-namespace <name>', 'namespace of the control plane (default: tulle-system)').argParser(
+        toName,
+      ),
+    )
+    .addOption(new Option('--mesh-name <name>', 'name of the mesh in the cluster (default: osm)').argParser(toName));
+}
+
+function toName(value: string): string {
+  if (!/^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/.test(value))
+    throw new InvalidArgumentError('a name has small letters, digits and "-" only.');
+  return value;
+}

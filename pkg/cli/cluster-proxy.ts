@@ -1,0 +1,76 @@
+import type { MeshReport } from '../dashboard/dashboard.ts';
+import type { ProxyState } from '../dashboard/mesh-view.ts';
+import { type ClusterAccess, withCluster } from './cluster-access.ts';
+import { isAbsent } from './cluster-answers.ts';
+import { hasSidecar, isOver, type PodObject } from './cluster-pods.ts';
+import { CliError, type CliContext } from './context.ts';
+import { getThrough, openControllerApi } from './controller-api.ts';
+import { describeEnvoy } from './envoy-config-text.ts';
+import { writeJson, writeLines } from './mesh-input.ts';
+import type { ProxyFlags } from './program.ts';
+
+const adminPort = 15_000;
+
+/** The sidecars that are connected to any of the controllers. */
+export function clusterProxies(context: CliContext, flags: ProxyFlags): Promise<readonly ProxyState[]> {
+  return withCluster(context, flags, async (access) => {
+    const api = await openControllerApi(access);
+    const reports = await api.getEach<MeshReport>('/api/mesh');
+    return reports
+      .flatMap(({ proxies }) => proxies)
+      .filter(({ pod }) => flags.namespace === undefined || pod.startsWith(`${flags.namespace}/`))
+      .sort((a, b) => (a.pod < b.pod ? -1 : 1));
+  });
+}
+
+/** `tulle proxy config POD -n NS --context C`: what the Envoy of a pod itself says that it has. */
+export function clusterProxyConfig(context: CliContext, name: string | undefined, flags: ProxyFlags): Promise<number> {
+  return withCluster(context, flags, async (access) => {
+    const pod = await findPod(access, name, flags.namespace);
+    const { createPortForwarder } = await import('../provider/kubernetes/port-forward.ts');
+    const forwarder = await createPortForwarder(access.options);
+    const to = { namespace: pod.metadata.namespace, pod: pod.metadata.name, port: adminPort };
+    const { status, body } = await getThrough(forwarder, to, '/config_dump?include_eds', 20_000);
+    if (status !== 200) throw new CliError(`the sidecar answered ${status}: ${body.slice(0, 200)}`);
+    const config: unknown = JSON.parse(body);
+    const key = `${pod.metadata.namespace}/${pod.metadata.name}`;
+    if (flags.output === 'json') writeJson(context, { pod: key, sidecar: 'envoy', config });
+    else writeLines(context, [key, ...describeEnvoy(config).map((line) => `  ${line}`)]);
+    return 0;
+  });
+}
+
+/** By its name or the start of it, as `namespace/name` too. */
+async function findPod(
+  { cluster }: ClusterAccess,
+  text: string | undefined,
+  given: string | undefined,
+): Promise<PodObject> {
+  if (text === undefined) throw new CliError('write tulle proxy config POD -n NAMESPACE', 2);
+  const [before = '', after] = text.split('/');
+  const namespace = after === undefined ? (given ?? cluster.namespace) : before;
+  const name = after ?? before;
+  let items: readonly PodObject[];
+  try {
+    ({ items } = await cluster.request<{ readonly items: readonly PodObject[] }>(
+      'GET',
+      `/api/v1/namespaces/${encodeURIComponent(namespace)}/pods`,
+    ));
+  } catch (error) {
+    if (isAbsent(error)) throw new CliError(`there is no namespace ${namespace}`, 2);
+    throw error;
+  }
+  const mine = items.filter((pod) => pod.metadata.name.startsWith(name) && !isOver(pod));
+  const exact = mine.find((pod) => pod.metadata.name === name);
+  const [only, ...others] = exact ? [exact] : mine;
+  if (only === undefined) {
+    const known = items.filter(hasSidecar).map(({ metadata }) => metadata.name);
+    const hint = known.length === 0 ? 'no pod there has a sidecar' : `these have a sidecar: ${known.join(', ')}`;
+    throw new CliError(`no pod "${name}" runs in namespace ${namespace}; ${hint}`, 2);
+  }
+  if (others.length > 0)
+    throw new CliError(`"${name}" may be ${mine.map(({ metadata }) => metadata.name).join(' or ')}: write which`, 2);
+  if (!hasSidecar(only))
+    throw new CliError(`${namespace}/${only.metadata.name} has no sidecar: it runs out of the mesh`, 2);
+  return only;
+}

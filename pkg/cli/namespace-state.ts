@@ -1,0 +1,55 @@
+export interface NamespaceObject {
+  readonly metadata: {
+    readonly name: string;
+    readonly labels?: Readonly<Record<string, string>>;
+    readonly annotations?: Readonly<Record<string, string>>;
+    readonly deletionTimestamp?: string;
+  };
+}
+
+export interface NamespaceState {
+  readonly namespace: string;
+  readonly mesh?: string;
+  readonly ignored: boolean;
+  /** As the namespace says; pods may say otherwise. */
+  readonly injection?: string;
+  /** Absent: as the mesh has it. */
+  readonly mode?: string;
+}
+
+type Texts = Readonly<Record<string, string>> | undefined;
+
+/** Our key wins where OSM's is there too (DECISIONS S13). */
+function either(texts: Texts, suffix: string): string | undefined {
+  return texts?.[`tulle.dev/${suffix}`] ?? texts?.[`openservicemesh.io/${suffix}`];
+}
+
+export function meshOf({ metadata }: NamespaceObject): string | undefined {
+  return either(metadata.labels, 'monitored-by');
+}
+
+export function isIgnored({ metadata }: NamespaceObject): boolean {
+  return either(metadata.labels, 'ignore') !== undefined;
+}
+
+export function stateOf(namespace: NamespaceObject): NamespaceState {
+  const { name, labels, annotations } = namespace.metadata;
+  const mesh = meshOf(namespace);
+  const injection = either(annotations, 'sidecar-injection');
+  const mode = annotations?.['tulle.dev/mode'] ?? labels?.['tulle.dev/mode'];
+  return {
+    namespace: name,
+    ...(mesh !== undefined && { mesh }),
+    ignored: isIgnored(namespace),
+    ...(injection !== undefined && { injection: toSwitch(injection) }),
+    ...(mode !== undefined && { mode }),
+  };
+}
+
+/** As OSM reads it: three words for each. */
+function toSwitch(text: string): string {
+  const word = text.toLowerCase();
+  if (word === 'enabled' || word === 'yes' || word === 'true') return 'enabled';
+  if (word === 'disabled' || word === 'no' || word === 'false') return 'disabled';
+  return `"${text.slice(0, 30)}" (not understood)`;
+}
