@@ -204,8 +204,26 @@ const account = 'system:serviceaccount:tulle-system:tulle-controller';
     });
 
     describe('the controller', () => {
-      const can = (verb: string, resource: string, ...flags: string[]): string =>
-        kubectl(['auth', 'can-i', verb, resource, `--as=${account}`, ...flags]).stdout.trim();
+      /** Asks all at once: `VERB RESOURCE[.GROUP][/NAME] [NAMESPACE]`, or `get /PATH`. */
+      function answers(questions: readonly string[]): Record<string, boolean> {
+        const items = questions.map((question) => {
+          const [verb = '', what = '', namespace] = question.split(' ');
+          const [resource = '', name] = what.split('/');
+          const [plural = '', ...group] = resource.split('.');
+          const resourceAttributes = { verb, group: group.join('.'), resource: plural, name, namespace };
+          const spec = what.startsWith('/') ? { nonResourceAttributes: { verb, path: what } } : { resourceAttributes };
+          return { apiVersion: 'authorization.k8s.io/v1', kind: 'SelfSubjectAccessReview', metadata: {}, spec };
+        });
+        const list = { apiVersion: 'v1', kind: 'List', items };
+        const each = ['-o', 'jsonpath={.status.allowed}{"\\n"}'];
+        const lines = must(['create', '-f', '-', ...each, `--as=${account}`], list)
+          .trim()
+          .split('\n');
+        assert.equal(lines.length, questions.length);
+        return Object.fromEntries(questions.map((question, index) => [question, lines[index] === 'true']));
+      }
+      const all = (questions: readonly string[], answer: boolean) =>
+        Object.fromEntries(questions.map((question) => [question, answer]));
 
       it('may read what it builds the mesh from, everywhere', () => {
         const kinds = [
@@ -214,32 +232,21 @@ const account = 'system:serviceaccount:tulle-system:tulle-controller';
           ...['httproutegroups.specs.smi-spec.io', 'tcproutes.specs.smi-spec.io', 'udproutes.specs.smi-spec.io'],
           ...['trafficsplits.split.smi-spec.io', 'egresses.policy.openservicemesh.io'],
         ];
-        for (const kind of kinds) {
-          for (const verb of ['list', 'watch']) assert.equal(can(verb, kind, '-A'), 'yes', `${verb} ${kind}`);
-        }
-        for (const path of ['/openid/v1/jwks', '/.well-known/openid-configuration', '/version']) {
-          assert.equal(can('get', path), 'yes', path);
-        }
+        const questions = [
+          ...kinds.flatMap((kind) => [`list ${kind}`, `watch ${kind}`]),
+          ...['get /openid/v1/jwks', 'get /.well-known/openid-configuration', 'get /version'],
+        ];
+        assert.deepEqual(answers(questions), all(questions, true));
       });
 
       it('may not read Secrets, other ConfigMaps, or what is none of its business', () => {
-        const never: readonly (readonly string[])[] = [
-          ['list', 'secrets', '-n', 'tulle-system'],
-          ['get', 'secrets/other', '-n', 'tulle-system'],
-          ['get', 'secrets/tulle-ca', '-n', 'default'],
-          ['list', 'secrets', '-A'],
-          ['list', 'configmaps', '-A'],
-          ['get', 'configmaps/other', '-n', 'default'],
-          ['create', 'pods', '-n', 'default'],
-          ['create', 'pods/exec', '-n', 'default'],
-          ['create', 'serviceaccounts/token', '-n', 'default'],
-          ['patch', 'mutatingwebhookconfigurations/other'],
-          ['list', 'nodes'],
-          ['list', 'serviceaccounts', '-A'],
+        const never = [
+          ...['list secrets tulle-system', 'get secrets/other tulle-system', 'get secrets/tulle-ca default'],
+          ...['list secrets', 'list configmaps', 'get configmaps/other default', 'list serviceaccounts', 'list nodes'],
+          ...['create pods default', 'create pods/exec default', 'create serviceaccounts/token default'],
+          'patch mutatingwebhookconfigurations.admissionregistration.k8s.io/other',
         ];
-        for (const [verb = '', resource = '', ...flags] of never) {
-          assert.equal(can(verb, resource, ...flags), 'no', `${verb} ${resource}`);
-        }
+        assert.deepEqual(answers(never), all(never, false));
       });
 
       it('makes what it keeps by server-side apply, under its fixed names and no other', () => {
