@@ -9,6 +9,7 @@ import type { CertStore } from '../certs/store.ts';
 import { toLeafNames } from '../certs/workload-names.ts';
 import type { Logger } from '../observability/logger.ts';
 import type { Metrics } from '../observability/metrics.ts';
+import type { Problem } from '../problem/problem.ts';
 import { createMessageEncoder, type DescriptorNode, type MessageEncoder } from '../xds/message-encoder.ts';
 import type { ControllerConfig } from './config.ts';
 import { type ControlPlane, createControlPlane } from './control-plane.ts';
@@ -23,6 +24,7 @@ export interface CoreOptions {
   readonly serviceNames?: readonly string[];
   readonly log: Logger;
   readonly metrics: Metrics;
+  readonly onProblems?: (problems: readonly Problem[]) => void;
 }
 
 /** What is the same wherever the mesh is read from. */
@@ -40,7 +42,7 @@ export function leafLifetime({ leafSeconds }: Pick<ControllerConfig, 'leafSecond
 }
 
 export async function openCore(options: CoreOptions): Promise<Core> {
-  const { config, authority, clock, store, serviceNames, log, metrics } = options;
+  const { config, authority, clock, store, serviceNames, log, metrics, onProblems } = options;
   const lifetime = leafLifetime(config);
   const onError = (error: unknown): void => log.error('certificates could not be kept up to date', { error });
   const leaves = await openLeafCertificates({
@@ -61,6 +63,7 @@ export async function openCore(options: CoreOptions): Promise<Core> {
     loadEncoder: once(() => loadEncoder(config.protosFile)),
     log,
     metrics,
+    ...(onProblems ? { onProblems } : {}),
   });
   const onStep = (step: string): void => log.info('the root certificate is being changed', { step });
   return {

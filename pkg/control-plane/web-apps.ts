@@ -16,6 +16,8 @@ export interface WebAppsOptions {
   readonly metrics: Metrics;
   readonly log: Logger;
   readonly signal: AbortSignal;
+  /** What is kept of traffic; absent: as much as a laptop can spare. */
+  readonly bounds?: { readonly spans: number; readonly bytes: number; readonly calls: number };
 }
 
 /** What the control plane serves over HTTP: the page with its API, and the receiver of spans for the sidecars' socket. */
@@ -24,10 +26,10 @@ export interface WebApps {
   readonly otlp: RequestListener;
 }
 
-export function createWebApps({ config, view, metrics, log, signal }: WebAppsOptions): WebApps {
+export function createWebApps({ config, view, metrics, log, signal, bounds }: WebAppsOptions): WebApps {
   const now = Date.now;
-  const traces = createTraceStore({ now });
-  const calls = createCallLog({ now });
+  const traces = createTraceStore({ now, ...(bounds ? { maxSpans: bounds.spans, maxBytes: bounds.bytes } : {}) });
+  const calls = createCallLog({ now, ...(bounds ? { maxCalls: bounds.calls } : {}) });
   traces.subscribe((spans) => calls.add(spans));
   const rejected = metrics.counter('tulle_otlp_rejected_spans_total', 'Spans that could not be used');
   const lost = metrics.counter('tulle_otlp_forward_lost_total', 'Exports that the collector of the user did not take');

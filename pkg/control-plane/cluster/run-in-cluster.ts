@@ -6,6 +6,7 @@ import type { MeshSnapshot } from '../../catalog/snapshot.ts';
 import { systemClock } from '../../certs/clock.ts';
 import type { Logger } from '../../observability/logger.ts';
 import { Metrics } from '../../observability/metrics.ts';
+import type { Problem } from '../../problem/problem.ts';
 import { type Cluster, type ClusterOptions, openCluster } from '../../provider/kubernetes/cluster.ts';
 import type { NamespaceDirectory } from '../../provider/kubernetes/directories.ts';
 import { runLease } from '../../provider/kubernetes/lease.ts';
@@ -19,6 +20,7 @@ import { createClusterTokenAuthentication, toPeerAddress } from './authenticate-
 import { openClusterAuthority } from './cluster-authority.ts';
 import type { ClusterControllerConfig } from './cluster-config.ts';
 import { readClusterFacts } from './cluster-facts.ts';
+import { runEventReports } from './event-reports.ts';
 import { createHealthApp } from './health-app.ts';
 import { toInjectionSettings } from './injection.ts';
 import { runKeeper } from './keeper.ts';
@@ -40,6 +42,9 @@ export interface ClusterControllerOptions {
 const audience = 'tulle';
 /** How often a replica looks whether another has changed the roots, in milliseconds. */
 const lookAtRoots = 30_000;
+
+/** What is kept of traffic: the user's own collector has all of it. The whole process is to stay below 120 MiB. */
+const bounds = { spans: 8_000, bytes: 16 * 1024 * 1024, calls: 10_000 };
 
 const unread = 'the cluster has not been read yet';
 const unserved = 'xDS is not served yet';
@@ -121,7 +126,8 @@ async function start(parts: Parts): Promise<Started> {
 
   const authority = await openClusterAuthority({ config, cluster, clock, log, signal, sleep });
   const serviceNames = toServiceNames(kubernetes);
-  const core = await openCore({ config, authority, clock, serviceNames, log, metrics });
+  const onProblems = (problems: readonly Problem[]): void => events.problems(problems);
+  const core = await openCore({ config, authority, clock, serviceNames, log, metrics, onProblems });
   const { controlPlane, leaves } = core;
   closing.push(() => controlPlane.close());
 
@@ -138,6 +144,9 @@ async function start(parts: Parts): Promise<Started> {
     random,
     log,
   });
+  const instance = hostname();
+  const findObject: KubernetesProvider['findObject'] = (resource) => provider.findObject(resource);
+  const events = runEventReports({ cluster, findObject, instance, controlPlane, signal, clock, log });
   const election = { isLeader: () => false };
   if (kubernetes.webhookConfiguration !== undefined) {
     const name = kubernetes.webhookConfiguration;
@@ -158,8 +167,11 @@ async function start(parts: Parts): Promise<Started> {
     cluster,
     namespace: kubernetes.namespace,
     name: kubernetes.lease,
-    identity: `${hostname()}_${randomBytes(4).toString('hex')}`,
-    lead: (term) => work.lead(term),
+    identity: `${instance}_${randomBytes(4).toString('hex')}`,
+    lead: (term) => {
+      work.lead(term);
+      events.lead(term);
+    },
     onError: (error) => log.warn('the lease could not be looked after', { error }),
     signal,
     sleep,
@@ -190,7 +202,7 @@ async function start(parts: Parts): Promise<Started> {
   const { trustDomain } = config.mesh;
   const pods = provider.pods;
   const authenticate = createClusterTokenAuthentication({ keys, pods, trustDomain, now: Date.now, sleep });
-  const apps = createWebApps({ config, view: controlPlane.view, metrics, log, signal });
+  const apps = createWebApps({ config, view: controlPlane.view, metrics, log, signal, bounds });
   const otlp = guardOtlp({ app: apps.otlp, authenticate, log, metrics, now: Date.now });
   const otlpPort = await open(listenTls(otlp, kubernetes.otlpPort, leaves));
   const xdsPort = await listenXds(controlPlane, kubernetes.xdsPort, ({ token, peer }) =>
