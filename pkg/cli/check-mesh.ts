@@ -67,7 +67,7 @@ function checkNamespace(
       `Pod Security "${admission}" refuses the init container that redirects traffic`,
       `kubectl label namespace ${name} pod-security.kubernetes.io/enforce=privileged --overwrite`,
     );
-  if (injection === undefined || injection === 'disabled') {
+  if (injection === 'disabled') {
     if (injected.length === 0) {
       group.warning(name, 'its pods get no sidecar', `tulle namespace add ${name}, unless that is meant`);
       return;

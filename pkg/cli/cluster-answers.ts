@@ -68,6 +68,9 @@ export function toMissingRight(message: string): MissingRight | undefined {
 export function forbidden(message: string): string {
   const right = toMissingRight(message);
   if (!right) {
+    const [, forwarded] = /may not create pods\/portforward in namespace (\S+)$/.exec(message) ?? [];
+    if (forwarded !== undefined)
+      return `${message}; this gives the right:\n  kubectl create rolebinding -n ${forwarded} tulle-user --clusterrole=edit --user=NAME`;
     const fix = 'kubectl create rolebinding -n NAMESPACE tulle-user --clusterrole=view --user=NAME';
     return /\bmay not (list|get)\b/.test(message)
       ? `${message}; this gives the right in a namespace, and -n says which:\n  ${fix}`

@@ -126,7 +126,7 @@ describe('the commands for clusters', function () {
         new Set(rows),
         new Set([
           ['shop', 'osm', 'enabled', '- (as the mesh)'],
-          ['other', 'theirs', '-', '- (as the mesh)'],
+          ['other', 'theirs', 'enabled (by the label)', '- (as the mesh)'],
           ['quiet', '-', 'disabled (ignored)', '- (as the mesh)'],
         ]),
       );

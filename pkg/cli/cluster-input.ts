@@ -28,7 +28,7 @@ export async function readClusterMesh(
         ? `namespace ${cluster.namespace}; -n says others`
         : `namespaces ${namespaces.join(', ')}`;
     context.stderr.write(
-      `tulle: where you may not read the whole cluster, only ${part}: you ${missing.map(formatMissing).join('; ')}\n`,
+      `tulle: where you may not read the whole cluster, only ${part}: ${missing.map((each) => `you ${formatMissing(each)}`).join('; ')}\n`,
     );
   }
   // What the user asks for stands above what the cluster says of itself.

@@ -90,6 +90,8 @@ function serve(
     objects.set(`${path}/${object.metadata.name}`, object);
     return { status: 201, body: object };
   }
+  const found = method === 'GET' ? discover(objects, path) : undefined;
+  if (found !== undefined) return { status: 200, body: found };
   if (method === 'GET' && present === undefined && isCollection(path)) {
     const selector = (searchParams.get('labelSelector') ?? '').split(',').filter((part) => part !== '');
     const items = [...objects]
@@ -110,6 +112,18 @@ function serve(
   }
   if (method === 'PATCH') objects.set(path, merge(present, body) as FakeObject);
   return { status: 200, body: objects.get(path) ?? {} };
+}
+
+/** Groups, versions and kinds are those of the objects that are there. */
+function discover(objects: ReadonlyMap<string, FakeObject>, path: string): object | undefined {
+  const [, group, version] = /^\/apis\/([^/]+)(?:\/([^/]+))?$/.exec(path) ?? [];
+  if (group === undefined) return undefined;
+  const mine = [...objects.keys()].map((key) => key.split('/').slice(2)).filter(([each]) => each === group);
+  if (mine.length === 0) return undefined;
+  const names = (at: number): string[] => [...new Set(mine.map((parts) => parts.at(at) ?? ''))];
+  return version === undefined
+    ? { versions: names(1).map((each) => ({ version: each })) }
+    : { resources: names(-2).map((name) => ({ name })) };
 }
 
 /** In paths of Kubernetes resources and names alternate after the version. */

@@ -11,7 +11,7 @@ export interface NamespaceState {
   readonly namespace: string;
   readonly mesh?: string;
   readonly ignored: boolean;
-  /** As the namespace says; pods may say otherwise. */
+  /** As the namespace says; pods may say otherwise. Absent: the label alone is enough. */
   readonly injection?: string;
   /** Absent: as the mesh has it. */
   readonly mode?: string;

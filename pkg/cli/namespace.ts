@@ -106,7 +106,7 @@ export function listNamespaces(context: CliContext, flags: NamespaceFlags): Prom
         const rows = states.map(({ namespace, mesh, injection, ignored, mode }) => [
           namespace,
           mesh ?? '-',
-          ignored ? 'disabled (ignored)' : (injection ?? '-'),
+          ignored ? 'disabled (ignored)' : (injection ?? 'enabled (by the label)'),
           mode ?? '- (as the mesh)',
         ]);
         writeLines(context, toTable([['NAMESPACE', 'MESH', 'SIDECAR-INJECTION', 'MODE'], ...rows]));

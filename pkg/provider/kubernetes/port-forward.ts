@@ -28,7 +28,11 @@ export async function createPortForwarder(options: KubeConfigOptions): Promise<P
       const fromPod = new PassThrough();
       const failure = new PassThrough();
       const toPod = new PassThrough();
-      const socket = await open(() => forward.portForward(namespace, pod, [port], fromPod, failure, toPod), name);
+      const socket = await open(
+        () => forward.portForward(namespace, pod, [port], fromPod, failure, toPod),
+        name,
+        namespace,
+      );
       const stream = Duplex.from({ readable: fromPod, writable: toPod });
       // The kubelet says here why it can't connect; client-node knows no other end of the connection.
       failure.on('data', (text: Buffer) => {
@@ -51,14 +55,15 @@ interface ForwardSocket {
   close(): void;
 }
 
-async function open(start: () => Promise<unknown>, name: string): Promise<ForwardSocket> {
+async function open(start: () => Promise<unknown>, name: string, namespace: string): Promise<ForwardSocket> {
   try {
     return (await start()) as ForwardSocket;
   } catch (cause) {
     // `ws` tells the answer of the API server in words only.
-    const { message } = cause as { readonly message?: string };
-    const status = Number(/Unexpected server response: (\d{3})/.exec(message ?? '')?.[1] ?? 0);
+    const { message = 'the API server can not be reached' } = cause as { readonly message?: string };
+    const status = Number(/Unexpected server response: (\d{3})/.exec(message)?.[1] ?? 0);
     const reason = status === 403 ? 'Forbidden' : status === 404 ? 'NotFound' : 'Unreachable';
-    throw new ClusterError(status, reason, `${name}: ${message ?? 'the API server can not be reached'}`, { cause });
+    const text = status === 403 ? `this user may not create pods/portforward in namespace ${namespace}` : message;
+    throw new ClusterError(status, reason, `${name}: ${text}`, { cause });
   }
 }
