@@ -1,3 +1,5 @@
+import type { Agent } from 'node:http';
+
 /** How one request shows who sends it, and what it trusts. */
 export interface Credentials {
   readonly headers: Readonly<Record<string, string>>;
@@ -8,6 +10,8 @@ export interface Credentials {
   readonly servername?: string;
   /** False only when the kubeconfig asks for it. */
   readonly rejectUnauthorized?: boolean;
+  /** Of a kubeconfig with a proxy. */
+  readonly agent?: Agent;
 }
 
 /** Where an API server is, and as whom it is spoken to. */
@@ -15,8 +19,6 @@ export interface Access {
   readonly server: string;
   readonly namespace: string;
   readonly context?: string;
-  /** Of a kubeconfig with a proxy: makes the agent. */
-  readonly proxy?: string;
   /** Credentials for the next request: tokens and certificates change while a process runs. */
   credentials(): Promise<Credentials>;
   /** Forgets what is remembered of credentials: the API server refused them. */

@@ -33,7 +33,7 @@ export function createApiClient(access: Access): ApiClient {
   const isTls = base.protocol === 'https:';
   // A kept connection that died unseen is found by the kernel's probes.
   const agentOptions = { keepAlive: true, keepAliveMsecs: 15_000, maxFreeSockets: 8 };
-  const agent = isTls ? new HttpsAgent(agentOptions) : new HttpAgent(agentOptions);
+  const ownAgent = isTls ? new HttpsAgent(agentOptions) : new HttpAgent(agentOptions);
   const prefix = base.pathname.replace(/\/+$/, '');
 
   /** Resolves with the head of the answer. The answer is destroyed when the signal is aborted. */
@@ -44,7 +44,7 @@ export function createApiClient(access: Access): ApiClient {
     isRetry = false,
   ): Promise<IncomingMessage> {
     const { query, body, contentType, accept = 'application/json', signal } = options;
-    const { headers, ca, ...tls } = await access.credentials();
+    const { headers, ca, agent = ownAgent, ...tls } = await access.credentials();
     const payload = body === undefined ? undefined : Buffer.from(JSON.stringify(body));
     return new Promise((resolve, reject) => {
       const request: ClientRequest = (isTls ? requestHttps : requestHttp)({
@@ -134,7 +134,7 @@ export function createApiClient(access: Access): ApiClient {
       }
     },
     stream,
-    close: () => agent.destroy(),
+    close: () => ownAgent.destroy(),
   };
 }
 

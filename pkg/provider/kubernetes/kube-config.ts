@@ -65,7 +65,6 @@ export async function openKubeConfig(options: KubeConfigOptions): Promise<Access
     server,
     namespace: loaded.getContextObject(context)?.namespace ?? 'default',
     context,
-    ...(cluster?.proxyUrl !== undefined && { proxy: cluster.proxyUrl }),
     credentials,
     renew() {
       known = undefined;
@@ -89,7 +88,8 @@ async function readCredentials(config: KubeConfig): Promise<Credentials> {
   if (typeof options.auth === 'string') {
     headers['authorization'] ??= `Basic ${Buffer.from(options.auth).toString('base64')}`;
   }
-  const { ca, cert, key, passphrase, servername, rejectUnauthorized } = options;
+  const { ca, cert, key, passphrase, servername, rejectUnauthorized, agent } = options;
+  const isProxied = typeof agent === 'object' && cluster?.proxyUrl !== undefined;
   return {
     headers,
     ...(ca !== undefined && { ca: ca as Exclude<Credentials['ca'], undefined> }),
@@ -98,6 +98,7 @@ async function readCredentials(config: KubeConfig): Promise<Credentials> {
     ...(passphrase !== undefined && { passphrase }),
     ...(servername !== undefined && { servername }),
     ...(rejectUnauthorized !== undefined && { rejectUnauthorized }),
+    ...(isProxied && { agent }),
   };
 }
 

@@ -4,6 +4,7 @@ import { ClusterError } from './cluster-error.ts';
 
 const pageSize = 500;
 const maxPages = 2_000;
+const timeoutMs = 60_000;
 
 export interface ListPage {
   readonly items: readonly unknown[];
@@ -25,7 +26,7 @@ export async function* listPages(
   for (let page = 0; page < maxPages; page++) {
     // Without a resourceVersion, for with one ("0") the API server answers from its cache and ignores the limit.
     const asked = { ...query, limit: pageSize, ...(next !== undefined && { continue: next }) };
-    const answer = await cluster.request<unknown>('GET', path, { query: asked, ...(signal && { signal }) });
+    const answer = await cluster.request<unknown>('GET', path, { query: asked, timeoutMs, ...(signal && { signal }) });
     const { items, version, more } = decodeList(answer, path);
     first ??= version;
     yield { items, version: first };

@@ -97,7 +97,7 @@ export const providerPermissions = {
       verbs: ['list', 'watch'],
     },
     // Writing Events about objects of any namespace (write-events.ts).
-    { apiGroups: ['events.k8s.io'], resources: ['events'], verbs: ['create', 'patch'] },
+    { apiGroups: [''], resources: ['events'], verbs: ['create', 'patch'] },
   ],
   controlNamespaceRole: [
     { apiGroups: ['config.openservicemesh.io'], resources: ['meshconfigs'], verbs: ['list', 'watch'] },

@@ -2,10 +2,18 @@ import assert from 'node:assert/strict';
 import { setMaxListeners } from 'node:events';
 import type { MeshConfig, MeshSnapshot } from '../../catalog/snapshot.ts';
 import { silentLogger } from '../../observability/logger.ts';
+import { Metrics } from '../../observability/metrics.ts';
 import type { Problem } from '../../problem/problem.ts';
-import { type FakeApiServer, type FakeObject, sendJson, startFakeApiServer } from './fake-api-server.fixture.ts';
+import {
+  type FakeApiServer,
+  type FakeObject,
+  sendJson,
+  sendStatus,
+  startFakeApiServer,
+} from './fake-api-server.fixture.ts';
 import { createHurriedClock, createLookout } from './fake-time.fixture.ts';
 import { type KubernetesProvider, runKubernetesProvider } from './run-kubernetes-provider.ts';
+import { declareWatchMetrics } from './watch-metrics.ts';
 
 const config: MeshConfig = {
   mode: 'permissive',
@@ -133,6 +141,7 @@ describe('runKubernetesProvider', () => {
       },
     });
     provider = own;
+    own.done.catch(() => undefined);
     const latest = (): MeshSnapshot => snapshots.at(-1) ?? assert.fail('nothing was read');
     await lookout.until(() => snapshots.length > 0);
     const { until } = lookout;
@@ -446,11 +455,67 @@ describe('runKubernetesProvider', () => {
     assert.equal(own.namespaces.find('shop'), undefined);
   });
 
-  it('ends when it is told to, and when its reader fails', async () => {
+  it('sees a namespace that was deleted and made again unseen as it is now, and what is in it', async () => {
+    server.apply('services', service('old'));
+    const { latest, until } = await start();
+    for (const plural of ['namespaces', 'services']) {
+      await server.watched(plural);
+      server.stallWatches(plural);
+    }
+    server.remove('services', 'shop/old', { silently: true });
+    server.remove('namespaces', '/shop', { silently: true });
+    server.apply('namespaces', namespace('shop', monitored, { 'tulle.dev/mode': 'enforce' }));
+    server.apply('services', service('new'));
+    server.forgetHistory('event');
+    server.breakWatches('services', 'reset');
+    server.breakWatches('namespaces', 'reset');
+    await until(() => latest().namespaces[0]?.mode === 'enforce' && latest().services[0]?.name === 'new');
+    assert.equal(latest().services.length, 1);
+  });
+
+  it('waits for what policy is made of, however long, and not for what is not in force', async () => {
+    server.install('policy.openservicemesh.io', ['v1alpha1'], 'Egress', 'egresses');
+    server.install('split.smi-spec.io', ['v1alpha4'], 'TrafficSplit', 'trafficsplits');
+    server.apply('trafficsplits', split('split.smi-spec.io/v1alpha4', [1]));
+    const forbid: Parameters<FakeApiServer['interpose']>[1] = (_, response) =>
+      sendStatus(response, 403, 'Forbidden', 'it is forbidden');
+    server.interpose('/apis/policy.openservicemesh.io/v1alpha1/egresses', forbid, 1_000_000);
+    server.interpose('/apis/split.smi-spec.io/v1alpha4/trafficsplits', forbid, 20);
+    const { snapshots, provider: own } = await start();
+    assert.equal(snapshots[0]?.smi.length, 1);
+    const egresses = own.status().find(({ resource }) => resource.startsWith('egresses'));
+    assert.equal(egresses?.synced, false);
+    assert.equal(egresses.error?.status, 403);
+  });
+
+  it('ends when it is told to', async () => {
     const { provider: own } = await start();
     stop.abort();
     await own.done;
     assert.ok(own.status().every(({ phase }) => phase === 'ended'));
+  });
+
+  it('fails when its reader does', async () => {
+    const { provider: own } = await start(() => Promise.reject(new Error('the reader is broken')));
+    await assert.rejects(own.done, /the reader is broken/);
+    provider = undefined;
+  });
+
+  it('counts what it holds, and how often it had to begin again', async () => {
+    server.apply('pods', pod('web'));
+    const { provider: own, latest, until } = await start();
+    const metrics = new Metrics();
+    declareWatchMetrics(metrics, () => own.status(), Date.now);
+    await server.watched('pods');
+    server.breakWatches('pods', 'reset');
+    server.apply('pods', pod('web', { labels: { new: 'one' } }));
+    await until(() => latest().pods[0]?.labels['new'] === 'one');
+    metrics.render();
+    const text = metrics.render();
+    assert.match(text, /^tulle_watch_objects\{resource="pods"\} 1$/m);
+    assert.match(text, /^tulle_watch_synced\{resource="pods"\} 1$/m);
+    assert.match(text, /^tulle_watch_restarts_total\{resource="pods",reason="Unreachable"\} 1$/m);
+    assert.match(text, /^tulle_watch_last_event_age_seconds\{resource="pods"\} /m);
   });
 });
 

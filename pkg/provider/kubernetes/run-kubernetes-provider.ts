@@ -69,8 +69,9 @@ export function runKubernetesProvider(options: KubernetesProviderOptions): Kuber
   const resources = createClusterResources({ meshName, controlNamespace, meshConfig: meshConfigName }, find);
   const changed = new Set<ClusterPart>();
   const bell = createBell(signal);
-  const all: { readonly kind: string; readonly reflector: Reflector<unknown> }[] = [];
-  const synced = (): boolean => all.every(({ reflector }) => reflector.status().synced);
+  const all: { readonly kind: string; readonly part: ClusterPart; readonly reflector: Reflector<unknown> }[] = [];
+  /** Policies of OSM change nothing that is in force: they are not waited for. */
+  const synced = (): boolean => all.every(({ part, reflector }) => part === 'osmPolicies' || reflector.status().synced);
 
   function follow<T>(
     part: ClusterPart,
@@ -84,7 +85,7 @@ export function runKubernetesProvider(options: KubernetesProviderOptions): Kuber
     };
     const onStatus = (): void => bell.ring();
     const reflector = runReflector({ cluster, resource, onChange, onStatus, signal, clock, random, log, timing });
-    all.push({ kind: resource.kind, reflector });
+    all.push({ kind: resource.kind, part, reflector });
     return reflector;
   }
 
