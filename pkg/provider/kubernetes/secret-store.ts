@@ -67,7 +67,9 @@ export function createSecretStore({ cluster, namespace, name }: SecretStoreOptio
       const value = (await get())?.data?.[toKey(key)];
       return value === undefined ? undefined : Buffer.from(value, 'base64');
     },
-    write: (key, bytes) => change(toKey(key), Buffer.from(bytes).toString('base64')),
+    async write(key, bytes) {
+      await change(toKey(key), Buffer.from(bytes).toString('base64'));
+    },
     async remove(key) {
       if ((await get())?.data?.[toKey(key)] !== undefined) await change(toKey(key), null);
     },
