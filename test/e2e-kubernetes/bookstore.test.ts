@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { applyObjects, pathOf, podsOf, rolledOut, until } from '../support/kubernetes-objects.ts';
 import { bookstoreNamespaces, bookstoreObjects, setWeights } from './bookstore.ts';
-import { controlNamespace } from './cluster.ts';
+import { chart, controlNamespace, helm, release, upgradeArguments } from './cluster.ts';
 import { describeMesh, preparing } from './mesh.ts';
 import { accountObject, describeTally, openPeer, peerObjects, peerPodName, type Peer } from './peers.ts';
 
@@ -26,6 +26,7 @@ describeMesh('the bookstore in four namespaces', bookstoreNamespaces, (mesh) => 
   before(() =>
     preparing(mesh(), 'bookstore', bookstoreNamespaces, async () => {
       const { api } = mesh();
+      await helm('upgrade', release, chart, ...upgradeArguments, '--set', 'tracing.jaeger.enabled=true');
       await applyObjects(api, [
         ...bookstoreObjects(),
         // A buyer that sends as many as it is told to, and a thief that says what it was told.

@@ -53,4 +53,5 @@ export async function loadAllImages(api: KubernetesApi, part?: (name: string) =>
   return loadImages(loader, cluster, sources);
 }
 
-export const installArguments = ['--namespace', controlNamespace, '--create-namespace', '--wait', '--timeout', '120s'];
+export const upgradeArguments = ['--namespace', controlNamespace, '--wait', '--timeout', '120s'];
+export const installArguments = [...upgradeArguments, '--create-namespace'];

@@ -1,5 +1,5 @@
-import type { KubernetesApi, KubernetesObject } from '../support/kubernetes-api.ts';
-import { deletePath, objectPath, until } from '../support/kubernetes-objects.ts';
+import type { KubernetesApi } from '../support/kubernetes-api.ts';
+import { deletePath, removeNamespaces } from '../support/kubernetes-objects.ts';
 import {
   chart,
   controlNamespace,
@@ -48,15 +48,11 @@ async function installMesh(): Promise<Mesh> {
 
 async function removeTestNamespaces(api: KubernetesApi): Promise<void> {
   const left = await api.list('/api/v1/namespaces?labelSelector=tulle-e2e');
-  await removeAll(api, left);
-}
-
-async function removeAll(api: KubernetesApi, namespaces: readonly KubernetesObject[]): Promise<void> {
-  await Promise.all(namespaces.map((namespace) => deletePath(api, objectPath(namespace))));
-  await until('namespaces of earlier runs gone', 120, async () => {
-    const found = await Promise.all(namespaces.map((namespace) => api.find(objectPath(namespace))));
-    return found.every((namespace) => namespace === undefined);
-  });
+  await removeNamespaces(
+    api,
+    left.map(({ metadata }) => metadata.name),
+    120,
+  );
 }
 
 /**

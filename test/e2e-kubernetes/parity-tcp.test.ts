@@ -86,13 +86,12 @@ describeMesh('TCP, headless services and StatefulSets, as OSM has them', [namesp
   });
 
   it('a headless service: HTTP and TCP to its endpoints', async () => {
-    const peers = new Set<string>();
-    await until('answers of both members', 20, async () => {
-      const result = await client!.call(`http://member.${namespace}:8080/`);
-      assert.equal(result.status, 200, describeResult(result));
-      peers.add((JSON.parse(result.body) as { peer: string }).peer);
-      return peers.size === 2 || undefined;
-    });
+    const found = await client!.order<{ address: string }[]>('/resolve', { name: `member.${namespace}` });
+    const results = await client!.calls(found.map(({ address }) => ({ url: `http://${address}:8080/` })));
+    results.forEach((result) => assert.equal(result.status, 200, describeResult(result)));
+    const peers = results.map(({ body }) => (JSON.parse(body) as { peer: string }).peer);
+    assert.deepEqual(peers.sort(), ['member-0', 'member-1']);
+    assert.equal((await client!.call(`http://member.${namespace}:8080/`)).status, 200, 'by name');
     const tcp = await client!.call(at('member', 9000));
     assert.equal(tcp.status, 200, describeResult(tcp));
     assert.equal((await stranger!.call(`http://member.${namespace}:8080/`)).status, 403);

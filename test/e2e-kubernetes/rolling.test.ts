@@ -21,9 +21,19 @@ function assertNoneLost(tallies: ReadonlyMap<string, Tally>, least: number): voi
 }
 
 describeMesh('pods that come and go under load', [rolling, joining], (mesh) => {
-  const objects = (namespace: string) => [
-    ...peerObjects({ namespace, name: 'server', listen: ['http:8080'], replicas: 2 }),
+  // Without a sidecar nobody but the app itself can end its connections well.
+  const serverObjects = (namespace: string) => [
+    ...peerObjects({
+      namespace,
+      name: 'server',
+      listen: ['http:8080'],
+      replicas: 2,
+      env: namespace === joining ? { DRAIN_MS: '2000' } : {},
+    }),
     serviceObject(namespace, 'server', [{ port: 8080, name: 'http' }]),
+  ];
+  const objects = (namespace: string) => [
+    ...serverObjects(namespace),
     ...peerObjects({ namespace, name: 'client', load: { url: `http://server.${namespace}:8080/x`, perSecond } }),
   ];
 
@@ -33,11 +43,9 @@ describeMesh('pods that come and go under load', [rolling, joining], (mesh) => {
       await applyObjects(api, [
         namespaceObject(rolling, { mode: 'enforce' }),
         ...targetObjects(rolling, 'client', 'server', ['client']),
-        ...peerObjects({ namespace: rolling, name: 'server', listen: ['http:8080'], replicas: 2 }),
-        serviceObject(rolling, 'server', [{ port: 8080, name: 'http' }]),
+        ...serverObjects(rolling),
         namespaceObject(joining, { mesh: '' }),
-        ...peerObjects({ namespace: joining, name: 'server', listen: ['http:8080'], replicas: 2 }),
-        serviceObject(joining, 'server', [{ port: 8080, name: 'http' }]),
+        ...serverObjects(joining),
       ]);
       await Promise.all([
         rolledOut(api, 'Deployment', rolling, 'server'),

@@ -3,12 +3,14 @@ import {
   applyObject,
   applyObjects,
   deleteObject,
+  isReady,
   pathOf,
   podsOf,
   restart,
   rolledOut,
+  until,
 } from '../support/kubernetes-objects.ts';
-import { chart, controlNamespace, helm, release } from './cluster.ts';
+import { chart, controlNamespace, helm, release, upgradeArguments } from './cluster.ts';
 import { describeMesh, preparing } from './mesh.ts';
 import {
   describeTally,
@@ -21,7 +23,6 @@ import {
 } from './peers.ts';
 
 const namespace = 'e2e-upgrade';
-const helmOptions = ['-n', controlNamespace, '--wait', '--timeout', '120s'];
 
 // Last of all files by its name: it takes the mesh away.
 describeMesh('upgrade, rollback and uninstall', [namespace], (mesh) => {
@@ -58,16 +59,21 @@ describeMesh('upgrade, rollback and uninstall', [namespace], (mesh) => {
   }
 
   it('helm upgrade with another value loses no request', () =>
-    keepsTraffic(() => helm('upgrade', release, chart, ...helmOptions, '--reuse-values', '--set', 'logLevel=debug')));
+    keepsTraffic(() =>
+      helm('upgrade', release, chart, ...upgradeArguments, '--reuse-values', '--set', 'logLevel=debug'),
+    ));
 
-  it('helm rollback loses none', () => keepsTraffic(() => helm('rollback', release, ...helmOptions)));
+  it('helm rollback loses none', () => keepsTraffic(() => helm('rollback', release, ...upgradeArguments)));
 
   it('traffic survives the controller’s end', async () => {
     const { api } = mesh();
     await client!.startLoad({ url, perSecond: 50 });
     const [pod] = await podsOf(api, controlNamespace, 'app=tulle-controller');
     await api.call('DELETE', `/api/v1/namespaces/${controlNamespace}/pods/${pod?.metadata.name}?gracePeriodSeconds=0`);
-    await rolledOut(api, 'Deployment', controlNamespace, 'tulle-controller');
+    await until('a new controller', 60, async () => {
+      const pods = await podsOf(api, controlNamespace, 'app=tulle-controller');
+      return pods.some((one) => one.metadata.name !== pod?.metadata.name && isReady(one)) || undefined;
+    });
     const tally = await client!.stopLoad();
     assert.equal(tally.failed, 0, describeTally(tally));
   });

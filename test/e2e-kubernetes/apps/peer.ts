@@ -8,7 +8,11 @@ import { listen, type Listening } from './servers.ts';
 
 // A peer of the tests: serves what LISTEN says, sends what its control port (CONTROL) is told to, or LOAD from its start.
 // Ends on SIGTERM when what is under way is answered, and says then what came of its loads.
-const settings = { name: process.env['NAME'] ?? hostname(), tlsFolder: process.env['TLS_FOLDER'] };
+const settings = {
+  name: process.env['NAME'] ?? hostname(),
+  tlsFolder: process.env['TLS_FOLDER'],
+  drainMs: Number(process.env['DRAIN_MS'] ?? 0),
+};
 const specs = (process.env['LISTEN'] ?? '').split(',').filter((spec) => spec !== '');
 const servers = new Map<string, Listening>();
 const loads = new Map<string, Load>();

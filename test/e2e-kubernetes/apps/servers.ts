@@ -22,6 +22,8 @@ export interface ServerSettings {
   /** Who answers: goes out as `x-peer`. */
   readonly name: string;
   readonly tlsFolder: string | undefined;
+  /** How long a server that ends still answers, and asks its clients to connect anew: what an app without a sidecar owes them. */
+  readonly drainMs: number;
 }
 
 /** `http:8080`, `h2c:8081`, `grpc:8082`, `https:8443`, `tcp:9000`, `first:9001`; `http@pod:8080` listens on the pod's address alone. */
@@ -35,7 +37,11 @@ export function listen(spec: string, settings: ServerSettings): Promise<Listenin
     sockets.add(socket);
     socket.once('close', () => sockets.delete(socket));
   };
-  const answer = (request: IncomingMessage, response: ServerResponse): void => echo(request, response, settings, port);
+  let isDraining = false;
+  const answer = (request: IncomingMessage, response: ServerResponse): void => {
+    if (isDraining && request.httpVersion === '1.1') response.setHeader('connection', 'close');
+    echo(request, response, settings, port);
+  };
 
   if (protocol === 'grpc') return listenGrpc(spec, port, settings);
   const server = (() => {
@@ -71,13 +77,16 @@ export function listen(spec: string, settings: ServerSettings): Promise<Listenin
     server.listen({ port, ...(host ? { host } : {}) }, () =>
       resolve({
         spec,
-        stop: () =>
-          new Promise<void>((done) => {
+        stop: async () => {
+          isDraining = true;
+          if (settings.drainMs > 0) await new Promise((resolve) => setTimeout(resolve, settings.drainMs));
+          await new Promise<void>((done) => {
             server.close(() => done());
             if ('closeIdleConnections' in server) server.closeIdleConnections();
             else for (const socket of sockets) socket.end();
             setTimeout(() => sockets.forEach((socket) => socket.destroy()), 5000).unref();
-          }),
+          });
+        },
       }),
     );
   });
