@@ -1,0 +1,112 @@
+import assert from 'node:assert/strict';
+import type { PodTokenVerdict } from '../../certs/pod-tokens.ts';
+import { createClusterTokenAuthentication, type KnownPod, toPeerAddress } from './authenticate-pod.ts';
+
+const token = 'token';
+const peer = '10.0.0.7';
+const pod: KnownPod = { uid: 'u1', ips: [peer], serviceAccount: 'web' };
+const claims = { namespace: 'shop', serviceAccount: 'web', pod: { name: 'web-0', uid: 'u1' } };
+
+interface Setting {
+  readonly verdict: PodTokenVerdict;
+  readonly known: KnownPod | undefined;
+  readonly asked: KnownPod | undefined | Error;
+}
+
+describe('who a pod is believed to be', () => {
+  let looks: number;
+  let now: number;
+  let setting: Setting;
+  beforeEach(() => {
+    looks = 0;
+    now = 0;
+    setting = { verdict: { ok: true, claims, expiresAt: 1000 }, known: pod, asked: undefined };
+  });
+
+  function authenticate(request: { token?: string; peer?: string } = {}, onSleep: () => void = () => undefined) {
+    return createClusterTokenAuthentication({
+      keys: { verify: () => Promise.resolve(setting.verdict) },
+      pods: {
+        find: () => setting.known,
+        lookUp: () => {
+          looks += 1;
+          return setting.asked instanceof Error ? Promise.reject(setting.asked) : Promise.resolve(setting.asked);
+        },
+      },
+      trustDomain: 'cluster.local',
+      now: () => now,
+      sleep: (milliseconds) => {
+        now += milliseconds;
+        onSleep();
+        return Promise.resolve();
+      },
+    })({ token, peer, ...request });
+  }
+  const reasonOf = async (request?: { token?: string; peer?: string }): Promise<string> => {
+    const answer = await authenticate(request);
+    return answer.ok ? 'ok' : answer.reason;
+  };
+
+  it('is the account of its token, in the pod that it is bound to', async () => {
+    const client = { identity: 'spiffe://cluster.local/ns/shop/sa/web', pod: 'shop/web-0' };
+    assert.deepEqual(await authenticate(), { ok: true, client, expiresAt: 1000 });
+    assert.equal(looks, 0);
+  });
+
+  it('is nobody without a token, or with one that is not good', async () => {
+    assert.equal(await reasonOf({ token: '' }), 'no bearer token');
+    setting = { ...setting, verdict: { ok: false, reason: 'the token has expired' } };
+    assert.equal(await reasonOf(), 'the token has expired');
+  });
+
+  it('is looked up once when it is too new to be known, or known under another uid', async () => {
+    for (const known of [undefined, { ...pod, uid: 'u0' }]) {
+      looks = 0;
+      setting = { ...setting, known, asked: pod };
+      assert.equal(await reasonOf(), 'ok');
+      assert.equal(looks, 1);
+    }
+  });
+
+  it('is nobody when the pod is gone, is an earlier one of that name, or runs as another', async () => {
+    setting = { ...setting, known: undefined, asked: undefined };
+    assert.equal(await reasonOf(), 'pod shop/web-0 is gone');
+    setting = { ...setting, asked: { ...pod, uid: 'u2' } };
+    assert.equal(await reasonOf(), 'the token is of an earlier pod shop/web-0');
+    setting = { ...setting, known: { ...pod, serviceAccount: 'admin' } };
+    assert.equal(await reasonOf(), 'pod shop/web-0 runs as another account');
+    setting = { ...setting, known: undefined, asked: new Error('no answer') };
+    assert.equal(await reasonOf(), 'pod shop/web-0 could not be looked up: no answer');
+  });
+
+  it('comes from an address of its pod, however that is written', async () => {
+    assert.match(
+      await reasonOf({ peer: '10.0.0.8' }),
+      /token of pod shop\/web-0 \(10\.0\.0\.7\) came from 10\.0\.0\.8/,
+    );
+    assert.match(await reasonOf({ peer: 'unknown' }), /came from an unknown address/);
+    assert.match(await reasonOf({ peer: '10.0.0.70' }), /came from/);
+    assert.equal(await reasonOf({ peer: '::ffff:10.0.0.7' }), 'ok');
+    setting = { ...setting, known: { ...pod, ips: ['10.0.0.9', 'fd00:0:0::7'] } };
+    assert.equal(await reasonOf({ peer: 'fd00::7' }), 'ok');
+  });
+
+  it('waits for the kubelet to tell the address of a pod that has just started', async () => {
+    setting = { ...setting, known: { ...pod, ips: [] } };
+    const answer = await authenticate({}, () => {
+      if (now >= 300) setting = { ...setting, known: pod };
+    });
+    assert.equal(answer.ok, true);
+    assert.ok(now < 400, 'as soon as it is known');
+
+    setting = { ...setting, known: { ...pod, ips: [] }, asked: { ...pod, ips: [] } };
+    assert.equal(await reasonOf(), 'pod shop/web-0 has no address yet');
+    assert.ok(now < 10_000);
+  });
+
+  it('reads the address out of what gRPC says', () => {
+    assert.equal(toPeerAddress('10.0.0.7:5123'), '10.0.0.7');
+    assert.equal(toPeerAddress('fd00::7:5123'), 'fd00::7');
+    assert.equal(toPeerAddress('::ffff:10.0.0.7:5123'), '::ffff:10.0.0.7');
+  });
+});
