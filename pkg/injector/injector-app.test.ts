@@ -1,0 +1,175 @@
+import assert from 'node:assert/strict';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { silentLogger } from '../observability/logger.ts';
+import type { Logger } from '../observability/logger.ts';
+import { Metrics } from '../observability/metrics.ts';
+import { applyPatch, meshed, podOf, settings } from './injection.fixture.ts';
+import type { InjectionNamespace } from './injection-settings.ts';
+import { createInjectorApp, injectionPath } from './injector-app.ts';
+import type { InjectorOptions } from './injector-app.ts';
+import type { PatchOperation } from './json-patch.ts';
+import type { Pod } from './pod.ts';
+
+interface Review {
+  readonly response: {
+    readonly uid: string;
+    readonly allowed: boolean;
+    readonly patch?: string;
+    readonly patchType?: string;
+    readonly warnings?: readonly string[];
+    readonly status?: { readonly code: number; readonly message: string };
+  };
+}
+
+describe('the injection webhook', () => {
+  const closing: (() => void)[] = [];
+  const prepared: string[] = [];
+  const lines: string[] = [];
+  const metrics = new Metrics();
+  const log: Logger = {
+    ...silentLogger,
+    info: (message, fields) => void lines.push(`${message} ${JSON.stringify(fields)}`),
+    warn: (message, fields) => void lines.push(`${message} ${JSON.stringify(fields)}`),
+  };
+
+  async function serve(options: Partial<InjectorOptions> = {}): Promise<string> {
+    const app = createInjectorApp({
+      settings: () => settings,
+      namespaceOf: () => meshed,
+      prepareNamespace: (name) => Promise.resolve(void prepared.push(name)),
+      ...{ metrics, log },
+      ...options,
+    });
+    const server = createServer(app);
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    closing.push(() => {
+      server.closeAllConnections();
+      server.close();
+    });
+    return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  }
+
+  beforeEach(() => {
+    prepared.length = 0;
+    lines.length = 0;
+  });
+  afterEach(() => {
+    for (const close of closing.splice(0)) close();
+  });
+
+  const reviewOf = (pod: unknown, request: object = {}): object => ({
+    apiVersion: 'admission.k8s.io/v1',
+    kind: 'AdmissionReview',
+    request: {
+      uid: 'u-1',
+      namespace: 'shop',
+      operation: 'CREATE',
+      resource: { group: '', version: 'v1', resource: 'pods' },
+      object: pod,
+      ...request,
+    },
+  });
+  const post = (url: string, body: unknown, type = 'application/json'): Promise<Response> =>
+    fetch(`${url}${injectionPath}?timeout=10s`, {
+      method: 'POST',
+      headers: { 'content-type': type },
+      body: typeof body === 'string' ? body : JSON.stringify(body),
+    });
+  async function ask(url: string, pod: unknown, request?: object): Promise<Review['response']> {
+    const answer = await post(url, reviewOf(pod, request));
+    assert.equal(answer.status, 200);
+    return ((await answer.json()) as Review).response;
+  }
+
+  it('answers with the patch, once the namespace is prepared', async () => {
+    const response = await ask(await serve(), podOf());
+    assert.deepEqual([response.uid, response.allowed, response.patchType], ['u-1', true, 'JSONPatch']);
+    const patch = JSON.parse(Buffer.from(response.patch ?? '', 'base64').toString()) as PatchOperation[];
+    const pod = applyPatch(podOf(), patch) as Pod;
+    assert.equal(pod.spec?.initContainers?.[0]?.name, 'envoy');
+    assert.deepEqual(prepared, ['shop']);
+    assert.match(lines[0] ?? '', /a pod gets its sidecar .*"namespace":"shop","pod":"web-5d4f-"/);
+    assert.match(metrics.render(), /tulle_injection_total\{answer="patch",namespace="shop"\} 1/);
+  });
+
+  it('prepares nothing in a dry run', async () => {
+    assert.notEqual((await ask(await serve(), podOf(), { dryRun: true })).patch, undefined);
+    assert.deepEqual(prepared, []);
+  });
+
+  it('lets a pod pass that stays without a sidecar, and says why in the log', async () => {
+    const response = await ask(await serve(), podOf({}, { hostNetwork: true }));
+    assert.deepEqual(response, { uid: 'u-1', allowed: true });
+    assert.match(lines[0] ?? '', /stays without a sidecar .*network of its node/);
+    assert.deepEqual(prepared, []);
+  });
+
+  it('refuses with the message that whoever creates the pod sees', async () => {
+    const { allowed, status } = await ask(await serve(), podOf({ securityContext: { runAsUser: 1500 } }));
+    assert.deepEqual([allowed, status?.code], [false, 422]);
+    assert.match(status?.message ?? '', /^tulle: container "web" runs as user 1500/);
+  });
+
+  it('passes warnings on, none longer than the API server takes', async () => {
+    const { warnings = [] } = await ask(await serve(), podOf({}, { dnsPolicy: 'None' }));
+    assert.match(warnings[0] ?? '', /^tulle: dnsPolicy None/);
+    assert.ok(warnings.every((warning) => warning.length <= 250));
+  });
+
+  it('asks anew for a namespace that seems to be out of the mesh: the API server may know more', async () => {
+    const asked: boolean[] = [];
+    const namespaceOf = (_name: string, fresh = false): InjectionNamespace => {
+      asked.push(fresh);
+      return fresh ? meshed : { ...meshed, labels: {} };
+    };
+    assert.notEqual((await ask(await serve({ namespaceOf }), podOf())).patch, undefined);
+    assert.deepEqual(asked, [false, true]);
+  });
+
+  it('refuses what it can not decide, rather than let it start outside of the mesh', async () => {
+    const cases: Partial<InjectorOptions>[] = [
+      { namespaceOf: () => undefined },
+      { prepareNamespace: () => Promise.reject(new Error('no ConfigMap')) },
+      { prepareNamespace: () => new Promise(() => undefined), timeoutMillis: 50 },
+      {
+        settings: () => {
+          throw new Error('no settings yet');
+        },
+      },
+    ];
+    for (const options of cases) {
+      const { allowed, status } = await ask(await serve(options), podOf());
+      assert.deepEqual([allowed, status?.code], [false, 500]);
+      assert.match(status?.message ?? '', /the sidecar could not be added \(/);
+    }
+    assert.equal((await ask(await serve(), { spec: { containers: 5 } })).allowed, false);
+  });
+
+  it('has nothing to say to what is not the creation of a pod', async () => {
+    const url = await serve();
+    for (const request of [
+      { operation: 'UPDATE' },
+      { resource: { group: 'apps', resource: 'deployments' } },
+      { subResource: 'ephemeralcontainers' },
+    ])
+      assert.deepEqual(await ask(url, podOf(), request), { uid: 'u-1', allowed: true });
+  });
+
+  it('answers 4xx to what is no review', async () => {
+    const url = await serve();
+    const status = async (body: unknown, type?: string): Promise<number> => (await post(url, body, type)).status;
+    assert.equal(await status('{'), 400);
+    assert.equal(await status('[]'), 400);
+    assert.equal(await status({ kind: 'AdmissionReview', apiVersion: 'admission.k8s.io/v1beta1' }), 400);
+    assert.equal(await status(reviewOf(podOf(), { uid: undefined })), 400);
+    assert.equal(await status(reviewOf(podOf(), { namespace: '' })), 400);
+    assert.equal(await status(reviewOf(undefined)), 400);
+    assert.equal(await status(reviewOf(podOf()), 'text/plain'), 415);
+    assert.equal(await status(' '.repeat(5 * 1024 * 1024)), 413);
+    assert.equal((await fetch(`${url}${injectionPath}`)).status, 405);
+    assert.equal((await fetch(`${url}/`)).status, 404);
+    const answer = (await (await post(url, '{')).json()) as { message: string };
+    assert.match(answer.message, /the body is not JSON/);
+  });
+});

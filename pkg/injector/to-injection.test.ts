@@ -1,0 +1,289 @@
+import assert from 'node:assert/strict';
+import { applyPatch, bootstrapOf, injected, meshed, podOf, settings } from './injection.fixture.ts';
+import type { InjectionNamespace, InjectionSettings } from './injection-settings.ts';
+import type { Container, Pod } from './pod.ts';
+import { toInjection } from './to-injection.ts';
+
+const label = (key: string, value = 'osm'): InjectionNamespace => ({
+  name: 'shop',
+  labels: { [key]: value },
+  annotations: {},
+});
+const annotated = (annotations: Record<string, string>): InjectionNamespace => ({ ...meshed, annotations });
+
+function kindOf(pod: Pod, namespace = meshed, more: Partial<InjectionSettings> = {}): string {
+  const injection = toInjection(pod, namespace, { ...settings, ...more });
+  return injection.kind === 'skip' ? injection.reason : injection.kind === 'refuse' ? injection.message : 'patch';
+}
+
+const named = (pod: Pod, name: string): Container | undefined =>
+  [...(pod.spec?.initContainers ?? []), ...(pod.spec?.containers ?? [])].find((one) => one.name === name);
+
+describe('which pods get a sidecar', () => {
+  const says = (value: string, key = 'openservicemesh.io/sidecar-injection'): Pod => podOf({}, {}, { [key]: value });
+
+  for (const value of ['enabled', 'yes', 'true', 'Enabled', 'YES', 'True'])
+    it(`one whose annotation says ${value}, in a namespace that says disabled`, () => {
+      const disabled = annotated({ 'openservicemesh.io/sidecar-injection': 'disabled' });
+      assert.equal(kindOf(says(value), disabled), 'patch');
+    });
+  for (const value of ['disabled', 'no', 'false', 'Disabled', 'NO', 'False'])
+    it(`not one whose annotation says ${value}`, () => {
+      assert.equal(kindOf(says(value)), `the pod says openservicemesh.io/sidecar-injection: ${value}`);
+    });
+  for (const value of ['', 'enable', 'on', '1', 'enabled '])
+    it(`refuses one whose annotation says "${value}"`, () => {
+      assert.match(kindOf(says(value)), /sidecar-injection of the pod is ".*": write "enabled" or "disabled"/);
+    });
+
+  it('refuses when the namespace says something else', () => {
+    const message = kindOf(podOf(), annotated({ 'tulle.dev/sidecar-injection': 'maybe' }));
+    assert.match(message, /tulle\.dev\/sidecar-injection of namespace shop is "maybe"/);
+  });
+
+  it('one in a namespace with the label and nothing more', () => {
+    for (const key of ['openservicemesh.io/monitored-by', 'tulle.dev/monitored-by'])
+      assert.equal(kindOf(podOf(), label(key)), 'patch', key);
+  });
+
+  it('not one in a namespace that says disabled', () => {
+    const message = kindOf(podOf(), annotated({ 'openservicemesh.io/sidecar-injection': 'disabled' }));
+    assert.equal(message, 'namespace shop says openservicemesh.io/sidecar-injection: disabled');
+  });
+
+  it('our key wins over OSM’s, on pods and namespaces', () => {
+    const both = { 'openservicemesh.io/sidecar-injection': 'enabled', 'tulle.dev/sidecar-injection': 'disabled' };
+    assert.match(kindOf(podOf({}, {}, both)), /the pod says tulle\.dev/);
+    assert.match(kindOf(podOf(), annotated(both)), /namespace shop says tulle\.dev/);
+    const labels = { 'openservicemesh.io/monitored-by': 'osm', 'tulle.dev/monitored-by': 'other' };
+    assert.equal(kindOf(podOf(), { ...meshed, labels }), 'namespace shop is not of mesh osm');
+  });
+
+  it('never one of the host’s network, whatever it says', () => {
+    const pod = podOf({}, { hostNetwork: true }, { 'tulle.dev/sidecar-injection': 'enabled' });
+    assert.equal(kindOf(pod), 'the pod uses the network of its node');
+  });
+
+  for (const name of ['kube-system', 'kube-public', 'kube-node-lease', 'tulle-system'])
+    it(`never one in ${name}, whatever labels it has`, () => {
+      const pod = podOf({}, {}, { 'tulle.dev/sidecar-injection': 'enabled' });
+      assert.match(kindOf(pod, { ...meshed, name }), new RegExp(`namespace ${name} is`));
+    });
+
+  it('not one of another mesh, of no mesh, or in an ignored namespace, even if it asks', () => {
+    const pod = podOf({}, {}, { 'tulle.dev/sidecar-injection': 'enabled' });
+    assert.equal(kindOf(pod, label('openservicemesh.io/monitored-by', 'other')), 'namespace shop is not of mesh osm');
+    assert.equal(kindOf(pod, { ...meshed, labels: {} }), 'namespace shop is not of mesh osm');
+    for (const key of ['openservicemesh.io/ignore', 'tulle.dev/ignore'])
+      assert.equal(
+        kindOf(pod, { ...meshed, labels: { ...meshed.labels, [key]: '' } }),
+        `namespace shop has the label ${key}`,
+      );
+  });
+
+  it('not one of Windows, nor a mirror of a static pod', () => {
+    const windows = 'the pod runs on Windows';
+    assert.equal(kindOf(podOf({}, { nodeSelector: { 'kubernetes.io/os': 'windows' } })), windows);
+    assert.equal(kindOf(podOf({}, { os: { name: 'windows' } })), windows);
+    assert.match(kindOf(podOf({}, {}, { 'kubernetes.io/config.mirror': 'x' })), /static/);
+  });
+
+  it('one that has it stays as it is: injected twice is injected once', () => {
+    for (const more of [{}, { kubernetesMinor: 28 }]) {
+      const { pod } = injected(podOf(), meshed, more);
+      assert.equal(kindOf(pod, meshed, more), 'the pod has its sidecar');
+    }
+  });
+
+  it('one that was copied without its sidecar gets it again', () => {
+    assert.equal(kindOf(podOf({}, {}, { 'tulle.dev/injected': '0.0.1' })), 'patch');
+  });
+});
+
+describe('a pod that can not work is refused', () => {
+  const cases: readonly (readonly [string, Pod, RegExp])[] = [
+    ['a container as the sidecar’s user', podOf({ securityContext: { runAsUser: 1500 } }), /"web" runs as user 1500/],
+    ['the whole pod as that user', podOf({}, { securityContext: { runAsUser: 1500 } }), /runs as user 1500/],
+    [
+      'an init container as that user',
+      podOf({}, { initContainers: [{ name: 'setup', securityContext: { runAsUser: 1500 } }] }),
+      /"setup" runs as user 1500/,
+    ],
+    ['a container named envoy', podOf({ name: 'envoy' }), /container named "envoy".*disabled on the pod/],
+    [
+      'an init container named tulle-init',
+      podOf({}, { initContainers: [{ name: 'tulle-init' }] }),
+      /named "tulle-init"/,
+    ],
+    ['a volume named tulle', podOf({}, { volumes: [{ name: 'tulle' }] }), /volume named "tulle"/],
+    ...[15000, 15001, 15003, 15021].map(
+      (port) =>
+        [
+          `port ${port}`,
+          podOf({ ports: [{ containerPort: port }] }),
+          /"web" has port 150\d\d, which the sidecar/,
+        ] as const,
+    ),
+    ...(
+      [
+        ['openservicemesh.io/outbound-port-exclusion-list', '80,http', /"http" is not a port/],
+        ['tulle.dev/inbound-port-exclusion-list', '0', /"0" is not a port/],
+        ['openservicemesh.io/outbound-ip-range-exclusion-list', '10.0.0.1', /"10\.0\.0\.1" is not a range/],
+        ['openservicemesh.io/outbound-ip-range-inclusion-list', '10.0.0.0/33', /not a range/],
+        ['openservicemesh.io/outbound-ip-range-exclusion-list', 'fd00::/8,x/8', /"x\/8" is not a range/],
+        ['openservicemesh.io/outbound-port-exclusion-list', Array(300).fill('1').join(), /300 items; 250 are allowed/],
+        ['tulle.dev/log-level', 'loud', /"loud": write trace, debug/],
+        ['tulle.dev/sidecar-image', 'x; rm', /write the name of an image/],
+        ['tulle.dev/sidecar-cpu-request', 'much', /"much": write a quantity/],
+        ['tulle.dev/pre-stop-sleep', '3s', /"3s": write whole seconds/],
+      ] as const
+    ).map(
+      ([key, value, message]) => [`${key}: ${value.slice(0, 20)}`, podOf({}, {}, { [key]: value }), message] as const,
+    ),
+  ];
+  for (const [title, pod, message] of cases)
+    it(title, () => {
+      const injection = toInjection(pod, meshed, settings);
+      assert.equal(injection.kind, 'refuse');
+      assert.match(injection.kind === 'refuse' ? injection.message : '', message);
+    });
+
+  it('but a container may override the pod’s user', () => {
+    const pod = podOf({ securityContext: { runAsUser: 1000 } }, { securityContext: { runAsUser: 1500 } });
+    assert.equal(kindOf(pod), 'patch');
+  });
+
+  it('and the metrics port is the app’s where nobody scrapes the sidecar', () => {
+    const pod = podOf({ ports: [{ containerPort: 15010 }] });
+    assert.equal(kindOf(pod), 'patch');
+    assert.match(kindOf(pod, annotated({ 'openservicemesh.io/metrics': 'enabled' })), /port 15010/);
+  });
+});
+
+describe('the patch', () => {
+  it('fits pods that have no annotations, init containers or volumes, and pods that have', () => {
+    injected({ spec: { containers: [{ name: 'web' }] } });
+    injected({ metadata: {}, spec: { containers: [{ name: 'web' }], initContainers: [], volumes: [] } });
+    injected(podOf({}, { initContainers: [{ name: 'a' }, { name: 'b' }], volumes: [{ name: 'v' }] }, { 'a~/b': 'c' }));
+  });
+
+  it('escapes the keys of annotations', () => {
+    const { patch } = injected(podOf({}, {}, { a: 'b' }));
+    assert.ok(patch.some(({ path }) => path === '/metadata/annotations/tulle.dev~1injected'));
+  });
+
+  it('is understood by the letter of RFC 6902', () => {
+    assert.throws(() => applyPatch({}, [{ op: 'add', path: '/a/b', value: 1 }]));
+    assert.throws(() => applyPatch({}, [{ op: 'replace', path: '/a', value: 1 }]));
+  });
+});
+
+describe('what an injected pod looks like', () => {
+  it('the sidecar comes first and the packet rules second, before what the user starts', () => {
+    const { pod } = injected(podOf({}, { initContainers: [{ name: 'migrate' }] }));
+    assert.deepEqual(
+      pod.spec?.initContainers?.map(({ name, restartPolicy }) => [name, restartPolicy]),
+      [
+        ['envoy', 'Always'],
+        ['tulle-init', undefined],
+        ['migrate', undefined],
+      ],
+    );
+  });
+
+  for (const [title, more, native] of [
+    ['29', { kubernetesMinor: 29 }, true],
+    ['28', { kubernetesMinor: 28 }, false],
+    ['28, always', { kubernetesMinor: 28, nativeSidecars: 'always' }, true],
+    ['34, never', { nativeSidecars: 'never' }, false],
+  ] as const)
+    it(`is a native sidecar where that is known: ${title}`, () => {
+      const { pod } = injected(podOf(), meshed, more);
+      assert.equal(pod.spec?.containers?.[0]?.name, native ? 'web' : 'envoy');
+      assert.equal(pod.spec?.initContainers?.at(-1)?.name, 'tulle-init');
+    });
+
+  it('nothing in it is secret or of this one pod: two pods of an account get the same', () => {
+    assert.deepEqual(bootstrapOf(injected(podOf()).pod), bootstrapOf(injected(podOf({ image: 'other:2' })).pod));
+  });
+
+  it('the sidecar passes Pod Security "restricted", the init container but for its two capabilities', () => {
+    const { pod } = injected(podOf());
+    const restricted = {
+      allowPrivilegeEscalation: false,
+      readOnlyRootFilesystem: true,
+      privileged: false,
+      seccompProfile: { type: 'RuntimeDefault' },
+    };
+    assert.deepEqual(named(pod, 'envoy')?.securityContext, {
+      ...restricted,
+      ...{ runAsUser: 1500, runAsGroup: 1500, runAsNonRoot: true, capabilities: { drop: ['ALL'] } },
+    });
+    assert.deepEqual(named(pod, 'tulle-init')?.securityContext, {
+      ...restricted,
+      ...{ runAsUser: 0, runAsGroup: 0, runAsNonRoot: false },
+      capabilities: { drop: ['ALL'], add: ['NET_ADMIN', 'NET_RAW'] },
+    });
+  });
+
+  it('a pod’s limit below the mesh’s request lowers that request', () => {
+    const { pod } = injected(
+      podOf({}, {}, { 'tulle.dev/sidecar-memory-limit': '20Mi', 'tulle.dev/sidecar-cpu-limit': '2500m' }),
+    );
+    assert.deepEqual(named(pod, 'envoy')?.['resources'], {
+      requests: { cpu: '10m', memory: '20Mi' },
+      limits: { cpu: '2500m', memory: '20Mi' },
+    });
+    const args = named(pod, 'envoy')?.['args'] as string[];
+    assert.equal(args[args.indexOf('--concurrency') + 1], '2');
+  });
+
+  const sleepOf = (pod: Pod): unknown => named(pod, 'web')?.lifecycle?.preStop?.['sleep'];
+  it('apps serve on for 3 s when told to end, or for as long as the pod says', () => {
+    assert.deepEqual(sleepOf(injected(podOf()).pod), { seconds: 3 });
+    assert.deepEqual(sleepOf(injected(podOf({}, {}, { 'tulle.dev/pre-stop-sleep': '8' })).pod), { seconds: 8 });
+  });
+  it('apps don’t wait that have a hook, a Job’s, a pod’s that says 0, or before Kubernetes 1.30', () => {
+    const own = { preStop: { exec: { command: ['true'] } } };
+    assert.deepEqual(named(injected(podOf({ lifecycle: own })).pod, 'web')?.lifecycle, own);
+    assert.equal(sleepOf(injected(podOf({}, { restartPolicy: 'Never' })).pod), undefined);
+    assert.equal(sleepOf(injected(podOf({}, {}, { 'tulle.dev/pre-stop-sleep': '0' })).pod), undefined);
+    assert.equal(sleepOf(injected(podOf(), meshed, { kubernetesMinor: 29 }).pod), undefined);
+    assert.equal(sleepOf(injected(podOf({}, { terminationGracePeriodSeconds: 1 })).pod), undefined);
+  });
+  it('the sleep stays below the grace period, as the API server asks', () => {
+    assert.deepEqual(sleepOf(injected(podOf({}, { terminationGracePeriodSeconds: 3 })).pod), { seconds: 2 });
+  });
+
+  it('spans are named by the Deployment, not by its ReplicaSet', () => {
+    const env = named(injected(podOf()).pod, 'envoy')?.['env'] as { name: string; value?: string }[];
+    const attributes = env.find(({ name }) => name === 'OTEL_RESOURCE_ATTRIBUTES')?.value;
+    assert.match(attributes ?? '', /^service\.name=web,service\.namespace=shop,/);
+  });
+
+  it('is scraped where the namespace asks for it, and says when that replaces the app’s own', () => {
+    const metrics = annotated({ 'openservicemesh.io/metrics': 'enabled' });
+    const { pod, warnings } = injected(podOf({}, {}, { 'prometheus.io/port': '9100' }), metrics);
+    assert.deepEqual(
+      ['scrape', 'port', 'path'].map((key) => pod.metadata?.annotations?.[`prometheus.io/${key}`]),
+      ['true', '15010', '/stats/prometheus'],
+    );
+    assert.match(warnings.join(), /prometheus\.io\/port was 9100/);
+    assert.match(JSON.stringify(named(pod, 'tulle-init')), /15021,15010/);
+  });
+
+  it('warns of what will not work: a Job beside an ordinary sidecar, a pod that knows no names of the cluster', () => {
+    const job = podOf({}, { restartPolicy: 'Never' });
+    assert.match(injected(job, meshed, { kubernetesMinor: 28 }).warnings.join(), /quitquitquit/);
+    assert.deepEqual(injected(job).warnings, []);
+    assert.match(injected(podOf({}, { dnsPolicy: 'None' })).warnings.join(), /dnsPolicy None/);
+    assert.deepEqual(injected(podOf({}, { dnsPolicy: 'None' }), meshed, { serviceIp: '10.96.0.9' }).warnings, []);
+  });
+
+  it('what looks like a variable of Kubernetes in a probe stays as it is', () => {
+    const { pod } = injected(podOf({ readinessProbe: { httpGet: { path: '/$(HOME)/$$x', port: 8080 } } }));
+    assert.match(JSON.stringify(bootstrapOf(pod)), /"exact":"\/\$\(HOME\)\/\$\$x"/);
+    const args = named(pod, 'envoy')?.['args'] as string[];
+    assert.doesNotMatch(args[1] ?? '', /(^|[^$])(\$\$)*\$\(/);
+  });
+});
