@@ -10,6 +10,7 @@ const ownName = '%ENVIRONMENT(TULLE_SOURCE)%';
 
 const reason = `%DYNAMIC_METADATA(${rbacMetadata}:${rbacKeys.reason})%`;
 const service = '%METADATA(ROUTE:tulle:service)%';
+const details = '%RESPONSE_CODE_DETAILS%';
 const request = '%REQ(:METHOD)% %REQ(:PATH)%';
 
 function toDenialText(why: string, source: string): SubstitutionFormat {
@@ -50,6 +51,12 @@ const refusedHere: Omit<ResponseMapper, 'filter'> = {
   headers_to_add: toReasonHeader('SourceNotAllowed'),
 };
 
+const unavailable: Omit<ResponseMapper, 'filter'> = {
+  status_code: 503,
+  body_format_override: toText(`tulle: Unavailable: ${details}\n`),
+  headers_to_add: toReasonHeader('Unavailable'),
+};
+
 /** What the server's sidecar answers by itself (DECISIONS S11, E4). */
 export const inboundReplies = toReplies({
   filter: toStatus(403),
@@ -57,11 +64,13 @@ export const inboundReplies = toReplies({
   headers_to_add: toReasonHeader(reason),
 });
 
-/** What the client's sidecar answers by itself. No cluster: the app's connection is older than a revocation. */
-export const outboundReplies = toReplies({ filter: { response_flag_filter: { flags: ['NC'] } }, ...refusedHere });
-
-/** A Service that this client may not reach, known by the list that all share. */
-export const deniedReplies = toReplies({ filter: toStatus(403), ...refusedHere });
+/** What the client's sidecar answers by itself. No cluster: the routes are older than a revocation. */
+export const outboundReplies = toReplies(
+  { filter: toStatus(403), ...refusedHere },
+  { filter: { response_flag_filter: { flags: ['NC'] } }, ...refusedHere },
+  // An address whose Service has just gone; a mesh never answers 404 by itself (DECISIONS S11).
+  { filter: { response_flag_filter: { flags: ['NR'] } }, ...unavailable },
+);
 
 /** The explicit proxy answers for itself, and for Services that its client may not reach. */
 export const proxyReplies = toReplies(
@@ -87,16 +96,8 @@ export const proxyReplies = toReplies(
 );
 
 function toReplies(...mappers: readonly ResponseMapper[]): LocalReplyConfig {
-  const why = '%RESPONSE_CODE_DETAILS%';
   return {
-    mappers: [
-      ...mappers,
-      {
-        filter: toStatus(503),
-        body_format_override: toText(`tulle: Unavailable: ${why}\n`),
-        headers_to_add: toReasonHeader('Unavailable'),
-      },
-    ],
-    body_format: toText(`tulle: ${why}\n`),
+    mappers: [...mappers, { filter: toStatus(503), ...unavailable }],
+    body_format: toText(`tulle: ${details}\n`),
   };
 }

@@ -10,7 +10,6 @@ import type {
   Typed,
 } from './envoy-types.ts';
 import type { RbacRules } from './envoy-rbac-types.ts';
-import type { RouteConfiguration } from './envoy-route-types.ts';
 import type { HttpTracing } from './envoy-trace-types.ts';
 
 // Envoy's http_connection_manager.proto and the HTTP filters in use. See envoy-types.ts for the form.
@@ -24,7 +23,16 @@ export type HttpConnectionManager = Typed<
       readonly route_config_name: string;
       readonly config_source: ConfigSource;
     };
-    readonly route_config?: Omit<RouteConfiguration, '@type'>;
+    readonly scoped_routes?: {
+      readonly name: string;
+      readonly scope_key_builder: {
+        readonly fragments: readonly {
+          readonly header_value_extractor: { readonly name: string; readonly index: number };
+        }[];
+      };
+      readonly rds_config_source: ConfigSource;
+      readonly scoped_rds: { readonly scoped_rds_config_source: ConfigSource };
+    };
     readonly http_filters: readonly HttpFilter[];
     readonly tracing?: HttpTracing;
     readonly access_log?: readonly AccessLog[];

@@ -1,10 +1,11 @@
 import type {
   AccessLog,
   Address,
-  CidrRange,
+  ConfigSource,
   Duration,
   Metadata,
   StringMatcher,
+  SubstitutionFormat,
   TransportSocket,
   Typed,
 } from './envoy-types.ts';
@@ -27,6 +28,7 @@ export type Listener = Typed<
     readonly listener_filters_timeout?: Duration;
     readonly continue_on_listener_filters_timeout?: boolean;
     readonly filter_chains?: readonly FilterChain[];
+    readonly filter_chain_matcher?: FilterChainMatcher;
     readonly default_filter_chain?: FilterChain;
     readonly access_log?: readonly AccessLog[];
     readonly per_connection_buffer_limit_bytes?: number;
@@ -35,9 +37,14 @@ export type Listener = Typed<
 
 export interface ListenerFilter {
   readonly name: string;
-  readonly typed_config:
+  readonly typed_config?:
     | Typed<'envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector'>
     | Typed<'envoy.extensions.filters.listener.original_dst.v3.OriginalDst'>;
+  /** The configuration comes by itself, so that a change of it changes no listener. */
+  readonly config_discovery?: {
+    readonly config_source: ConfigSource;
+    readonly type_urls: readonly string[];
+  };
   readonly filter_disabled?: PortPredicate;
 }
 
@@ -47,6 +54,49 @@ export interface PortPredicate {
     readonly end: number;
   };
   readonly or_match?: { readonly rules: readonly PortPredicate[] };
+}
+
+export type ExtensionConfig = Typed<
+  'envoy.config.core.v3.TypedExtensionConfig',
+  { readonly name: string; readonly typed_config: ListenerFilterState }
+>;
+
+export type ListenerFilterState = Typed<
+  'envoy.extensions.filters.listener.set_filter_state.v3.Config',
+  {
+    readonly on_accept: readonly {
+      readonly object_key: string;
+      readonly factory_key: string;
+      readonly format_string: SubstitutionFormat;
+      readonly skip_if_empty?: boolean;
+    }[];
+  }
+>;
+
+/** xds.type.matcher: a chain by name for each value that the input may have. */
+export interface FilterChainMatcher {
+  readonly matcher_tree: {
+    readonly input: {
+      readonly name: string;
+      readonly typed_config: Typed<
+        'envoy.extensions.matching.common_inputs.network.v3.FilterStateInput',
+        { readonly key: string }
+      >;
+    };
+    readonly exact_match_map: {
+      readonly map: Readonly<
+        Record<
+          string,
+          {
+            readonly action: {
+              readonly name: string;
+              readonly typed_config: Typed<'google.protobuf.StringValue', { readonly value: string }>;
+            };
+          }
+        >
+      >;
+    };
+  };
 }
 
 export interface FilterChain {
@@ -59,7 +109,6 @@ export interface FilterChain {
 
 export interface FilterChainMatch {
   readonly destination_port?: number;
-  readonly prefix_ranges?: readonly CidrRange[];
   readonly transport_protocol?: 'tls' | 'raw_buffer';
 }
 

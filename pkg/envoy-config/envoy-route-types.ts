@@ -21,8 +21,17 @@ export interface VirtualHost {
   readonly name: string;
   readonly domains: readonly string[];
   readonly routes?: readonly Route[];
-  readonly matcher?: HeaderValueMatcher;
+  readonly retry_policy?: RetryPolicy;
 }
+
+export type ScopedRouteConfiguration = Typed<
+  'envoy.config.route.v3.ScopedRouteConfiguration',
+  {
+    readonly name: string;
+    readonly key: { readonly fragments: readonly { readonly string_key: string }[] };
+    readonly route_configuration: Omit<RouteConfiguration, '@type'>;
+  }
+>;
 
 export interface Route {
   readonly name?: string;
@@ -80,31 +89,5 @@ export interface RetryPolicy {
   readonly retry_back_off?: {
     readonly base_interval: Duration;
     readonly max_interval: Duration;
-  };
-}
-
-/** xds.type.matcher: one Route per value of a header. */
-export interface HeaderValueMatcher {
-  readonly matcher_tree: {
-    readonly input: {
-      readonly name: string;
-      readonly typed_config: Typed<
-        'envoy.type.matcher.v3.HttpRequestHeaderMatchInput',
-        { readonly header_name: string }
-      >;
-    };
-    readonly exact_match_map: {
-      readonly map: Readonly<
-        Record<
-          string,
-          {
-            readonly action: {
-              readonly name: string;
-              readonly typed_config: Typed<'envoy.config.route.v3.Route', Route>;
-            };
-          }
-        >
-      >;
-    };
   };
 }

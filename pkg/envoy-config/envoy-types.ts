@@ -42,11 +42,6 @@ export interface ConfigSource {
   readonly initial_fetch_timeout?: Duration;
 }
 
-export interface CidrRange {
-  readonly address_prefix: string;
-  readonly prefix_len: number;
-}
-
 export interface StringMatcher {
   readonly exact?: string;
   readonly prefix?: string;

@@ -5,23 +5,22 @@ import { ads } from './config-source.ts';
 import { inboundReplies } from './denial.ts';
 import type { HttpConnectionManager, HttpFilter, LocalReplyConfig } from './envoy-http-types.ts';
 import type { NetworkFilter } from './envoy-listener-types.ts';
-import type { RouteConfiguration } from './envoy-route-types.ts';
 import { inboundFilters, toEarlyMutation } from './http-filters.ts';
+import { scopedRoutes } from './names.ts';
+import { dialledHeader } from './route.ts';
 import { toTracing } from './tracing.ts';
 
 const inboundLog = toHttpAccessLog('inbound');
 const outboundLog = toHttpAccessLog('outbound');
 
-export type InlineRoutes = Omit<RouteConfiguration, '@type'>;
-
 export interface HttpChain {
-  /** `denied`: out, to what may not be reached. `proxy`: out, through the explicit proxy. */
-  readonly direction: 'inbound' | 'outbound' | 'denied' | 'proxy';
+  /** `proxy`: out, through the explicit proxy. */
+  readonly direction: 'inbound' | 'outbound' | 'proxy';
   readonly settings: MeshSettings;
   /** In stats: `http.<statPrefix>.…`. */
   readonly statPrefix: string;
-  /** Name of the RouteConfiguration, or the configuration itself. */
-  readonly routes: string | InlineRoutes;
+  /** Name of the RouteConfiguration; absent: the address that was dialled chooses among all (scoped-route.ts). */
+  readonly routes?: string;
   readonly filters: readonly HttpFilter[];
   readonly replies: LocalReplyConfig;
   /** From another sidecar, which has written W3C whatever it was given. */
@@ -66,10 +65,10 @@ function toConfig({
     stat_prefix: statPrefix,
     ...toRoutes(routes),
     http_filters: filters,
-    tracing: toTracing(settings.tracing.sampling, direction),
+    tracing: toTracing(settings.tracing.sampling, routes === undefined ? 'byAddress' : 'byRoute'),
     access_log: [direction === 'inbound' ? inboundLog : outboundLog],
     early_header_mutation_extensions: toEarlyMutation(settings.tracing.sampling, {
-      tellDialled: direction === 'denied',
+      tellDialled: routes === undefined,
       readB3: fromSidecar !== true,
     }),
     // Paths are normalised once, before anything is matched, and that is what the app gets (DECISIONS S14).
@@ -105,8 +104,6 @@ function toConfig({
     common_http_protocol_options: {
       idle_timeout: '3600s',
       max_headers_count: 100,
-      // A connection stays where it was accepted: the app's next one comes to the Service, once it may be reached.
-      ...(direction === 'denied' ? { max_requests_per_connection: 1 } : {}),
     },
     stream_idle_timeout: '3600s',
     request_headers_timeout: '10s',
@@ -114,8 +111,14 @@ function toConfig({
   };
 }
 
-function toRoutes(routes: string | InlineRoutes): Pick<HttpConnectionManager, 'rds' | 'route_config'> {
-  return typeof routes === 'string'
-    ? { rds: { route_config_name: routes, config_source: ads } }
-    : { route_config: routes };
+function toRoutes(routes: string | undefined): Pick<HttpConnectionManager, 'rds' | 'scoped_routes'> {
+  if (routes !== undefined) return { rds: { route_config_name: routes, config_source: ads } };
+  return {
+    scoped_routes: {
+      name: scopedRoutes,
+      scope_key_builder: { fragments: [{ header_value_extractor: { name: dialledHeader, index: 0 } }] },
+      rds_config_source: ads,
+      scoped_rds: { scoped_rds_config_source: ads },
+    },
+  };
 }

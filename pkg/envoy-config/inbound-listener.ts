@@ -1,5 +1,5 @@
 import type { ServiceIdentity } from '../policy/identity.ts';
-import type { AppProtocol, InboundPolicy, InboundPort, PolicyMode } from '../policy/inbound.ts';
+import type { InboundPolicy, InboundPort, PolicyMode } from '../policy/inbound.ts';
 import type { MeshSettings } from '../policy/proxy-policy.ts';
 import { toTcpAccessLog } from './access-log.ts';
 import type { ConnectionFacts } from './access-log.ts';
@@ -24,12 +24,9 @@ import {
   rootsSecret,
   toServiceOf,
 } from './names.ts';
+import { isHttp } from './protocol.ts';
 import { tcpSources } from './rbac.ts';
 import { toServerTls } from './tls.ts';
-
-export function isHttp(protocol: AppProtocol): boolean {
-  return protocol === 'http' || protocol === 'grpc';
-}
 
 export interface InboundListeners {
   readonly listeners: readonly Listener[];
@@ -119,7 +116,7 @@ const tlsInspector: ListenerFilter = {
   },
 };
 
-const originalDst: ListenerFilter = {
+export const originalDst: ListenerFilter = {
   name: 'envoy.filters.listener.original_dst',
   typed_config: {
     '@type': 'type.googleapis.com/envoy.extensions.filters.listener.original_dst.v3.OriginalDst',

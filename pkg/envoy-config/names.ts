@@ -29,11 +29,6 @@ export function virtualListener(key: ServicePortKey, address: string): string {
   return `outbound/${key}/${address}`;
 }
 
-/** All headless services of one port share a listener. */
-export function headlessListener(port: number): string {
-  return `outbound/headless:${port}`;
-}
-
 /** The listener inside of Envoy that a CONNECT through the explicit proxy ends at. */
 export function internalListener(key: ServicePortKey): string {
   return `outbound/${key}/internal`;
@@ -48,8 +43,13 @@ export function inboundRoutes(port: number): string {
   return `inbound/${port}`;
 }
 
-/** The routes of everything in the mesh that a client may not reach. */
-export const deniedRoutes = 'denied';
+/** A piece of the address book, which all share. */
+export function addressPiece(digit: string): string {
+  return `addresses/${digit}`;
+}
+
+/** All routes by dialled address. */
+export const scopedRoutes = 'outbound';
 
 export const proxyRoutes = 'proxy';
 

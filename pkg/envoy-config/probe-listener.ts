@@ -66,11 +66,25 @@ function clusterOf({ kind, appPort, ...rest }: Extract<ProbeListener, { appPort:
 }
 
 function toRouteOf(cluster: string): (target: string) => JsonObject {
-  return (target) => toRoute({ method: 'GET', target, cluster });
+  return (target) => withPatience(toRoute({ method: 'GET', target, cluster }));
 }
 
 function toGrpcRoute(cluster: string): JsonObject {
-  return toRoute({ method: 'POST', target: '/grpc.health.v1.Health/Check', cluster });
+  return withPatience(toRoute({ method: 'POST', target: '/grpc.health.v1.Health/Check', cluster }));
+}
+
+/**
+ * Waits for an app that does not listen yet, two thirds of a second on average: the kubelet probes when a container has
+ * just been started, and again only a period later, at least a second. So a pod is Ready as soon as its app is.
+ * An app that listens is asked once.
+ */
+function withPatience({ route, ...rest }: JsonObject): JsonObject {
+  const retry_policy = {
+    retry_on: 'connect-failure',
+    num_retries: 26,
+    retry_back_off: { base_interval: '0.05s', max_interval: '0.05s' },
+  };
+  return { ...rest, route: { ...(route as JsonObject), retry_policy } };
 }
 
 export function toRoute({

@@ -9,7 +9,7 @@ import type { RouteConfiguration } from './envoy-route-types.ts';
 import type { RbacRules } from './envoy-rbac-types.ts';
 import { outboundFilters } from './http-filters.ts';
 import { toHttpConnectionManager } from './http-connection-manager.ts';
-import { isHttp, toTcpProxy } from './inbound-listener.ts';
+import { toTcpProxy } from './inbound-listener.ts';
 import type { OutboundInterception } from './interception.ts';
 import {
   internalCluster,
@@ -20,6 +20,7 @@ import {
   tcpCluster,
   tcpPortListener,
 } from './names.ts';
+import { isHttp } from './protocol.ts';
 import { toFacts, toServiceFilters } from './outbound-listener.ts';
 import { toProxyRoutes } from './proxy-routes.ts';
 

@@ -2,9 +2,9 @@ import { toServiceAccount } from '../policy/identity.ts';
 import type { OutboundService, ServicePortKey } from '../policy/outbound.ts';
 import type { DirectoryEntry, ProxyPolicy } from '../policy/proxy-policy.ts';
 import type { Route, RouteConfiguration, VirtualHost } from './envoy-route-types.ts';
-import { isHttp } from './inbound-listener.ts';
 import { egressName, internalCluster, proxyRoutes, tcpCluster, toSpanName } from './names.ts';
-import { noTimeout, toDeniedRoute, toServiceRoutes } from './route.ts';
+import { isHttp } from './protocol.ts';
+import { noTimeout, retries, toDeniedRoute, toServiceRoutes } from './route.ts';
 import { deniedTags } from './tracing.ts';
 
 /**
@@ -24,8 +24,8 @@ export function toProxyRoutes({ identity, reach, directory, settings }: ProxyPol
   const hosts: VirtualHost[] = [];
   for (const [name, { place, domains }] of domainsOf) {
     const service = reach.outbound.get(place.entry.key);
-    const routes = service ? toRoutes(service, place.pod) : toRefusal(place.entry.key);
-    hosts.push({ name, domains, routes });
+    if (service) hosts.push({ name, domains, routes: toRoutes(service, place.pod), retry_policy: retries });
+    else hosts.push({ name, domains, routes: toRefusal(place.entry.key) });
   }
   const local = ['localhost', 'localhost:*', '127.0.0.1', '127.0.0.1:*'].filter((domain) => !owners.has(domain));
   hosts.push({ name: 'local', domains: local, routes: leave });
@@ -86,7 +86,9 @@ function toOwners(directory: ReadonlyMap<ServicePortKey, DirectoryEntry>, namesp
 function toRoutes(service: OutboundService, pod: string | undefined): readonly Route[] {
   const { key, protocol } = service;
   if (!isHttp(protocol)) return [toTunnel(tcpCluster(key), pod), speaksTcp];
-  const routes = toServiceRoutes(service).map((route) => (pod === undefined ? route : toPodRoute(route, pod)));
+  const routes = toServiceRoutes(service, 'byName').map((route) =>
+    pod === undefined ? route : toPodRoute(route, pod),
+  );
   return [toTunnel(internalCluster(key), undefined), ...routes];
 }
 

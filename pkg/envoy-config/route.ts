@@ -1,14 +1,11 @@
 import type { InboundPolicy, InboundPort } from '../policy/inbound.ts';
 import type { HttpMatch } from '../policy/match.ts';
 import type { OutboundRoute, OutboundService, WeightedBackend } from '../policy/outbound.ts';
-import type { DirectoryEntry } from '../policy/proxy-policy.ts';
 import { takeShares } from './endpoint.ts';
 import type { RetryPolicy, Route, RouteAction, RouteConfiguration, RouteMatch } from './envoy-route-types.ts';
 import type { CustomTag } from './envoy-trace-types.ts';
-import type { Typed } from './envoy-types.ts';
 import {
   appCluster,
-  deniedRoutes,
   endpointsCluster,
   inboundRoutes,
   outboundRoutes,
@@ -23,7 +20,7 @@ import { grpcTags, inboundVerdictTags, outboundPeerTags, toLiteral } from './tra
 export const noTimeout = '0s';
 
 /** Only what never reached the peer: everything else may have been done already. */
-const retries: RetryPolicy = {
+export const retries: RetryPolicy = {
   retry_on: 'connect-failure,refused-stream,reset-before-request',
   num_retries: 2,
   retry_host_predicate: [
@@ -43,21 +40,26 @@ export function toOutboundRoutes(service: OutboundService): RouteConfiguration {
   return {
     '@type': 'type.googleapis.com/envoy.config.route.v3.RouteConfiguration',
     name: outboundRoutes(service.key),
-    virtual_hosts: [{ name: service.key, domains: ['*'], routes: toServiceRoutes(service) }],
+    virtual_hosts: [
+      { name: service.key, domains: ['*'], routes: toServiceRoutes(service, 'byName'), retry_policy: retries },
+    ],
   };
 }
 
-export function toServiceRoutes(service: OutboundService): readonly Route[] {
+/** `byAddress`: the tags of the span come of the route's metadata, once for all routes (tracing.ts). */
+export type RouteUse = 'byAddress' | 'byName';
+
+export function toServiceRoutes(service: OutboundService, use: RouteUse): readonly Route[] {
   return service.routes.flatMap((route) => {
     const matches = route.match === undefined ? [{ prefix: '/' }] : route.match.map(toRouteMatch);
-    const action = toBackends(route, service);
+    const action = toBackends(route, service, use);
     return matches.map((match) => ({ match, ...action }));
   });
 }
 
 /** The routes to one pod of a headless Service; a split takes them over. */
-export function toPodRoutes(service: OutboundService, pod: string): Omit<RouteConfiguration, '@type'> {
-  const routes = toServiceRoutes(service).map((route) =>
+export function toPodRoutes(service: OutboundService, pod: string): readonly Route[] {
+  return toServiceRoutes(service, 'byAddress').map((route) =>
     route.route?.cluster === undefined
       ? route
       : {
@@ -68,24 +70,31 @@ export function toPodRoutes(service: OutboundService, pod: string): Omit<RouteCo
           },
         },
   );
-  return {
-    name: outboundRoutes(service.key),
-    virtual_hosts: [{ name: service.key, domains: ['*'], routes }],
-  };
 }
 
-function toBackends(route: OutboundRoute, service: OutboundService): Omit<Route, 'match'> {
+function toBackends(route: OutboundRoute, service: OutboundService, use: RouteUse): Omit<Route, 'match'> {
   const { key } = service;
   const split = route.origin?.kind === 'TrafficSplit' ? `${route.origin.namespace}/${route.origin.name}` : undefined;
-  const common = {
-    metadata: { filter_metadata: { tulle: { service: key } } },
-    ...toSpan(key, [
-      toLiteral('tulle.service', key),
-      ...(split === undefined ? [] : [toLiteral('tulle.split', split)]),
-      ...(service.protocol === 'grpc' ? grpcTags : []),
-      ...outboundPeerTags,
-    ]),
-  };
+  const rpc = service.protocol === 'grpc' ? grpcTags : [];
+  const common =
+    use === 'byAddress'
+      ? {
+          metadata: {
+            filter_metadata: {
+              tulle: { service: key, span: toSpanName(key), ...(split === undefined ? {} : { split }) },
+            },
+          },
+          ...(rpc.length > 0 ? { tracing: { operation: toOperation(key), custom_tags: rpc } } : {}),
+        }
+      : {
+          metadata: { filter_metadata: { tulle: { service: key } } },
+          ...toSpan(key, [
+            toLiteral('tulle.service', key),
+            ...(split === undefined ? [] : [toLiteral('tulle.split', split)]),
+            ...rpc,
+            ...outboundPeerTags,
+          ]),
+        };
   const backends = takeShares(route.backends);
   if (backends.length === 0) {
     return {
@@ -104,7 +113,6 @@ function toBackends(route: OutboundRoute, service: OutboundService): Omit<Route,
     route: {
       ...toClusterChoice(backends),
       timeout: noTimeout,
-      retry_policy: retries,
     },
   };
 }
@@ -147,10 +155,14 @@ function toSpan(key: string, tags: readonly CustomTag[]): Pick<Route, 'tracing' 
     // The caller would else rename the span of the called (`x-envoy-decorator-operation`).
     decorator: { operation: toSpanName(key), propagate: false },
     tracing: {
-      operation: `%REQ(:METHOD)% ${toSpanName(key)}`,
+      operation: toOperation(key),
       custom_tags: tags,
     },
   };
+}
+
+function toOperation(key: string): string {
+  return `%REQ(:METHOD)% ${toSpanName(key)}`;
 }
 
 /** The routes into one port of a workload: everything goes to the app, for whom the rules allow. */
@@ -185,61 +197,18 @@ export function toInboundRoutes(policy: InboundPolicy, { port, protocol, service
   };
 }
 
-/** Where the filter chain for refused Services writes the address that was dialled: routes can't ask the connection. */
+/** Where the outbound listener writes the address that was dialled: routes can't ask the connection. */
 export const dialledHeader = 'x-tulle-dialled';
 
-/** 403 for every Service port of the mesh, each named by the address at which it is dialled. */
-export function toDeniedRoutes(directory: Iterable<DirectoryEntry>): RouteConfiguration {
-  const actions: Record<string, { action: { name: string; typed_config: TypedRoute } }> = {};
-  for (const entry of directory) {
-    const action = {
-      name: entry.key,
-      typed_config: { '@type': routeType, ...toDeniedRoute(entry.key) },
-    };
-    for (const address of addressesOf(entry)) actions[toDialled(address, entry.port)] = { action };
-  }
-  return {
-    '@type': 'type.googleapis.com/envoy.config.route.v3.RouteConfiguration',
-    name: deniedRoutes,
-    virtual_hosts: [
-      {
-        name: 'denied',
-        domains: ['*'],
-        matcher: {
-          matcher_tree: {
-            input: {
-              name: 'dialled',
-              typed_config: {
-                '@type': 'type.googleapis.com/envoy.type.matcher.v3.HttpRequestHeaderMatchInput',
-                header_name: dialledHeader,
-              },
-            },
-            exact_match_map: { map: actions },
-          },
-        },
-      },
-    ],
-  };
-}
-
-function toDialled(address: string, port: number): string {
-  return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
-}
-
-const routeType = 'type.googleapis.com/envoy.config.route.v3.Route' as const;
-type TypedRoute = Typed<'envoy.config.route.v3.Route', Route>;
-
+/** A Service port that the client may not reach. The span's tags are those of all its routes (tracing.ts). */
 export function toDeniedRoute(key: string): Route {
   return {
     match: { prefix: '/' },
     metadata: {
-      filter_metadata: { tulle: { service: key, span: toSpanName(key) } },
+      filter_metadata: {
+        tulle: { service: key, span: toSpanName(key), verdict: 'denied', reason: 'SourceNotAllowed' },
+      },
     },
     direct_response: { status: 403 },
   };
-}
-
-/** Every address at which a Service port is dialled. */
-export function addressesOf(entry: DirectoryEntry): readonly string[] {
-  return [...entry.addresses, ...(entry.pods ?? []).map(({ ip }) => ip)];
 }

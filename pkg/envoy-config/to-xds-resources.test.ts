@@ -86,7 +86,7 @@ describe('toXdsResources', () => {
     const sets = [endpoints('shop/cart-v0:80', 'cart'), endpoints('shop/pay-v0:80', 'pay')];
     const one = toXdsResources(policy({ reach: reach([cart, pay], sets) }), transparent);
     const other = toXdsResources(policy({ identity: id('other'), reach: reach([pay, cart], sets) }), transparent);
-    for (const kind of ['listeners', 'routes', 'clusters', 'endpoints'] as const) {
+    for (const kind of ['listeners', 'routes', 'scopes', 'clusters', 'endpoints'] as const) {
       for (const [name, resource] of one[kind]) {
         if (name !== 'inbound') assert.equal(other[kind].get(name), resource, `${kind} ${name}`);
       }
@@ -106,6 +106,7 @@ describe('toXdsResources', () => {
     assert.deepEqual([...after.clusters], [...before.clusters]);
     assert.deepEqual([...after.listeners], [...before.listeners]);
     assert.deepEqual([...after.routes], [...before.routes]);
+    assert.deepEqual([...after.scopes], [...before.scopes]);
     assert.notDeepEqual([...after.endpoints], [...before.endpoints]);
   });
 
@@ -125,11 +126,14 @@ describe('toXdsResources', () => {
 
   it('answers 503 where no weight is left, and keeps sums that Envoy accepts', () => {
     const huge = 2 ** 32;
-    const services = [service('none', 'http', [0, 0]), service('huge', 'http', [huge, huge * 3])];
-    const { routes } = toXdsResources(policy({ reach: reach(services, []) }), transparent);
-    const routeOf = (name: string) => routes.get(`outbound/shop/${name}:80`)?.virtual_hosts[0]?.routes?.[0];
-    assert.equal(routeOf('none')?.direct_response?.status, 503);
-    const weights = routeOf('huge')?.route?.weighted_clusters?.clusters.map(({ weight }) => weight) ?? [];
+    const services = [
+      { ...service('none', 'http', [0, 0]), addresses: ['10.96.0.1'] },
+      { ...service('huge', 'http', [huge, huge * 3]), addresses: ['10.96.0.2'] },
+    ];
+    const { scopes } = toXdsResources(policy({ reach: reach(services, []) }), transparent);
+    const routeOf = (address: string) => scopes.get(`${address}:80`)?.route_configuration.virtual_hosts[0]?.routes?.[0];
+    assert.equal(routeOf('10.96.0.1')?.direct_response?.status, 503);
+    const weights = routeOf('10.96.0.2')?.route?.weighted_clusters?.clusters.map(({ weight }) => weight) ?? [];
     const [one = 0, three = 0] = weights;
     assert.ok(one + three < huge && one > 0);
     assert.ok(Math.abs(three / one - 3) < 1e-6);

@@ -6,16 +6,19 @@ import type { DirectoryEntry, MeshSettings, ProxyPolicy, Reach } from '../policy
 import { nowhere, passthrough, toAppCluster, toEndpointsCluster, toTcpCluster } from './cluster.ts';
 import { tcpBackends, toLoadAssignment, toTcpLoadAssignment } from './endpoint.ts';
 import type { Cluster, ClusterLoadAssignment } from './envoy-cluster-types.ts';
-import type { Listener } from './envoy-listener-types.ts';
-import type { RouteConfiguration } from './envoy-route-types.ts';
-import { isHttp, toInboundListeners } from './inbound-listener.ts';
+import { toAddressBook } from './address-book.ts';
+import type { ExtensionConfig, Listener } from './envoy-listener-types.ts';
+import type { RouteConfiguration, ScopedRouteConfiguration } from './envoy-route-types.ts';
+import { toInboundListeners } from './inbound-listener.ts';
 import type { InboundListeners } from './inbound-listener.ts';
 import type { InterceptionMode } from './interception.ts';
 import { memoize } from './memo.ts';
 import { toProxyResources } from './proxy-listener.ts';
 import type { ProxyResources } from './proxy-listener.ts';
-import { toOutboundDefault, toPodListeners, toVirtualListeners } from './outbound-listener.ts';
+import { toOutboundListener, toPodListeners, toVirtualListeners } from './outbound-listener.ts';
+import { isHttp } from './protocol.ts';
 import { toInboundRoutes, toOutboundRoutes } from './route.ts';
+import { toDeniedScopes, toDialled, toPodScopes, toServiceScopes } from './scoped-route.ts';
 
 /**
  * All that one Envoy is given, by type and name. Resources that did not change, and resources of other proxies with the
@@ -24,6 +27,12 @@ import { toInboundRoutes, toOutboundRoutes } from './route.ts';
 export interface XdsResources {
   readonly listeners: ReadonlyMap<string, Listener>;
   readonly routes: ReadonlyMap<string, RouteConfiguration>;
+  /** By dialled address: what may be reached. */
+  readonly scopes: ReadonlyMap<string, ScopedRouteConfiguration>;
+  /** By dialled address: 403 for everything in the mesh, the same map for all; where there is a scope, that holds. */
+  readonly refusals: ReadonlyMap<string, ScopedRouteConfiguration>;
+  /** The same map for all. */
+  readonly extensions: ReadonlyMap<string, ExtensionConfig>;
   readonly clusters: ReadonlyMap<string, Cluster>;
   readonly endpoints: ReadonlyMap<string, ClusterLoadAssignment>;
   /**
@@ -44,14 +53,21 @@ export function toXdsResources(policy: ProxyPolicy, mode: InterceptionMode, prev
   const { inbound, reach, settings, directory } = policy;
   const appPorts = mode.inbound.kind === 'sockets' ? mode.inbound.appPorts : undefined;
   const into = toInboundListeners(inbound, settings, mode.inbound, previous?.floors);
-  const out = toReachResources(reach, settings, mode.outbound);
+  const out = toReachResources(reach, mode.outbound);
   const door =
     mode.outbound.kind === 'proxy'
-      ? toProxyResources(policy, mode.outbound)
+      ? { ...toProxyResources(policy, mode.outbound), refusals: none, extensions: none }
       : toRedirectResources(directory, settings, mode.outbound);
   return {
     listeners: toMap([...into.listeners, ...out.listeners, ...door.listeners]),
-    routes: toMap([...toInboundRouteList(inbound), ...out.routes, ...door.routes]),
+    routes: toMap([
+      ...toInboundRouteList(inbound),
+      ...(mode.outbound.kind === 'proxy' ? out.routes : []),
+      ...door.routes,
+    ]),
+    scopes: out.scopes,
+    refusals: door.refusals,
+    extensions: door.extensions,
     clusters: toMap([
       ...toAppClusters(inbound, settings.tracing.sampling, appPorts),
       ...out.clusters,
@@ -63,9 +79,12 @@ export function toXdsResources(policy: ProxyPolicy, mode: InterceptionMode, prev
   };
 }
 
+const none: ReadonlyMap<string, never> = new Map<string, never>();
+
 interface OutboundResources {
   readonly listeners: readonly Listener[];
   readonly routes: readonly RouteConfiguration[];
+  readonly scopes: ReadonlyMap<string, ScopedRouteConfiguration>;
   readonly clusters: readonly Cluster[];
   readonly endpoints: ReadonlyMap<string, ClusterLoadAssignment>;
 }
@@ -97,40 +116,51 @@ function toAppClusters(
 }
 
 /** What leads to each Service that may be reached; the same for all proxies with the same reach. */
-const toReachResources = memoize(
-  (reach: Reach, settings: MeshSettings, interception: InterceptionMode['outbound']): OutboundResources => {
-    const listeners: Listener[] = [];
-    const routes: RouteConfiguration[] = [];
-    const clusters: Cluster[] = [passthrough, nowhere];
-    const endpoints = new Map<string, ClusterLoadAssignment>();
-    const headless = new Set<EndpointSetKey>();
-    const httpSets = new Map<EndpointSetKey, EndpointSet>();
-    for (const service of reach.outbound.values()) {
-      if (isHttp(service.protocol)) {
-        routes.push(routesOf(service));
-        for (const key of service.routes.flatMap(({ backends }) => backends.map((backend) => backend.endpoints))) {
-          const set = setOf(reach, key);
-          httpSets.set(key, set);
-          if (service.headless) headless.add(key);
-        }
-      } else {
-        const sets = new Map(
-          tcpBackends(service).map((backend) => [backend.endpoints, setOf(reach, backend.endpoints)]),
-        );
-        const tcp = tcpResourcesOf(service, ...sets.values());
-        clusters.push(tcp.cluster);
-        endpoints.set(tcp.endpoints.cluster_name, tcp.endpoints);
+const toReachResources = memoize((reach: Reach, interception: InterceptionMode['outbound']): OutboundResources => {
+  const listeners: Listener[] = [];
+  const routes: RouteConfiguration[] = [];
+  const scopes = new Map<string, ScopedRouteConfiguration>();
+  const dialled = new Set<string>();
+  const redirects = interception.kind === 'redirect';
+  const clusters: Cluster[] = [passthrough, nowhere];
+  const endpoints = new Map<string, ClusterLoadAssignment>();
+  const headless = new Set<EndpointSetKey>();
+  const httpSets = new Map<EndpointSetKey, EndpointSet>();
+  for (const service of reach.outbound.values()) {
+    if (isHttp(service.protocol)) {
+      if (redirects) {
+        // Headless Services may share a pod: the first one has its address.
+        for (const scope of scopesOf(service, reach)) if (!scopes.has(scope.name)) scopes.set(scope.name, scope);
+      } else routes.push(routesOf(service));
+      for (const key of service.routes.flatMap(({ backends }) => backends.map((backend) => backend.endpoints))) {
+        const set = setOf(reach, key);
+        httpSets.set(key, set);
+        if (service.headless) headless.add(key);
       }
-      if (interception.kind === 'redirect') listeners.push(...listenersOf(service, reach, settings));
+    } else {
+      const sets = new Map(tcpBackends(service).map((backend) => [backend.endpoints, setOf(reach, backend.endpoints)]));
+      const tcp = tcpResourcesOf(service, ...sets.values());
+      clusters.push(tcp.cluster);
+      endpoints.set(tcp.endpoints.cluster_name, tcp.endpoints);
     }
-    for (const [key, set] of httpSets) {
-      clusters.push(headless.has(key) ? headlessClusterOf(set) : clusterOf(set));
-      const assignment = loadAssignmentOf(set);
-      endpoints.set(assignment.cluster_name, assignment);
+  }
+  if (redirects) {
+    for (const listener of [...reach.outbound.values()].flatMap((service) => listenersOf(service, reach))) {
+      const { address = '', port_value: port = 0 } = listener.address?.socket_address ?? {};
+      const at = toDialled(address, port);
+      // Envoy takes one listener for an address, and refuses the rest of the push beside a second one.
+      if (dialled.has(at) || scopes.has(at)) continue;
+      dialled.add(at);
+      listeners.push(listener);
     }
-    return { listeners, routes, clusters, endpoints };
-  },
-);
+  }
+  for (const [key, set] of httpSets) {
+    clusters.push(headless.has(key) ? headlessClusterOf(set) : clusterOf(set));
+    const assignment = loadAssignmentOf(set);
+    endpoints.set(assignment.cluster_name, assignment);
+  }
+  return { listeners, routes, scopes, clusters, endpoints };
+});
 
 const routesOf = memoize(toOutboundRoutes);
 const clusterOf = memoize((set: EndpointSet) => toEndpointsCluster(set, false));
@@ -138,6 +168,9 @@ const headlessClusterOf = memoize((set: EndpointSet) => toEndpointsCluster(set, 
 const loadAssignmentOf = memoize(toLoadAssignment);
 const virtualListenersOf = memoize(toVirtualListeners);
 const podListenersOf = memoize(toPodListeners);
+const serviceScopesOf = memoize(toServiceScopes);
+const podScopesOf = memoize(toPodScopes);
+const deniedScopesOf = memoize(toDeniedScopes);
 
 const tcpResourcesOf = memoize((service: OutboundService, ...sets: EndpointSet[]) => {
   const byKey = new Map(sets.map((set) => [set.key, set]));
@@ -147,21 +180,56 @@ const tcpResourcesOf = memoize((service: OutboundService, ...sets: EndpointSet[]
   };
 });
 
+type Directory = ReadonlyMap<string, DirectoryEntry>;
+
+interface DoorResources extends ProxyResources {
+  readonly refusals: XdsResources['refusals'];
+  readonly extensions: XdsResources['extensions'];
+}
+
 const toRedirectResources = memoize(
   (
-    directory: ReadonlyMap<string, DirectoryEntry>,
+    directory: Directory,
     settings: MeshSettings,
     interception: Extract<InterceptionMode['outbound'], { kind: 'redirect' }>,
-  ): ProxyResources => {
-    const { listener, routes } = toOutboundDefault(directory, settings, interception);
-    return { listeners: [listener], routes: [routes], clusters: [] };
+  ): DoorResources => {
+    return {
+      ...toSharedResources(directory),
+      listeners: [outboundListenerOf(settings, interception)],
+      routes: [],
+      clusters: [],
+    };
   },
 );
 
-function listenersOf(service: OutboundService, reach: Reach, settings: MeshSettings): readonly Listener[] {
-  if (!service.headless) return virtualListenersOf(service, settings);
+const outboundListenerOf = memoize(toOutboundListener);
+
+/** One and the same for all proxies. */
+const toSharedResources = memoize((directory: Directory): Pick<DoorResources, 'refusals' | 'extensions'> => {
+  const refusals = new Map<string, ScopedRouteConfiguration>();
+  for (const entry of directory.values()) {
+    if (isHttp(entry.protocol)) for (const scope of deniedScopesOf(entry)) refusals.set(scope.name, scope);
+  }
+  return { refusals, extensions: toMap(toAddressBook(directory.values())) };
+});
+
+function listenersOf(service: OutboundService, reach: Reach): readonly Listener[] {
+  if (isHttp(service.protocol)) return [];
+  if (!service.headless) return virtualListenersOf(service);
+  const set = ownSet(service, reach);
+  return set === undefined ? [] : podListenersOf(service, set);
+}
+
+function scopesOf(service: OutboundService, reach: Reach): readonly ScopedRouteConfiguration[] {
+  if (!service.headless) return serviceScopesOf(service);
+  const set = ownSet(service, reach);
+  return set === undefined ? [] : podScopesOf(service, set);
+}
+
+/** The pods of a headless Service itself, whatever a split does with its name. */
+function ownSet(service: OutboundService, reach: Reach): EndpointSet | undefined {
   const own = service.routes.at(-1)?.backends[0]?.endpoints;
-  return own === undefined ? [] : podListenersOf(service, setOf(reach, own), settings);
+  return own === undefined ? undefined : setOf(reach, own);
 }
 
 const emptySets = new Map<EndpointSetKey, EndpointSet>();

@@ -15,7 +15,7 @@ export function toMillionths(sampling: number): number {
  * tag costs a microsecond a request here. Who the process is comes from its environment (`OTEL_RESOURCE_ATTRIBUTES`), so that
  * proxies of different workloads can share a listener's configuration.
  */
-export function toTracing(sampling: number, direction: 'inbound' | 'outbound' | 'denied' | 'proxy'): HttpTracing {
+export function toTracing(sampling: number, tags: 'byRoute' | 'byAddress'): HttpTracing {
   return {
     provider: {
       name: 'envoy.tracers.opentelemetry',
@@ -58,8 +58,9 @@ export function toTracing(sampling: number, direction: 'inbound' | 'outbound' | 
     },
     spawn_upstream_span: false,
     max_path_tag_length: 2048,
-    ...(direction === 'denied' ? { operation: '%REQ(:METHOD)% %METADATA(ROUTE:tulle:span)%' } : {}),
-    custom_tags: direction === 'denied' ? deniedTags : [],
+    ...(tags === 'byAddress'
+      ? { operation: '%REQ(:METHOD)% %METADATA(ROUTE:tulle:span)%', custom_tags: addressTags }
+      : {}),
   };
 }
 
@@ -107,6 +108,12 @@ export const outboundPeerTags: readonly CustomTag[] = [
   toTulleTag('tulle.backend', { cluster: {} }, 'backend'),
   toTulleTag('tulle.pod', { host: {} }, 'pod'),
   toTulleTag('tulle.destination', { host: {} }, 'destination'),
+];
+
+/** What routes by address say of themselves in their metadata; what one doesn't say is left out. */
+const addressTags: readonly CustomTag[] = [
+  ...outboundPeerTags,
+  ...['service', 'split', 'verdict', 'reason'].map((key) => toTulleTag(`tulle.${key}`, { route: {} }, key)),
 ];
 
 export const deniedTags: readonly CustomTag[] = [

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { emptyView, framedBytes } from './encode.ts';
+import { layersOf } from './overlay-view.ts';
 import type { EncodedResource, ResourceView } from './resources.ts';
 import { toBytesField, toStringField } from './wire.ts';
 
@@ -66,15 +67,40 @@ export function createResponseEncoder(): ResponseEncoder {
 
   const nextNonce = (): string => (++count).toString(36);
 
+  function diff(from: ResourceView, to: ResourceView): ViewDiff {
+    if (from === to) return emptyDiff;
+    const known = diffs.get(to) ?? new WeakMap<ResourceView, ViewDiff>();
+    diffs.set(to, known);
+    const found = known.get(from) ?? diffLayers(from, to) ?? diffViews(from, to);
+    known.set(from, found);
+    return found;
+  }
+
+  /** What differs between two views that lie over shared ones is named by the differences of their layers. */
+  function diffLayers(from: ResourceView, to: ResourceView): ViewDiff | undefined {
+    const [before, after] = [layersOf(from), layersOf(to)];
+    if (from === emptyView || (!before && !after)) return undefined;
+    const parts = [
+      diff(before?.under ?? from, after?.under ?? to),
+      diffViews(before?.over ?? emptyView, after?.over ?? emptyView),
+    ];
+    const names = new Set(parts.flatMap(({ changed, removed }) => [...changed.map(({ name }) => name), ...removed]));
+    const changed: EncodedResource[] = [];
+    const removed: string[] = [];
+    for (const name of names) {
+      const [old, now] = [from.resources.get(name), to.resources.get(name)];
+      if (now && old?.version !== now.version) changed.push(now);
+      else if (old && !now) removed.push(name);
+    }
+    // One list for all whose own layers have no part in it: its bytes are made once.
+    const [shared] = parts;
+    const same =
+      shared && changed.length === shared.changed.length && changed.every((each, i) => each === shared.changed[i]);
+    return { changed: same ? shared.changed : changed, removed };
+  }
+
   return {
-    diff(from, to) {
-      if (from === to) return emptyDiff;
-      const known = diffs.get(to) ?? new WeakMap<ResourceView, ViewDiff>();
-      diffs.set(to, known);
-      const diff = known.get(from) ?? diffViews(from, to);
-      known.set(from, diff);
-      return diff;
-    },
+    diff,
 
     diffKnown(versions, to) {
       const known = knownDiffs.get(versions) ?? new WeakMap<ResourceView, ViewDiff>();

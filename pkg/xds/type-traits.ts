@@ -5,6 +5,8 @@ export const envoyTypes = {
   endpoints: 'type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment',
   listener: 'type.googleapis.com/envoy.config.listener.v3.Listener',
   route: 'type.googleapis.com/envoy.config.route.v3.RouteConfiguration',
+  scopedRoute: 'type.googleapis.com/envoy.config.route.v3.ScopedRouteConfiguration',
+  extension: 'type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig',
 } as const;
 
 /** How resources of one type travel beside the others (xDS protocol, "Eventual consistency considerations"; DECISIONS E6). */
@@ -23,7 +25,7 @@ export interface TypeTraits {
   readonly resends?: string;
 }
 
-const { cluster, endpoints, listener, route } = envoyTypes;
+const { cluster, endpoints, listener, route, scopedRoute, extension } = envoyTypes;
 const everything = { wildcardWhenEmpty: true, fullState: true, referredBy: [], after: [] };
 const named = { wildcardWhenEmpty: false, fullState: false, referredBy: [], after: [] };
 
@@ -31,9 +33,12 @@ const traits: Readonly<Record<string, TypeTraits>> = {
   [secretType]: { ...named, order: 0 },
   [tulleTypes.settings]: { ...everything, order: 1 },
   [tulleTypes.directory]: { ...everything, order: 2 },
-  [cluster]: { ...everything, order: 3, referredBy: [listener, route], resends: endpoints },
-  [endpoints]: { ...named, order: 4, referredBy: [listener, route] },
+  [cluster]: { ...everything, order: 3, referredBy: [listener, route, scopedRoute], resends: endpoints },
+  [endpoints]: { ...named, order: 4, referredBy: [listener, route, scopedRoute] },
   [tulleTypes.endpoints]: { ...everything, order: 4, referredBy: [tulleTypes.outbound] },
+  // Scopes come before the listeners that choose among them, and go after them.
+  [scopedRoute]: { ...everything, order: 4, referredBy: [listener], after: [cluster, endpoints] },
+  [extension]: { ...named, order: 4 },
   [listener]: { ...everything, order: 5, after: [cluster, endpoints] },
   [tulleTypes.outbound]: { ...everything, order: 5 },
   [route]: { ...named, order: 6, after: [cluster, endpoints] },

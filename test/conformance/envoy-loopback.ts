@@ -17,7 +17,8 @@ export interface LoopbackOptions {
   readonly portOf: (protocol: AppProtocol) => number;
 }
 
-let next = 0;
+/** Elsewhere for each process: two of these on one machine would share an address, and take each other's connections. */
+let next = (process.pid * 257) & 0x3f_ff_ff;
 
 /** Below 1,024 only root may listen, and the system hands out the ports from 32,768 on. */
 const portShift = 10_000;

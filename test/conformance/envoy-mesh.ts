@@ -6,7 +6,8 @@ import { join } from 'node:path';
 import type { MeshModel } from '../../pkg/catalog/mesh-model.ts';
 import { createLeaf, createRoot } from '../../pkg/certs/certificate.ts';
 import type { CertificateAndKey } from '../../pkg/certs/certificate.ts';
-import type { FilterChain, Listener } from '../../pkg/envoy-config/envoy-listener-types.ts';
+import { toAddressBook } from '../../pkg/envoy-config/address-book.ts';
+import type { Listener } from '../../pkg/envoy-config/envoy-listener-types.ts';
 import type { InterceptionMode } from '../../pkg/envoy-config/interception.ts';
 import { toXdsResources } from '../../pkg/envoy-config/to-xds-resources.ts';
 import type { XdsResources } from '../../pkg/envoy-config/to-xds-resources.ts';
@@ -77,7 +78,12 @@ export async function startEnvoyMesh(
   function contentOf(identity: ServiceIdentity, resources: XdsResources): ProxyContent {
     const leaf = leaves.get(identity) ?? createLeaf(root, 'test', { uris: [identity], dnsNames: [] }, lifetime);
     leaves.set(identity, leaf);
-    return { resources: adapt(resources), certificate: leaf.certificate, privateKey: leaf.privateKey, roots: root.certificate };
+    return {
+      resources: adapt(resources),
+      certificate: leaf.certificate,
+      privateKey: leaf.privateKey,
+      roots: root.certificate,
+    };
   }
 
   async function grow(count: number): Promise<void> {
@@ -102,15 +108,21 @@ export async function startEnvoyMesh(
     directory,
     spans,
     async load(model, clients) {
-      const servers = new Set([...model.pods.values()].filter(({ inbound }) => inbound.ports.length > 0));
-      const policies = [...servers];
-      const growing = grow(policies.length + clients.length);
+      // One for each pod: endpoints with one address would be one endpoint to their clients.
+      const pods = [...model.pods].filter(([, { inbound }]) => inbound.ports.length > 0);
+      const growing = grow(pods.length + clients.length);
       // An Envoy is ready once it has something to do: those that are new wait for what they are given here.
       const all = [...slots.map(({ name }) => name)];
-      while (all.length < policies.length + clients.length) all.push(`slot-${all.length}`);
+      while (all.length < pods.length + clients.length) all.push(`slot-${all.length}`);
       const slotOf = (name: string): Pick<Slot, 'name' | 'directory'> => ({ name, directory: join(directory, name) });
-      const placed = await place(model, policies, clients, all.map(slotOf), apps, ads, contentOf);
-      await growing;
+      // Whatever becomes of it, those that were started are known, and will be stopped.
+      const [placing, grown] = await Promise.allSettled([
+        place(model, pods, clients, all.map(slotOf), apps, ads, contentOf),
+        growing,
+      ]);
+      if (placing.status === 'rejected') throw placing.reason;
+      if (grown.status === 'rejected') throw grown.reason;
+      const placed = placing.value;
       const envoyOf = (name: string): RunningEnvoy => {
         const slot = slots.find((known) => known.name === name);
         if (!slot) throw new Error(`no ${name}`);
@@ -144,19 +156,14 @@ interface Placed {
 
 async function place(
   model: MeshModel,
-  policies: readonly ProxyPolicy[],
+  pods: readonly (readonly [pod: string, policy: ProxyPolicy])[],
   clients: readonly string[],
   slots: readonly Pick<Slot, 'name' | 'directory'>[],
   apps: EchoApps,
   ads: TestAds,
   contentOf: (identity: ServiceIdentity, resources: XdsResources) => ProxyContent,
 ): Promise<Placed> {
-  const socketOf = new Map<string, string>();
-  const slotOfPolicy = new Map(policies.map((policy, i) => [policy, slots[i] as Slot]));
-  for (const [pod, policy] of model.pods) {
-    const slot = slotOfPolicy.get(policy);
-    if (slot) socketOf.set(pod, join(slot.directory, 'in-{port}.sock'));
-  }
+  const socketOf = new Map(pods.map(([pod], i) => [pod, join((slots[i] as Slot).directory, 'in-{port}.sock')]));
   const loopbacks = clients.map(() => toLoopback({ sockets: socketOf, portOf: (protocol) => apps.portOf(protocol) }));
   const nobody = toLoopback({ sockets: socketOf, portOf: (protocol) => apps.portOf(protocol) });
 
@@ -165,10 +172,9 @@ async function place(
   async function publish(current: MeshModel, settled: boolean): Promise<Map<string, ProxyPolicy>> {
     const content = new Map<string, ProxyContent>();
     for (const slot of slots) content.set(slot.name, contentOf(nobodyAtAll, nothing));
-    const podOf = new Map([...model.pods].map(([pod, policy]) => [policy, pod]));
-    for (const [i, policy] of policies.entries()) {
+    for (const [i, [pod, policy]] of pods.entries()) {
       const slot = slots[i] as Slot;
-      const now = current.pods.get(podOf.get(policy) ?? '') ?? policy;
+      const now = current.pods.get(pod) ?? policy;
       const resources = toServer(now, slot, nobody, apps, previous.get(slot.name));
       previous.set(slot.name, resources);
       content.set(slot.name, contentOf(now.identity, resources));
@@ -176,7 +182,7 @@ async function place(
     const clientPolicies = new Map<string, ProxyPolicy>();
     for (const [i, from] of clients.entries()) {
       const policy = current.policyOf(identityOf(current, from));
-      const slot = slots[policies.length + i] as Slot;
+      const slot = slots[pods.length + i] as Slot;
       const loopback = loopbacks[i] as Loopback;
       clientPolicies.set(from, policy);
       content.set(slot.name, contentOf(policy.identity, toClient(policy, slot, loopback)));
@@ -193,7 +199,7 @@ async function place(
       clients.map((from, i) => [
         from,
         {
-          slot: (slots[policies.length + i] as Slot).name,
+          slot: (slots[pods.length + i] as Slot).name,
           policy: clientPolicies.get(from) as ProxyPolicy,
           loopback: loopbacks[i] as Loopback,
         },
@@ -215,6 +221,9 @@ const nobodyAtAll = 'spiffe://test/ns/x/sa/x' as ServiceIdentity;
 const nothing: XdsResources = {
   listeners: new Map(),
   routes: new Map(),
+  scopes: new Map(),
+  refusals: new Map(),
+  extensions: new Map(toAddressBook([]).map((piece) => [piece.name, piece])),
   clusters: new Map(),
   endpoints: new Map(),
   peers: new Map(),
@@ -245,46 +254,42 @@ function onlyInbound(listeners: XdsResources['listeners']): XdsResources['listen
 }
 
 function toClient(policy: ProxyPolicy, slot: Pick<Slot, 'directory'>, loopback: Loopback): XdsResources {
-  const resources = toXdsResources(loopback.toPolicy(policy), {
+  const own = loopback.toPolicy(policy);
+  const resources = toXdsResources(own, {
     inbound: { kind: 'sockets', template: join(slot.directory, 'in-{port}.sock') },
     outbound: { kind: 'redirect', port: 1 },
   });
-  return { ...resources, listeners: bind(resources.listeners) };
+  const dialled = [...own.directory.values()].flatMap(({ addresses, pods = [], port }) =>
+    [...addresses, ...pods.map(({ ip }) => ip)].map((address) => ({ address, port_value: port })),
+  );
+  return { ...resources, listeners: bind(resources.listeners, dialled) };
 }
 
-/** Nothing redirects here: each virtual listener, and each address of the deny chains, listens for itself. */
-function bind(listeners: XdsResources['listeners']): XdsResources['listeners'] {
+interface SocketAddress {
+  readonly address: string;
+  readonly port_value: number;
+}
+
+/**
+ * Nothing redirects here: each virtual listener listens for itself, and the listener that takes all else does so at every
+ * address of the mesh that is left.
+ */
+function bind(listeners: XdsResources['listeners'], dialled: readonly SocketAddress[]): XdsResources['listeners'] {
   const bound = new Map<string, Listener>();
-  const taken = new Set<string>();
+  const left = new Map(dialled.map((socket) => [`${socket.address}:${socket.port_value}`, socket]));
   for (const [name, listener] of listeners) {
     if (listener.bind_to_port !== false) continue;
     const socket = listener.address?.socket_address;
-    taken.add(`${socket?.address}:${socket?.port_value}`);
+    left.delete(`${socket?.address}:${socket?.port_value}`);
     bound.set(name, { ...listener, bind_to_port: true });
   }
-  for (const listener of listeners.values()) {
-    if (listener.use_original_dst !== true) continue;
-    for (const { name: chain, filters, filter_chain_match } of listener.filter_chains ?? []) {
-      for (const { address, port } of addressesOf(filter_chain_match)) {
-        if (taken.has(`${address}:${port}`)) continue;
-        const name = `${chain}/${address}`;
-        bound.set(name, {
-          '@type': listener['@type'],
-          name,
-          address: { socket_address: { address, port_value: port } },
-          traffic_direction: listener.traffic_direction,
-          filter_chains: [{ name: chain, filters }],
-        });
-      }
-    }
+  const [first, ...others] = left.values();
+  for (const [name, { use_original_dst: redirected, ...listener }] of listeners) {
+    if (redirected !== true || first === undefined) continue;
+    const additional_addresses = others.map((socket_address) => ({ address: { socket_address } }));
+    bound.set(name, { ...listener, address: { socket_address: first }, additional_addresses } as Listener);
   }
   return bound;
-}
-
-function addressesOf(match: FilterChain['filter_chain_match']): { address: string; port: number }[] {
-  const port = match?.destination_port;
-  if (port === undefined) return [];
-  return (match?.prefix_ranges ?? []).map(({ address_prefix }) => ({ address: address_prefix, port }));
 }
 
 function identityOf(model: MeshModel, from: string): ServiceIdentity {

@@ -63,6 +63,9 @@ function resourcesOf(directory: string, pattern: string): XdsResources {
     routes: new Map([['test', routes]]),
     clusters: none,
     endpoints: none,
+    scopes: none,
+    refusals: none,
+    extensions: none,
     peers: none,
     floors: none,
   };

@@ -31,7 +31,12 @@ const told = new WeakMap<object, object>();
 export function toTelling(resources: XdsResources): XdsResources {
   const all = <T extends object>(map: ReadonlyMap<string, T>): ReadonlyMap<string, T> =>
     new Map([...map].map(([name, resource]) => [name, once(resource)]));
-  return { ...resources, listeners: all(resources.listeners), routes: all(resources.routes) };
+  return {
+    ...resources,
+    listeners: all(resources.listeners),
+    routes: all(resources.routes),
+    scopes: all(resources.scopes),
+  };
 }
 
 /** The same object for the same object: what did not change isn't sent again. */
@@ -50,6 +55,7 @@ function walk(value: unknown): unknown {
     return { ...fields, response_headers_to_add: headers };
   }
   const { json_format: format } = fields as { json_format?: object };
-  if (format !== undefined) return { ...fields, json_format: { ...format, [tellingPeer]: '%DOWNSTREAM_REMOTE_ADDRESS%' } };
+  if (format !== undefined)
+    return { ...fields, json_format: { ...format, [tellingPeer]: '%DOWNSTREAM_REMOTE_ADDRESS%' } };
   return fields;
 }

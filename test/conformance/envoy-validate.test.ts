@@ -91,17 +91,31 @@ function withRoutes(listener: Listener, resources: XdsResources): object {
     ...chain,
     filters: chain.filters.map((filter) => toFilter(filter, resources)),
   });
-  const { default_filter_chain: rest, filter_chains: chains = [] } = listener;
+  const { default_filter_chain: rest, filter_chains: chains = [], listener_filters: filters = [] } = listener;
   return withoutType({
     ...listener,
+    listener_filters: filters.map(({ config_discovery: discovery, ...filter }) =>
+      discovery ? { ...filter, typed_config: resources.extensions.get(filter.name)?.typed_config } : filter,
+    ),
     filter_chains: chains.map(toChain),
     ...(rest ? { default_filter_chain: toChain(rest) } : {}),
   });
 }
 
-function toFilter(filter: NetworkFilter, { routes }: XdsResources): object {
-  const name = (filter.typed_config as HttpConnectionManager).rds?.route_config_name;
-  const found = name === undefined ? undefined : routes.get(name);
+function toFilter(filter: NetworkFilter, { routes, scopes, refusals }: XdsResources): object {
+  const { rds, scoped_routes: scoped } = filter.typed_config as HttpConnectionManager;
+  if (scoped) {
+    // A list in a file may not be empty; what comes over ADS may.
+    if (scopes.size + refusals.size === 0) return filter;
+    const list = [...new Map([...refusals, ...scopes]).values()].map(withoutType);
+    const inline = {
+      ...scoped,
+      scoped_rds: undefined,
+      scoped_route_configurations_list: { scoped_route_configurations: list },
+    };
+    return { ...filter, typed_config: { ...filter.typed_config, scoped_routes: inline } };
+  }
+  const found = rds && routes.get(rds.route_config_name);
   if (!found) return filter;
   return { ...filter, typed_config: { ...filter.typed_config, rds: undefined, route_config: withoutType(found) } };
 }

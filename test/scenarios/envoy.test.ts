@@ -23,10 +23,16 @@ describe('scenarios for Envoy', () => {
     const { model } = await loadScenario('osm-bookstore');
     const policy = [...model.pods].find(([pod]) => pod.startsWith('bookstore/bookstore-v2'))?.[1];
     assert.ok(policy);
-    const { listeners, routes, clusters, endpoints } = toXdsResources(policy, transparent);
+    const { listeners, routes, scopes, refusals, extensions, clusters, endpoints } = toXdsResources(
+      policy,
+      transparent,
+    );
     matchGolden(join(import.meta.dirname, '..', '..', 'pkg', 'envoy-config', 'bookstore.golden.yaml'), {
       listeners: [...listeners.values()],
       routes: [...routes.values()],
+      scopes: [...scopes.values()],
+      refusals: [...refusals.values()],
+      extensions: [...extensions.values()],
       clusters: [...clusters.values()],
       endpoints: [...endpoints.values()],
     });
@@ -49,8 +55,8 @@ describe('scenarios for Envoy', () => {
       const { model } = await loadScenario(name);
       for (const policy of model.pods.values()) {
         for (const mode of modes) {
-          const { listeners, routes, clusters, endpoints } = toXdsResources(policy, mode);
-          for (const resources of [listeners, routes, clusters, endpoints]) {
+          const { listeners, routes, scopes, refusals, extensions, clusters, endpoints } = toXdsResources(policy, mode);
+          for (const resources of [listeners, routes, scopes, refusals, extensions, clusters, endpoints]) {
             for (const resource of resources.values()) {
               assert.ok(encodeEnvoy(resource['@type'].replace('type.googleapis.com/', ''), resource).length > 0);
             }

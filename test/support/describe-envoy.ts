@@ -10,10 +10,23 @@ import type { XdsResources } from '../../pkg/envoy-config/to-xds-resources.ts';
  * What is particular to one configuration of Envoy, in lines that people read, for golden files. What is the same in
  * all of them stands in full, once, in pkg/envoy-config/bookstore.golden.yaml.
  */
-export function describeEnvoy({ listeners, routes, clusters, endpoints, peers }: XdsResources): object {
+export function describeEnvoy({
+  listeners,
+  routes,
+  scopes,
+  refusals,
+  extensions,
+  clusters,
+  endpoints,
+  peers,
+}: XdsResources): object {
   const groups = {
     listeners: Object.fromEntries([...listeners.values()].map((listener) => [titleOf(listener), chainsOf(listener)])),
     routes: Object.fromEntries([...routes].map(([name, config]) => [name, describeRoutes(config)])),
+    scopes: Object.fromEntries(
+      [...refusals, ...scopes].map(([dialled, { route_configuration: config }]) => [dialled, describeRoutes(config)]),
+    ),
+    addresses: describeAddresses(extensions),
     clusters: Object.fromEntries([...clusters].map(([name, cluster]) => [name, describeCluster(cluster)])),
     endpoints: Object.fromEntries([...endpoints].map(([name, assignment]) => [name, describeEndpoints(assignment)])),
     peers: Object.fromEntries(peers),
@@ -35,12 +48,8 @@ function chainsOf({ filter_chains: chains = [], default_filter_chain: rest }: Li
 }
 
 function describeChain(chain: FilterChain): string {
-  const {
-    destination_port: port,
-    transport_protocol: protocol,
-    prefix_ranges: ranges,
-  } = chain.filter_chain_match ?? {};
-  const match = [port, protocol, ranges?.map(({ address_prefix: address }) => address).join(' ')];
+  const { destination_port: port, transport_protocol: protocol } = chain.filter_chain_match ?? {};
+  const match = [port, protocol];
   const when = match.filter((part) => part !== undefined).join(' ');
   const tls = chain.transport_socket ? `, tls ${describeTls(chain.transport_socket)}` : '';
   return `${when === '' ? '' : `${when}: `}${targetOf(chain)}${tls}`;
@@ -54,13 +63,21 @@ function targetOf({ filters }: FilterChain): string {
   return texts.join(', ');
 }
 
-function routesOf({ rds, route_config: inline }: HttpConnectionManager): string {
-  return (
-    rds?.route_config_name ?? JSON.stringify(describeRoutes({ '@type': typeOfRoutes, ...inline } as RouteConfiguration))
-  );
+function routesOf({ rds }: HttpConnectionManager): string {
+  return rds?.route_config_name ?? 'by address';
 }
 
-const typeOfRoutes = 'type.googleapis.com/envoy.config.route.v3.RouteConfiguration';
+/** What is spoken at which addresses. */
+function describeAddresses(extensions: XdsResources['extensions']): object {
+  const spoken: Record<string, string[]> = {};
+  for (const { typed_config } of extensions.values()) {
+    const text = typed_config.on_accept[0]?.format_string.text_format_source?.inline_string ?? '';
+    for (const [, list = '', chain = ''] of text.matchAll(/ in \[([^\]]*(?:\][^\]]*)*?)\] \? '(\w+)'/g)) {
+      (spoken[chain] ??= []).push(...list.split(',').map((address) => address.slice(1, -1)));
+    }
+  }
+  return Object.fromEntries(Object.entries(spoken).map(([chain, addresses]) => [chain, addresses.sort().join(' ')]));
+}
 
 function podOf(metadata: { filter_metadata: Readonly<Record<string, unknown>> } | undefined): string {
   const lb = metadata?.filter_metadata['envoy.lb'] as { pod?: string } | undefined;
@@ -75,13 +92,13 @@ function describeTls({ typed_config: config }: TransportSocket): string {
   return names.length > 0 ? names.map(({ matcher }) => matcher.exact).join(' ') : (secret?.name ?? '');
 }
 
-function describeRoutes({ virtual_hosts: hosts, typed_per_filter_config: filters }: RouteConfiguration): object {
-  const routes = hosts.flatMap(({ routes: list = [], matcher, domains }) => [
-    ...list.map((route) => `${domains.join() === '*' ? '' : `${domains.join(' ')} `}${describeRoute(route)}`),
-    ...Object.entries(matcher?.matcher_tree.exact_match_map.map ?? {}).map(
-      ([value, { action }]) => `${value}: ${action.name} ${describeRoute(action.typed_config)}`,
-    ),
-  ]);
+function describeRoutes({
+  virtual_hosts: hosts,
+  typed_per_filter_config: filters,
+}: Omit<RouteConfiguration, '@type'>): object {
+  const routes = hosts.flatMap(({ routes: list = [], domains }) =>
+    list.map((route) => `${domains.join() === '*' ? '' : `${domains.join(' ')} `}${describeRoute(route)}`),
+  );
   if (!filters) return routes;
   const access = Object.entries(filters).map(([name, filter]) => [
     name.replace('tulle.rbac.', ''),
@@ -90,13 +107,14 @@ function describeRoutes({ virtual_hosts: hosts, typed_per_filter_config: filters
   return { routes, ...(Object.fromEntries(access) as object) };
 }
 
-function describeRoute({ match, route, direct_response: direct }: Route): string {
+function describeRoute({ match, route, metadata, direct_response: direct }: Route): string {
   const headers = (match.headers ?? []).map(
     ({ name, string_match: value }) => `${name}: ${value?.safe_regex?.regex ?? value?.exact}`,
   );
   const path = match.safe_regex?.regex ?? (match.connect_matcher ? 'CONNECT' : match.prefix);
   const when = [path, ...headers].join(', ');
-  if (direct) return `${when} -> ${direct.status}`;
+  const { service } = (metadata?.filter_metadata['tulle'] ?? {}) as { service?: string };
+  if (direct) return `${when} -> ${direct.status}${direct.status === 403 ? ` ${service}` : ''}`;
   const weighted = route?.weighted_clusters?.clusters.map(({ name, weight }) => `${weight} ${name}`).join(' | ');
   return `${when} -> ${weighted ?? route?.cluster}${podOf(route?.metadata_match)}`;
 }

@@ -78,7 +78,7 @@ export async function startAds(socket: string): Promise<TestAds> {
 }
 
 function toViews({ resources, certificate, privateKey, roots }: ProxyContent): ReadonlyMap<string, ResourceView> {
-  const { listeners, routes, clusters, endpoints, peers } = resources;
+  const { listeners, routes, scopes, refusals, extensions, clusters, endpoints, peers } = resources;
   const secrets = [
     toSecret('identity', {
       tls_certificate: {
@@ -99,6 +99,8 @@ function toViews({ resources, certificate, privateKey, roots }: ProxyContent): R
   return new Map([
     [envoyTypes.listener, toView(listeners)],
     [envoyTypes.route, toView(routes)],
+    [envoyTypes.scopedRoute, toView(new Map([...refusals, ...scopes]))],
+    [envoyTypes.extension, toView(extensions)],
     [envoyTypes.cluster, toView(clusters)],
     [envoyTypes.endpoints, toView(endpoints)],
     [secretType, toResourceView(secrets)],

@@ -1,0 +1,5 @@
+import type { AppProtocol } from '../policy/inbound.ts';
+
+export function isHttp(protocol: AppProtocol): boolean {
+  return protocol === 'http' || protocol === 'grpc';
+}
