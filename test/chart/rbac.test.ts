@@ -37,7 +37,7 @@ const ofControlPlane = [
       resourceNames: ['tulle-trust'],
       verbs: ['get', 'list', 'watch', 'create', 'patch', 'delete'],
     },
-    { apiGroups: ['', 'events.k8s.io'], resources: ['events'], verbs: ['create', 'patch'] },
+    { apiGroups: [''], resources: ['events'], verbs: ['create', 'patch'] },
     {
       apiGroups: ['admissionregistration.k8s.io'],
       resources: ['mutatingwebhookconfigurations'],
