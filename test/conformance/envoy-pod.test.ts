@@ -39,6 +39,7 @@ const probes = (port: number): readonly ProbeListener[] => [
   { kind: 'http', port: 15901, appPort: port, tls: false, targets: ['/ready?deep=1', '/moved'] },
   { kind: 'http', port: 15902, appPort: port + 1, tls: true, targets: ['/'] },
   { kind: 'grpc', port: 15903, appPort: port + 2 },
+  { kind: 'http', port: 15905, appPort: port + 4, tls: false, targets: ['/late'] },
   { kind: 'tcp', port: 15904, checks: [{ appPort: port + 3, intervalSeconds: 1, timeoutSeconds: 1 }] },
 ];
 
@@ -123,9 +124,9 @@ describe('Envoy with the bootstrap of a pod', function () {
     directory = mkdtempSync(join(tmpdir(), 'tulle-pod-'));
     program = findEnvoy(envoySearch).program;
     writeTrust(directory, root.certificate);
-    const first = await freePorts(14);
+    const first = await freePorts(15);
     app = first + 10;
-    [15000, 15010, 15021, 15901, 15902, 15903, 15904, 15003, 15128].forEach((port, index) =>
+    [15000, 15010, 15021, 15901, 15902, 15903, 15904, 15905, 15003, 15128].forEach((port, index) =>
       ports.set(port, first + index),
     );
     const receiver = createHttps({ cert: leaf.certificate, key: leaf.privateKey }, (req, res) => {
@@ -268,6 +269,17 @@ describe('Envoy with the bootstrap of a pod', function () {
     ] as const)
       assert.equal(await statusOf(15901, path, method), 404, `${method} ${path}`);
     assert.deepEqual(seen, ['GET /ready?deep=1']);
+  });
+
+  it('waits a moment for an app that does not listen yet, and says so when it doesn’t', async () => {
+    const early = ask(15905, '/late');
+    const late = createServer((_req, res) => void res.end('at last'));
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    await listen(late, app + 4);
+    assert.equal((await early).body, 'at last');
+    late.closeAllConnections();
+    await new Promise((resolve) => late.close(resolve));
+    assert.equal(await statusOf(15905, '/late'), 503);
   });
 
   it('gives a redirect without the place to go, which counts as healthy', async () => {
