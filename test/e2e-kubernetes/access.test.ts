@@ -81,9 +81,9 @@ describeMesh('access in a meshed namespace', [meshed, plain], (mesh) => {
   it('takes a TrafficTarget back, and gives it again', async () => {
     const { api } = mesh();
     await deleteObject(api, target[1]!);
-    await client!.callUntil(books, ({ status }) => status === 403, 5);
+    await client!.callUntil(books, ({ status }) => status === 403, 20);
     await applyObject(api, target[1]!);
-    await client!.callUntil(books, ({ status }) => status === 200, 5);
+    await client!.callUntil(books, ({ status }) => status === 200, 20);
   });
 
   it('switches the namespace from enforce to permissive and back, live', async () => {
@@ -97,11 +97,11 @@ describeMesh('access in a meshed namespace', [meshed, plain], (mesh) => {
         'application/merge-patch+json',
       );
     await setMode('permissive');
-    await thief!.callUntil(books, ({ status }) => status === 200, 5);
-    await outsider!.callUntil(books, ({ status }) => status === 200, 5);
+    await thief!.callUntil(books, ({ status }) => status === 200, 20);
+    await outsider!.callUntil(books, ({ status }) => status === 200, 20);
     await setMode('enforce');
-    await thief!.callUntil(books, ({ status }) => status === 403, 5);
-    await outsider!.callUntil(books, ({ status }) => status !== 200, 5);
+    await thief!.callUntil(books, ({ status }) => status === 403, 20);
+    await outsider!.callUntil(books, ({ status }) => status !== 200, 20);
   });
 
   it('takes the mode from a patch of the MeshConfig, where the namespace says nothing', async () => {
@@ -115,16 +115,16 @@ describeMesh('access in a meshed namespace', [meshed, plain], (mesh) => {
     await until('the MeshConfig', 10, () => api.find(config));
     try {
       await patch(namespace, { metadata: { annotations: { 'tulle.dev/mode': null } } });
-      await thief!.callUntil(books, ({ status }) => status === 200, 5);
+      await thief!.callUntil(books, ({ status }) => status === 200, 20);
       await setPermissive(false);
-      await thief!.callUntil(books, ({ status }) => status === 403, 5);
-      await client!.callUntil(books, ({ status }) => status === 200, 5);
+      await thief!.callUntil(books, ({ status }) => status === 403, 20);
+      await client!.callUntil(books, ({ status }) => status === 200, 20);
       await setPermissive(true);
-      await thief!.callUntil(books, ({ status }) => status === 200, 5);
+      await thief!.callUntil(books, ({ status }) => status === 200, 20);
     } finally {
       await setPermissive(null);
       await patch(namespace, { metadata: { annotations: { 'tulle.dev/mode': 'enforce' } } });
     }
-    await thief!.callUntil(books, ({ status }) => status === 403, 5);
+    await thief!.callUntil(books, ({ status }) => status === 403, 20);
   });
 });

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { applyObjects, pathOf, podsOf, rolledOut, until } from '../support/kubernetes-objects.ts';
+import { applyObjects, pathOf, podsOf, removeNamespaces, rolledOut, until } from '../support/kubernetes-objects.ts';
 import { bookstoreNamespaces, bookstoreObjects, setWeights } from './bookstore.ts';
 import { chart, controlNamespace, helm, release, upgradeArguments } from './cluster.ts';
 import { describeMesh, preparing } from './mesh.ts';
@@ -26,6 +26,7 @@ describeMesh('the bookstore in four namespaces', bookstoreNamespaces, (mesh) => 
   before(() =>
     preparing(mesh(), 'bookstore', bookstoreNamespaces, async () => {
       const { api } = mesh();
+      await removeNamespaces(api, bookstoreNamespaces);
       await helm('upgrade', release, chart, ...upgradeArguments, '--set', 'tracing.jaeger.enabled=true');
       await applyObjects(api, [
         ...bookstoreObjects(),
@@ -41,7 +42,7 @@ describeMesh('the bookstore in four namespaces', bookstoreNamespaces, (mesh) => 
           ['bookstore', 'bookstore-v1'],
           ['bookstore', 'bookstore-v2'],
           ['bookwarehouse', 'bookwarehouse'],
-        ].map(([namespace = '', name = '']) => rolledOut(api, 'Deployment', namespace, name, 120)),
+        ].map(([namespace = '', name = '']) => rolledOut(api, 'Deployment', namespace, name, 180)),
       );
       await rolledOut(api, 'StatefulSet', 'bookwarehouse', 'bookdb');
       [buyer, thief] = await Promise.all([openPeer(api, 'bookbuyer', 'load'), openPeer(api, 'bookthief', 'load')]);
@@ -67,7 +68,7 @@ describeMesh('the bookstore in four namespaces', bookstoreNamespaces, (mesh) => 
         ),
       ),
     );
-    const denied = await thief!.callUntil(url, ({ status }) => status !== 200, 5);
+    const denied = await thief!.callUntil(url, ({ status }) => status !== 200, 20);
     assert.equal(denied.status, 403);
     assert.match(denied.body, /RBAC: access denied/);
     const tally = await buyer!.stopLoad();

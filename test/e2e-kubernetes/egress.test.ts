@@ -63,7 +63,7 @@ describeMesh('what leaves the mesh', [meshed, outside], (mesh) => {
 
   it('egress on: HTTP and TCP pass, a server that speaks first too', async () => {
     await setEgress(true);
-    const result = await client!.callUntil(http(), ({ status }) => status === 200, 5);
+    const result = await client!.callUntil(http(), ({ status }) => status === 200, 20);
     assert.equal(result.status, 200);
     const greeting = await client!.call(first());
     assert.match(greeting.body, /^greetings/, describeResult(greeting));
@@ -71,7 +71,7 @@ describeMesh('what leaves the mesh', [meshed, outside], (mesh) => {
 
   it('egress off, live: nothing passes', async () => {
     await setEgress(false);
-    await client!.callUntil(http(), ({ status }) => status !== 200, 5);
+    await client!.callUntil(http(), ({ status }) => status !== 200, 20);
     const greeting = await client!.call(first());
     assert.equal(greeting.status, 0, describeResult(greeting));
   });
@@ -85,6 +85,6 @@ describeMesh('what leaves the mesh', [meshed, outside], (mesh) => {
 
   it('the older version of the MeshConfig says the same', async () => {
     await setEgress(true, 'v1alpha1');
-    await client!.callUntil(http(), ({ status }) => status === 200, 5);
+    await client!.callUntil(http(), ({ status }) => status === 200, 20);
   });
 });

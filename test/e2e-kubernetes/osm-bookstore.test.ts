@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
-import { deletePath, pathOf, podsOf, rolledOut, until } from '../support/kubernetes-objects.ts';
+import { deletePath, pathOf, podsOf, removeNamespaces, rolledOut, until } from '../support/kubernetes-objects.ts';
 import { bookstoreNamespaces } from './bookstore.ts';
 import { controlNamespace, kubectl } from './cluster.ts';
 import { describeMesh, preparing } from './mesh.ts';
@@ -56,10 +56,7 @@ describeMesh('OSM’s own bookstore, its manifests as they are', bookstoreNamesp
   before(() =>
     preparing(mesh(), 'osm-bookstore', bookstoreNamespaces, async () => {
       const { api } = mesh();
-      await until('earlier namespaces gone', 90, async () => {
-        const found = await Promise.all(bookstoreNamespaces.map((name) => api.find(`/api/v1/namespaces/${name}`)));
-        return found.every((namespace) => namespace === undefined);
-      });
+      await removeNamespaces(api, bookstoreNamespaces);
       // The guide: create the namespaces, add them to the mesh, apply the apps.
       for (const name of bookstoreNamespaces) await kubectl(['create', 'namespace', name]);
       const names = bookstoreNamespaces.map(String);
