@@ -73,13 +73,25 @@ export function walkCall(model: MeshModel, query: CallQuery): CallWalk {
     for (const { backend, share } of decision.backends) {
       const all = reach.endpoints.get(backend.endpoints)?.endpoints ?? [];
       const ready = all.filter((endpoint) => isMeant(endpoint, query));
-      if (ready.length === 0) parts.add({ share, kind: 'unavailable', backend: backend.service, pods: [] });
+      const unseen = unseenPods(query, all);
+      const count = ready.length + unseen;
+      if (count === 0) parts.add({ share, kind: 'unavailable', backend: backend.service, pods: [] });
+      if (unseen > 0) {
+        const part = { kind: 'denied', backend: backend.service, pods: [], reason: outOfReach } as const;
+        parts.add({ share: (share * unseen) / count, ...part });
+      }
       for (const endpoint of ready) {
-        parts.add(partAt(model, query, endpoint, backend.service, share / ready.length));
+        parts.add(partAt(model, query, endpoint, backend.service, share / count));
       }
     }
   }
   return { service, decision, parts: parts.list() };
+}
+
+/** A headless Service's name leads to all of its pods, also to those that this client may not reach: how many these are. */
+function unseenPods({ entry, hostname }: CallQuery, seen: readonly Endpoint[]): number {
+  const pods = hostname === undefined ? (entry.pods ?? []) : [];
+  return pods.filter(({ ip }) => !seen.some((endpoint) => endpoint.ip === ip)).length;
 }
 
 function isMeant({ ready, hostname }: Endpoint, query: CallQuery): boolean {

@@ -21,9 +21,7 @@ const fixed: readonly RawObject[] = spaces.flatMap((space) => [
   object('specs', 'TCPRoute', space, 'some', { matches: { ports: [8080] } }),
 ]);
 
-const everybody = spaces.flatMap((namespace) =>
-  accounts.map((name) => ({ kind: 'ServiceAccount', namespace, name })),
-);
+const everybody = spaces.flatMap((namespace) => accounts.map((name) => ({ kind: 'ServiceAccount', namespace, name })));
 const all = { kind: 'HTTPRouteGroup', name: 'all' };
 const some = { kind: 'HTTPRouteGroup', name: 'some' };
 const anyPort = { kind: 'TCPRoute', name: 'any' };

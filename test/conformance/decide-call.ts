@@ -26,6 +26,9 @@ export interface CallOutcome {
   /** Of denials, and of what would be denied where policy isn't enforced. */
   readonly reasons: readonly DenyReason[];
   readonly shadow: readonly string[];
+  /** Share of calls that one of `reasons` is said of, and that one of `shadow` is; absent where nobody counts it. */
+  readonly reasoned?: number;
+  readonly rehearsed?: number;
 }
 
 /**
@@ -57,7 +60,7 @@ export function decideCall(model: MeshModel, call: Call): CallOutcome {
 function outbound(
   model: MeshModel,
   { identity, reach }: ProxyPolicy,
-  { key }: DirectoryEntry,
+  { key, pods = [] }: DirectoryEntry,
   hostname: string | undefined,
   request: HttpRequest | undefined,
   tally: Tally,
@@ -71,10 +74,14 @@ function outbound(
     const ready = all.filter(
       (endpoint) => endpoint.ready && (hostname === undefined || endpoint.hostname === hostname),
     );
-    if (ready.length === 0) tally.unavailable(share);
+    // A headless Service's name leads to all of its pods, and the one that is dialled may be out of this client's reach.
+    const unseen = hostname === undefined ? pods.filter(({ ip }) => !all.some((endpoint) => endpoint.ip === ip)) : [];
+    const count = ready.length + unseen.length;
+    if (count === 0) tally.unavailable(share);
+    if (unseen.length > 0) tally.denied((share * unseen.length) / count, outOfReach);
     for (const endpoint of ready) {
       const verdict = inboundAt(model, endpoint, identity, request);
-      tally.verdict(share / ready.length, backend.service, verdict);
+      tally.verdict(share / count, backend.service, verdict);
     }
   }
 }
@@ -149,10 +156,11 @@ function createTally(): Tally {
   const shares: Record<string, number> = {};
   const reasons = new Set<DenyReason>();
   const shadow = new Set<string>();
-  const sums = { denied: 0, unavailable: 0, malformed: 0 };
+  const sums = { denied: 0, unavailable: 0, malformed: 0, reasoned: 0, rehearsed: 0 };
   return {
     denied(share, reason) {
       sums.denied += share;
+      sums.reasoned += share;
       reasons.add(reason);
     },
     unavailable(share) {
@@ -162,7 +170,11 @@ function createTally(): Tally {
       sums.malformed += share;
     },
     verdict(share, backend, { allowed, reason, shadowRules = [] }) {
-      if (reason) reasons.add(reason);
+      if (reason) {
+        reasons.add(reason);
+        sums.reasoned += share;
+      }
+      if (shadowRules.length > 0) sums.rehearsed += share;
       for (const { name } of shadowRules) shadow.add(name);
       if (allowed) shares[backend] = (shares[backend] ?? 0) + share;
       else sums.denied += share;

@@ -278,6 +278,7 @@ function bind(listeners: XdsResources['listeners'], dialled: readonly SocketAddr
   const bound = new Map<string, Listener>();
   const left = new Map(dialled.map((socket) => [`${socket.address}:${socket.port_value}`, socket]));
   for (const [name, listener] of listeners) {
+    if (listener.internal_listener) bound.set(name, listener);
     if (listener.bind_to_port !== false) continue;
     const socket = listener.address?.socket_address;
     left.delete(`${socket?.address}:${socket?.port_value}`);

@@ -43,9 +43,19 @@ export function findTarget(loaded: LoadedMesh, { from, to }: Call, k: number): D
   const [namespace = ''] = from.split('/');
   const found = createHostIndex(client.policy.directory, namespace).find(host, port);
   if (found.kind !== 'service') throw new Error(`the mesh has no ${to}`);
-  const address = found.podIp ?? found.entry.addresses[0] ?? found.entry.pods?.[0]?.ip;
+  const addresses = found.podIp === undefined ? addressesOf(client, found.entry) : [found.podIp];
+  const address = addresses[k % addresses.length];
   if (address === undefined) return undefined;
   return { to: client.loopback.locate(address, port), entry: found.entry, client };
+}
+
+/** What the name of a Service is resolved to: a headless one has the addresses of its pods, but for those known not to be ready. */
+function addressesOf({ policy }: LoadedClient, { key, addresses, pods = [] }: DirectoryEntry): readonly string[] {
+  if (addresses.length > 0) return addresses.slice(0, 1);
+  const routes = policy.reach.outbound.get(key)?.routes ?? [];
+  const sets = routes.flatMap(({ backends }) => backends.map(({ endpoints }) => policy.reach.endpoints.get(endpoints)));
+  const unready = sets.flatMap((set) => set?.endpoints.filter(({ ready }) => !ready) ?? []);
+  return pods.map(({ ip }) => ip).filter((ip) => !unready.some((endpoint) => endpoint.ip === ip));
 }
 
 export function isDenyReason(reason: string | undefined): reason is DenyReason {

@@ -25,7 +25,7 @@ export async function makeCall(mesh: NodeMesh, call: Call, times: number): Promi
   for (let k = 0; k < times; k++) {
     mesh.spans.length = 0;
     client?.draw(k, times);
-    const answer = client ? await callThrough(client, call) : await callDirectly(mesh, call);
+    const answer = client ? await callThrough(client, call, k) : await callDirectly(mesh, call);
     const spans = await settledSpans(mesh, client !== undefined, answer);
     const outbound = spans.find(({ kind }) => kind === 'client');
     const inbound = spans.find(({ kind }) => kind === 'server');
@@ -68,11 +68,12 @@ async function settledSpans(mesh: NodeMesh, hasClient: boolean, answer: Answer):
   return mesh.spans;
 }
 
-async function callThrough({ sidecar, hostsFile }: NodeClient, call: Call): Promise<Answer> {
+async function callThrough({ sidecar, hostsFile }: NodeClient, call: Call, k: number): Promise<Answer> {
   const [host = '', digits = ''] = call.to.split(':');
   const [namespace = ''] = call.from?.split('/') ?? [];
   const port = Number(digits);
-  const ip = addressOf(hostsFile, host);
+  const addresses = addressesOf(hostsFile, host);
+  const ip = addresses[k % addresses.length];
   // A Service without an address and without pods has no name to dial: its key tells what the answer would be.
   const found = createHostIndex(sidecar.store.directory, namespace).find(host, port);
   if (found.kind !== 'service') throw new Error(`the mesh has no ${call.to}`);
@@ -80,13 +81,11 @@ async function callThrough({ sidecar, hostsFile }: NodeClient, call: Call): Prom
   return send({ host: '127.0.0.1', port: sidecar.portOf(`${ip}:${port}`) }, call, found.entry);
 }
 
-/** As the resolver of an app would: the first line that has the name. */
-function addressOf(hostsFile: string, host: string): string | undefined {
+/** All that a resolver finds for a name; apps take one or the other. */
+function addressesOf(hostsFile: string, host: string): string[] {
   const name = host.toLowerCase().replace(/\.$/, '');
-  const line = readFileSync(hostsFile, 'utf8')
-    .split('\n')
-    .find((text) => text.split(' ').slice(1).includes(name));
-  return line?.split(' ')[0];
+  const lines = readFileSync(hostsFile, 'utf8').split('\n');
+  return lines.filter((text) => text.split(' ').slice(1).includes(name)).map((text) => text.split(' ')[0] ?? '');
 }
 
 async function callDirectly(mesh: NodeMesh, call: Call): Promise<Answer> {

@@ -52,13 +52,18 @@ export async function startEnvoy(run: EnvoyRun): Promise<RunningEnvoy> {
   for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk: Buffer) => (output += chunk.toString()));
   const exited = new Promise<void>((resolve) => child.once('exit', () => resolve()));
   const admin: RunningEnvoy['admin'] = (path, method = 'GET') => call(socket, path, method);
-  await until(
-    async () => {
-      if (child.exitCode !== null) throw new Error(`Envoy ended: ${output}`);
-      return (await admin('/ready').catch(() => undefined))?.status === 200;
-    },
-    () => output,
-  );
+  try {
+    await until(
+      async () => {
+        if (child.exitCode !== null) throw new Error(`Envoy ended: ${output}`);
+        return (await admin('/ready').catch(() => undefined))?.status === 200;
+      },
+      () => output,
+    );
+  } catch (error) {
+    child.kill('SIGKILL');
+    throw error;
+  }
   return {
     process: child,
     output: () => output,
