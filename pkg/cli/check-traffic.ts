@@ -206,19 +206,22 @@ async function explainUnfinished(
       }[];
     }>('GET', `/api/v1/namespaces/${namespace}/events`)
     .catch(() => ({ items: [] }));
-  for (const trial of Object.values(trials)) {
-    if (trial.ended !== undefined || (trial.pod.metadata.name === 'server' && isReady(trial.pod))) continue;
-    const { name } = trial.pod.metadata;
+  const found = new Map<string, string[]>();
+  for (const { pod, ended } of Object.values(trials)) {
+    const { name } = pod.metadata;
+    if (ended !== undefined || (name === 'server' && isReady(pod))) continue;
     const warnings = events.filter(({ type, involvedObject }) => type === 'Warning' && involvedObject?.name === name);
-    const said = [...messagesOf(trial.pod), ...warnings.map(({ message }) => message ?? '')].filter(
-      (text) => text !== '',
-    );
+    const said = [...warnings.map(({ message }) => message ?? ''), ...messagesOf(pod)].filter((text) => text !== '');
+    const text = said.length === 0 ? phaseOf(pod) : (said[0] ?? '').slice(0, 400);
+    found.set(text, [...(found.get(text) ?? []), name]);
+  }
+  for (const [text, names] of found) {
     group.error(
-      `pod ${name}`,
-      `is not done after ${waitMs / 1000} s (${phaseOf(trial.pod)})${said.length > 0 ? `: ${[...new Set(said)].slice(-3).join('; ').slice(0, 600)}` : ''}`,
-      /ImagePull|ErrImage/.test(phaseOf(trial.pod))
+      `${names.length === 1 ? 'pod' : 'pods'} ${names.join(', ')}`,
+      `not done after ${waitMs / 1000} s: ${text}`,
+      /pull|image/i.test(text)
         ? '--image says where the image of the controller can be pulled from'
-        : 'a slow cluster may need --wait 3m',
+        : 'a slow cluster may need more: --wait 3m',
     );
   }
 }
@@ -230,7 +233,7 @@ function messagesOf({ status }: PodObject): readonly string[] {
   ];
   const said = all.flatMap(({ name, state }) => {
     const text = state?.waiting?.message ?? state?.terminated?.message;
-    return text === undefined || text === '' ? [] : [`${name}: ${text}`];
+    return text === undefined || text === '' ? [] : [text];
   });
   const unscheduled = status?.conditions?.find(({ type, status: is }) => type === 'PodScheduled' && is === 'False');
   return [...(unscheduled?.message === undefined ? [] : [unscheduled.message]), ...said];

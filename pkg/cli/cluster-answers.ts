@@ -71,10 +71,12 @@ export function forbidden(message: string): string {
     const [, forwarded] = /may not create pods\/portforward in namespace (\S+)$/.exec(message) ?? [];
     if (forwarded !== undefined)
       return `${message}; this gives the right:\n  kubectl create rolebinding -n ${forwarded} tulle-user --clusterrole=edit --user=NAME`;
-    const fix = 'kubectl create rolebinding -n NAMESPACE tulle-user --clusterrole=view --user=NAME';
-    return /\bmay not (list|get)\b/.test(message)
-      ? `${message}; this gives the right in a namespace, and -n says which:\n  ${fix}`
-      : `the cluster refuses: ${message}`;
+    // `readCluster` names all that it was refused.
+    const [, verb, resource, namespace] =
+      /may not (list|get) (?!meshconfigs|namespaces)(\S+) in (\S+)/.exec(message) ?? [];
+    if (namespace !== undefined)
+      return `you may read neither the whole cluster nor namespace ${namespace} (${verb} ${resource}): -n says other namespaces; this gives the right in one:\n  kubectl create rolebinding -n ${namespace} tulle-user --clusterrole=view --user=NAME`;
+    return `the cluster refuses: ${message}`;
   }
   const { user, verb, resource, group, namespace } = right;
   const what = group === '' ? resource : `${resource}.${group}`;
@@ -82,15 +84,11 @@ export function forbidden(message: string): string {
   const role = roleFor(right);
   const binding = namespace === undefined ? 'clusterrolebinding' : `rolebinding -n ${namespace}`;
   const subject = subjectOf(user);
-  const narrower =
-    namespace === undefined && (verb === 'list' || verb === 'get')
-      ? '\nor ask for namespaces that you may read: -n NAMESPACE'
-      : '';
   const fix =
     role === undefined
-      ? `kubectl create clusterrole tulle-user --verb=get,list,${verb} --resource=${what}\n  kubectl create ${binding} tulle-user --clusterrole=tulle-user ${subject}`
+      ? `kubectl create clusterrole tulle-user --verb=${[...new Set(['get', 'list', verb])].join(',')} --resource=${what}\n  kubectl create ${binding} tulle-user --clusterrole=tulle-user ${subject}`
       : `kubectl create ${binding} tulle-user --clusterrole=${role} ${subject}`;
-  return `user "${user}" may not ${verb} ${what} ${scope}; this gives the right:\n  ${fix}${narrower}`;
+  return `user "${user}" may not ${verb} ${what} ${scope}; this gives the right:\n  ${fix}`;
 }
 
 const ofView: ReadonlySet<string> = new Set([
@@ -106,7 +104,7 @@ const ofView: ReadonlySet<string> = new Set([
 /** The role of Kubernetes or of our chart that has a right; undefined: none has. */
 function roleFor({ verb, resource, group }: MissingRight): string | undefined {
   const reads = verb === 'get' || verb === 'list' || verb === 'watch';
-  if (reads && ofView.has(resource)) return 'view';
+  if (reads && (ofView.has(resource) || group === 'apps' || group === 'batch')) return 'view';
   // The chart adds them to it (rbac.aggregateToView).
   if (reads && (group.endsWith('.smi-spec.io') || group.endsWith('.openservicemesh.io'))) return 'view';
   if (resource === 'pods/portforward' || (!reads && (resource === 'pods' || resource === 'services'))) return 'edit';

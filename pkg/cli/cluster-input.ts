@@ -1,5 +1,6 @@
 import type { MeshConfig } from '../catalog/snapshot.ts';
 import { toMeshFacts } from '../explain/mesh-facts.ts';
+import type { MissingPermission } from '../provider/kubernetes/read-cluster.ts';
 import type { ClusterAccess } from './cluster-access.ts';
 import { readMeshSettings } from './cluster-settings.ts';
 import type { CliContext } from './context.ts';
@@ -22,19 +23,31 @@ export async function readClusterMesh(
     config: settings.config,
     ...(namespaces !== undefined && { namespaces }),
   });
-  if (missing.length > 0) {
-    const part =
-      namespaces === undefined
-        ? `namespace ${cluster.namespace}; -n says others`
-        : `namespaces ${namespaces.join(', ')}`;
-    context.stderr.write(
-      `tulle: where you may not read the whole cluster, only ${part}: ${missing.map((each) => `you ${formatMissing(each)}`).join('; ')}\n`,
-    );
-  }
+  for (const line of describeMissing(missing, namespaces ?? [cluster.namespace], formatMissing))
+    context.stderr.write(`tulle: ${line}\n`);
   // What the user asks for stands above what the cluster says of itself.
   const config: MeshConfig = toMeshConfig(flags, snapshot.config);
   const facts = toMeshFacts({ ...snapshot, config }, locate);
   return { read: { problems, locate, objects, files: new Map() }, facts };
+}
+
+/** Whoever may not read something may do so of all kinds: told once. */
+function describeMissing(
+  missing: readonly MissingPermission[],
+  namespaces: readonly string[],
+  format: (each: MissingPermission) => string,
+): readonly string[] {
+  const wide = missing.filter(({ namespace }) => namespace === undefined);
+  const [first, ...others] = missing.filter(({ namespace }) => namespace !== undefined);
+  const names = `${namespaces.length === 1 ? 'namespace' : 'namespaces'} ${namespaces.join(', ')}`;
+  return [
+    ...(wide.length > 0
+      ? [
+          `you may not read the whole cluster, so only ${names} ${namespaces.length === 1 ? 'was' : 'were'} looked at (-n says which)`,
+        ]
+      : []),
+    ...(first ? [`you ${format(first)}${others.length > 0 ? `, nor ${others.length} kinds more` : ''}`] : []),
+  ];
 }
 
 /** `-n a,b`. */

@@ -29,7 +29,7 @@ export async function prepareNamespaces(
       );
     if (found.metadata.deletionTimestamp !== undefined) {
       say(`waiting for namespace ${name} of an earlier run to go`);
-      await untilGone(access, [name], signal);
+      await untilGone(access, [found], signal);
     }
   }
 }
@@ -40,22 +40,32 @@ export async function removeNamespaces(
   names: readonly string[],
   say: (line: string) => void,
 ): Promise<void> {
-  const left: string[] = [];
+  const left: NamespaceObject[] = [];
   for (const name of names) {
     const found = await find(access, name).catch(() => undefined);
     if (found?.metadata.labels?.[demoLabel] === undefined) continue;
-    left.push(name);
+    left.push(found);
     await access.cluster.request('DELETE', `/api/v1/namespaces/${name}`).catch(() => undefined);
   }
   if (left.length === 0) return;
-  say(`removing namespaces ${left.join(', ')}`);
+  say(`removing namespaces ${left.map(({ metadata }) => metadata.name).join(', ')}`);
   if (!(await untilGone(access, left))) say('they are not gone yet: kubectl get namespaces');
 }
 
-async function untilGone(access: ClusterAccess, names: readonly string[], signal?: AbortSignal): Promise<boolean> {
+/** One of the same name that somebody made meanwhile is another. */
+async function untilGone(
+  access: ClusterAccess,
+  list: readonly NamespaceObject[],
+  signal?: AbortSignal,
+): Promise<boolean> {
   const end = Date.now() + goneMs;
   while (Date.now() < end && signal?.aborted !== true) {
-    const found = await Promise.all(names.map((name) => find(access, name).catch(() => undefined)));
+    const found = await Promise.all(
+      list.map(async ({ metadata }) => {
+        const now = await find(access, metadata.name).catch(() => undefined);
+        return now?.metadata.uid === metadata.uid ? now : undefined;
+      }),
+    );
     if (found.every((each) => each === undefined)) return true;
     await pause(500, signal);
   }

@@ -1,6 +1,7 @@
 export interface NamespaceObject {
   readonly metadata: {
     readonly name: string;
+    readonly uid?: string;
     readonly labels?: Readonly<Record<string, string>>;
     readonly annotations?: Readonly<Record<string, string>>;
     readonly deletionTimestamp?: string;
