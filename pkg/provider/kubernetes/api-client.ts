@@ -66,8 +66,14 @@ export function createApiClient(access: Access): ApiClient {
         ...(isTls && ca !== undefined && { ca: ca as string | Buffer | (string | Buffer)[] }),
         ...(signal && { signal }),
       });
-      request.once('response', resolve);
-      request.once('error', (error: NodeJS.ErrnoException) => {
+      let isAnswered = false;
+      request.once('response', (response) => {
+        isAnswered = true;
+        resolve(response);
+      });
+      request.on('error', (error: NodeJS.ErrnoException) => {
+        // What happens to an answer on its way is told to who reads it.
+        if (isAnswered) return;
         // The server closed a kept connection just as it was used again: nothing has happened.
         if (request.reusedSocket && method === 'GET' && error.code === 'ECONNRESET' && !isRetry) {
           resolve(send(method, path, options, true));

@@ -149,6 +149,27 @@ describe('Cluster', () => {
   });
 
   describe('openStream', () => {
+    it('asks once, though the kept connection that answers is reset', async () => {
+      const cluster = anonymous();
+      const sockets = new Set<unknown>();
+      handle = (request, response) => {
+        sockets.add(request.socket);
+        response.end('{}');
+      };
+      await cluster.request('GET', '/x');
+      await new Promise((resolve) => setImmediate(resolve));
+      let asked = 0;
+      handle = (request, response) => {
+        asked += 1;
+        sockets.add(request.socket);
+        response.write('one\n', () => setImmediate(() => response.socket?.resetAndDestroy()));
+      };
+      assert.equal((await failure(linesOf(watch(cluster)))).reason, 'Unreachable');
+      await new Promise((resolve) => setImmediate(resolve));
+      assert.equal(sockets.size, 1, 'the connection was not kept');
+      assert.equal(asked, 1);
+    });
+
     it('gives line by line what comes in any pieces', async () => {
       const bytes = Buffer.from('{"a":"ä€"}\n\n{"b":2}\n');
       handle = (_, response) => {
