@@ -48,7 +48,7 @@ const cases: readonly (readonly [string, Lines, IncomingTrace])[] = [
   [
     'B3 multi of 64 bits',
     { 'x-b3-traceid': t64, 'x-b3-spanid': s, 'x-b3-sampled': '0' },
-    { traceId: wide, spanId: s, sampled: false },
+    { traceId: wide, spanId: s, sampled: false, halved: true },
   ],
   ['B3 multi in upper case', { 'x-b3-traceid': t.toUpperCase(), 'x-b3-spanid': s }, { traceId: t, spanId: s }],
   ['B3 multi without a decision', { 'x-b3-traceid': t, 'x-b3-spanid': s }, { traceId: t, spanId: s }],
@@ -68,7 +68,7 @@ const cases: readonly (readonly [string, Lines, IncomingTrace])[] = [
   [
     'B3 multi without leading zeros',
     { 'x-b3-traceid': 'abc', 'x-b3-spanid': 'd' },
-    { traceId: 'abc'.padStart(32, '0'), spanId: 'd'.padStart(16, '0') },
+    { traceId: 'abc'.padStart(32, '0'), spanId: 'd'.padStart(16, '0'), halved: true },
   ],
   ['B3 multi, too long', { 'x-b3-traceid': `${t}0`, 'x-b3-spanid': s }, {}],
   ['Jaeger', { 'uber-trace-id': `${t}:${s}:0:1` }, { traceId: t, spanId: s, sampled: true }],
@@ -86,7 +86,7 @@ const cases: readonly (readonly [string, Lines, IncomingTrace])[] = [
   ],
   ['B3 single', { b3: `${t}-${s}-1` }, { traceId: t, spanId: s, sampled: true }],
   ['B3 single with parent', { b3: `${t}-${s}-0-05e3ac9a4f6e3b90` }, { traceId: t, spanId: s, sampled: false }],
-  ['B3 single of 64 bits', { b3: `${t64}-${s}` }, { traceId: wide, spanId: s }],
+  ['B3 single of 64 bits', { b3: `${t64}-${s}` }, { traceId: wide, spanId: s, halved: true }],
   ['B3 single, debug', { b3: `${t}-${s}-d` }, { traceId: t, spanId: s, sampled: true, debug: true }],
   ['B3 single, deny alone', { b3: '0' }, { sampled: false }],
   ['B3 single, accept alone', { b3: '1' }, { sampled: true }],
@@ -134,6 +134,17 @@ describe('trace context', () => {
     assert.equal(toHopTrace({}, 1, ids).sampled, true);
     assert.equal(toHopTrace({}, 0, ids).sampled, false);
     assert.equal(toHopTrace({ sampled: false }, 1, ids).sampled, false);
+  });
+
+  it('is whole or absent behind an app that passes on the two ids of B3 alone', () => {
+    for (const sampled of [true, false]) {
+      const headers = toTraceHeaders(toHopTrace({ traceId: t, spanId: s, sampled }, 0.5, ids));
+      const valueOf = (name: string): string => headers[headers.indexOf(name) + 1] ?? '';
+      const back = decode({ 'x-b3-traceid': valueOf('x-b3-traceid'), 'x-b3-spanid': valueOf('x-b3-spanid') });
+      const again = toHopTrace(back, 0.5, ids);
+      assert.equal(again.sampled, sampled);
+      if (sampled) assert.equal(again.traceId, t);
+    }
   });
 
   it('samples by the low 8 bytes of the id, whatever the high ones are', () => {

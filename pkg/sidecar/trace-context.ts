@@ -9,6 +9,8 @@ export interface IncomingTrace {
   readonly traceId?: string;
   readonly spanId?: string;
   readonly sampled?: boolean;
+  /** The id came in half its length, as `toTraceHeaders` gives those of traces that are not sampled. */
+  readonly halved?: true;
   /** B3's debug flag: sampled, and passed on as such. */
   readonly debug?: boolean;
   /** As it came; kept only beside the traceparent that it belongs to. */
@@ -23,6 +25,8 @@ export interface HopTrace {
   readonly sampled: boolean;
   readonly debug: boolean;
   readonly tracestate?: string;
+  /** The id as B3 has it; absent: as it is. See `toHopTrace`. */
+  readonly b3TraceId?: string;
 }
 
 /** The lines of one header, by lower-case name. */
@@ -89,15 +93,23 @@ function decodeUber(lines: readonly string[]): IncomingTrace | undefined {
   const ids = toIds(parts[0], parts[1]);
   if (!ids || parts.length !== 4 || !/^[0-9a-f]{1,2}$/.test(parts[3] as string)) return undefined;
   const flags = Number.parseInt(parts[3] as string, 16);
-  return { ...ids, ...toDecision((flags & 2) === 2 ? 'd' : (flags & 1) === 1 ? '1' : '0') };
+  const { traceId, spanId } = ids;
+  return { traceId, spanId, ...toDecision((flags & 2) === 2 ? 'd' : (flags & 1) === 1 ? '1' : '0') };
 }
 
 /** Ids of the length that W3C has. Shorter ones count: some clients leave out leading zeros. */
-function toIds(trace: string | undefined, span: string | undefined): { traceId: string; spanId: string } | undefined {
+function toIds(
+  trace: string | undefined,
+  span: string | undefined,
+): { traceId: string; spanId: string; halved?: true } | undefined {
   if (trace === undefined || span === undefined) return undefined;
   if (!/^[0-9a-f]{1,32}$/.test(trace) || !/^[0-9a-f]{1,16}$/.test(span)) return undefined;
   if (zeros.test(trace) || zeros.test(span)) return undefined;
-  return { traceId: trace.padStart(32, '0'), spanId: span.padStart(16, '0') };
+  return {
+    traceId: trace.padStart(32, '0'),
+    spanId: span.padStart(16, '0'),
+    ...(trace.length <= 16 ? { halved: true } : {}),
+  };
 }
 
 function toDecision(text: string | undefined): { sampled: boolean; debug?: true } | undefined {
@@ -115,10 +127,7 @@ function toDecision(text: string | undefined): { sampled: boolean; debug?: true 
   }
 }
 
-/**
- * Whether a trace is sampled where nobody decided yet: by the low 8 bytes of its id, so that every
- * sidecar comes to the same answer and a trace is whole or absent (DECISIONS E8).
- */
+/** Whether a new trace is sampled: by the low 8 bytes of its id. */
 export function sampleByTraceId(traceId: string, ratio: number): boolean {
   if (ratio >= 1) return true;
   if (!(ratio > 0)) return false;
@@ -130,11 +139,21 @@ export function sampleByTraceId(traceId: string, ratio: number): boolean {
   return high < limit || (high === limit && low < (scaled - limit) * 2 ** 32);
 }
 
-/** The trace of this hop, joined to the one that came or begun anew. */
+/**
+ * The trace of this hop, joined to the one that came or begun anew.
+ *
+ * Some apps pass on the two ids of B3 and forget the decision. Who decided, and by what, can't be known behind them; so
+ * while less than all is sampled, B3 carries half of the id of a trace that is not sampled, and ids without a decision
+ * mean no in half their length and yes in full. Envoy's configuration does the same (pkg/envoy-config/b3.ts), so that a
+ * trace is whole or absent whichever sidecars it meets (DECISIONS E8).
+ */
 export function toHopTrace(incoming: IncomingTrace, ratio: number, randomHex: RandomHex): HopTrace {
   const traceId = incoming.traceId ?? randomHex(16);
-  const sampled = incoming.sampled ?? sampleByTraceId(traceId, ratio);
+  const sampled =
+    incoming.sampled ??
+    (incoming.traceId === undefined ? sampleByTraceId(traceId, ratio) : ratio >= 1 || incoming.halved !== true);
   return {
+    ...(sampled || ratio >= 1 ? {} : { b3TraceId: traceId.slice(0, 16) }),
     traceId,
     // An unsampled hop leaves no span behind: its parent stays the parent of what follows.
     spanId: sampled || incoming.spanId === undefined ? randomHex(8) : incoming.spanId,
@@ -160,10 +179,10 @@ export const traceHeaders: ReadonlySet<string> = new Set([
 
 /** The headers that carry a hop's trace on, as a flat list of names and values. */
 export function toTraceHeaders(trace: HopTrace): string[] {
-  const { traceId, spanId, parentSpanId, sampled, debug, tracestate } = trace;
+  const { traceId, spanId, parentSpanId, sampled, debug, tracestate, b3TraceId = traceId } = trace;
   const headers = ['traceparent', `00-${traceId}-${spanId}-${sampled ? '01' : '00'}`];
   if (tracestate !== undefined) headers.push('tracestate', tracestate);
-  headers.push('x-b3-traceid', traceId, 'x-b3-spanid', spanId);
+  headers.push('x-b3-traceid', b3TraceId, 'x-b3-spanid', spanId);
   if (parentSpanId !== undefined && parentSpanId !== spanId) headers.push('x-b3-parentspanid', parentSpanId);
   // B3: a debug flag implies the decision, and `x-b3-sampled` isn't sent beside it.
   if (debug) headers.push('x-b3-flags', '1');

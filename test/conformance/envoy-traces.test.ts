@@ -9,6 +9,7 @@ import { buildMesh } from '../../pkg/catalog/build-mesh.ts';
 import type { MeshModel } from '../../pkg/catalog/mesh-model.ts';
 import { findEnvoy } from '../../pkg/local/envoy/find-envoy.ts';
 import type { Span } from '../../pkg/observability/span.ts';
+import { decodeTrace, toHopTrace } from '../../pkg/sidecar/trace-context.ts';
 import { until } from '../support/envoy.ts';
 import { scenarioConfig } from '../support/scenario.ts';
 import { pod, service, snapshotOf, target } from '../support/snapshot.ts';
@@ -159,6 +160,30 @@ describe('traces through Envoy', function () {
       assert.equal(server?.parentSpanId, client?.spanId);
       assert.equal(server?.spanId, spanId);
       mesh.spans.delete(traceId);
+    });
+  }
+
+  for (const sampling of [0, 0.3, 1]) {
+    it(`decides as the Node sidecar does where only ids came, with ${sampling * 100} % sampled`, async () => {
+      loaded = await mesh.load(modelOf(sampling), ['shop/web']);
+      const ids: Readonly<Record<string, string>>[] = [
+        { 'x-b3-traceid': trace, 'x-b3-spanid': span },
+        { 'x-b3-traceid': short, 'x-b3-spanid': span },
+        { 'x-b3-traceid': padded, 'x-b3-spanid': span },
+        { b3: `${trace}-${span}` },
+        { b3: `${short}-${span}` },
+      ];
+      for (const headers of ids) {
+        const wanted = toHopTrace(
+          decodeTrace((name) => (headers[name] === undefined ? [] : [headers[name]])),
+          sampling,
+          () => span,
+        );
+        await call(headers);
+        const title = JSON.stringify(headers);
+        assert.equal(heard['x-b3-sampled'], wanted.sampled ? '1' : '0', title);
+        assert.equal(heard['x-b3-traceid'], wanted.b3TraceId ?? wanted.traceId, title);
+      }
     });
   }
 
