@@ -2,13 +2,11 @@ import { randomBytes, randomInt } from 'node:crypto';
 import { setMaxListeners } from 'node:events';
 import { hostname } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
-import type { MeshSnapshot } from '../../catalog/snapshot.ts';
 import { systemClock } from '../../certs/clock.ts';
 import type { Logger } from '../../observability/logger.ts';
 import { Metrics } from '../../observability/metrics.ts';
 import type { Problem } from '../../problem/problem.ts';
 import { type Cluster, type ClusterOptions, openCluster } from '../../provider/kubernetes/cluster.ts';
-import type { NamespaceDirectory } from '../../provider/kubernetes/directories.ts';
 import { runLease } from '../../provider/kubernetes/lease.ts';
 import { type KubernetesProvider, runKubernetesProvider } from '../../provider/kubernetes/run-kubernetes-provider.ts';
 import type { ControlPlane } from '../control-plane.ts';
@@ -137,7 +135,7 @@ async function start(parts: Parts): Promise<Started> {
     authority,
     service: kubernetes,
     meshName: kubernetes.meshName,
-    wanted: () => toMeshedNamespaces(controlPlane.snapshot(), provider.namespaces),
+    wanted: () => (controlPlane.snapshot() ? toTrusting(provider) : undefined),
     onChange: () => work.changed(),
     signal,
     clock,
@@ -163,6 +161,7 @@ async function start(parts: Parts): Promise<Started> {
   });
   authority.subscribe(() => work.changed());
   provider.namespaces.subscribe(() => work.changed());
+  provider.pods.subscribe(() => work.changed());
   const lease = runLease({
     cluster,
     namespace: kubernetes.namespace,
@@ -250,13 +249,8 @@ function follow(
 }
 
 /** Those that are labelled, and those that still have pods with a sidecar. */
-function toMeshedNamespaces(
-  snapshot: MeshSnapshot | undefined,
-  namespaces: NamespaceDirectory,
-): ReadonlySet<string> | undefined {
-  if (!snapshot) return undefined;
-  const withPods = snapshot.pods.filter(({ meshed }) => meshed).map(({ namespace }) => namespace);
-  return new Set([...namespaces.meshed(), ...withPods]);
+function toTrusting({ pods, namespaces }: KubernetesProvider): ReadonlySet<string> {
+  return new Set([...namespaces.meshed(), ...pods.namespaces()]);
 }
 
 function declareMetrics(

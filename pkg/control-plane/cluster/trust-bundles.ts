@@ -90,7 +90,11 @@ export function createTrustBundles(options: TrustBundlesOptions): TrustBundles {
         mesh: (metadata as ConfigMapState['metadata']).labels?.[meshLabel],
       }),
     },
-    onChange,
+    onChange: (changes) => {
+      // What was written has come back, or is gone again.
+      for (const { before, after } of changes) written.delete((after ?? before)?.namespace ?? '');
+      onChange();
+    },
   });
 
   async function write(namespace: string, signal?: AbortSignal): Promise<void> {

@@ -22,6 +22,8 @@ export interface PodDirectory {
   find(namespace: string, name: string): PodIdentity | undefined;
   /** Asks the API server about a pod that may be too new to be known. */
   lookUp(namespace: string, name: string): Promise<PodIdentity | undefined>;
+  /** Names of the namespaces with living pods that have a sidecar, meshed or no longer. */
+  namespaces(): ReadonlySet<string>;
   /** Tells when a pod is gone, or another has its name. The returned function ends that. */
   subscribe(onRemoved: (pod: RemovedPod) => void): () => void;
 }
@@ -78,6 +80,10 @@ export function createPodDirectory(
       asked.set(key, answer);
       return answer;
     },
+    namespaces: () =>
+      new Set(
+        [...pods().values()].flatMap(({ namespace, value }) => (value.pod.meshed && !value.ended ? [namespace] : [])),
+      ),
     subscribe(onRemoved) {
       listeners.add(onRemoved);
       return () => listeners.delete(onRemoved);

@@ -1,0 +1,83 @@
+import assert from 'node:assert/strict';
+import { createServer, type RequestListener, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { createLogger } from '../../observability/logger.ts';
+import { Metrics } from '../../observability/metrics.ts';
+import { toServiceIdentity, type TrustDomain } from '../../policy/identity.ts';
+import type { Authentication } from '../../xds/ads-server.ts';
+import type { AuthenticatePod } from './authenticate-pod.ts';
+import { createHealthApp } from './health-app.ts';
+import { guardOtlp } from './otlp-guard.ts';
+
+describe('what is served over HTTP in a cluster', () => {
+  let server: Server | undefined;
+  afterEach(() => server?.close());
+
+  async function listen(app: RequestListener): Promise<string> {
+    server = createServer(app);
+    await new Promise<void>((resolve) => server?.listen(0, '127.0.0.1', resolve));
+    return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  }
+
+  describe('health', () => {
+    it('is ready when nothing is missing, says what is, and is alive in any case', async () => {
+      const missing = ['the cluster has not been read yet'];
+      const app = createHealthApp({ missing: () => missing, metrics: new Metrics(), version: { version: '1.2.3' } });
+      const base = await listen(app);
+      const get = async (path: string): Promise<[number, string]> => {
+        const response = await fetch(base + path);
+        return [response.status, await response.text()];
+      };
+
+      assert.deepEqual(await get('/health/ready'), [503, 'not ready: the cluster has not been read yet\n']);
+      assert.equal((await get('/health/alive'))[0], 200);
+      missing.pop();
+      assert.deepEqual(await get('/health/ready'), [200, 'Health OK\n']);
+
+      assert.deepEqual(JSON.parse((await get('/version'))[1]), { version: '1.2.3', git_commit: '', build_date: '' });
+      const smi = JSON.parse((await get('/smi/version'))[1]) as Record<string, string>;
+      assert.deepEqual(Object.keys(smi).sort(), ['HTTPRouteGroup', 'TCPRoute', 'TrafficSplit', 'TrafficTarget']);
+      assert.equal((await get('/metrics'))[0], 200);
+      for (const path of ['/', '/constructor', '/health', '//x']) assert.equal((await get(path))[0], 404, path);
+      assert.equal((await fetch(`${base}/health/alive`, { method: 'POST' })).status, 405);
+    });
+  });
+
+  describe('the receiver of spans', () => {
+    it('takes what comes with a good token, and nothing else', async () => {
+      const lines: string[] = [];
+      const log = createLogger({ level: 'debug', component: 'test', write: (line) => lines.push(line) });
+      const metrics = new Metrics();
+      const taken: string[] = [];
+      const authenticate: AuthenticatePod = ({ token, peer }) => {
+        if (token === 'broken') return Promise.reject(new Error('x'));
+        const identity = toServiceIdentity('x' as TrustDomain, { namespace: 'shop', name: 'web' });
+        return Promise.resolve<Authentication>(
+          token === 'secret-of-web' && peer === '127.0.0.1'
+            ? { ok: true, client: { identity } }
+            : { ok: false, reason: token === undefined ? 'no bearer token' : 'the token has expired' },
+        );
+      };
+      const app: RequestListener = (request, response) => {
+        request.on('data', (chunk: Buffer) => taken.push(chunk.toString()));
+        request.on('end', () => response.end());
+      };
+      const base = await listen(guardOtlp({ app, authenticate, log, metrics, now: () => 0 }));
+      const post = async (authorization?: string): Promise<number> => {
+        const headers = authorization === undefined ? {} : { authorization };
+        return (await fetch(base, { method: 'POST', body: 'spans', headers })).status;
+      };
+
+      assert.equal(await post('Bearer secret-of-web'), 200);
+      for (let i = 0; i < 5; i++) assert.equal(await post('Bearer stale-secret'), 401);
+      assert.equal(await post(), 401);
+      assert.equal(await post('Basic secret-of-web'), 401);
+      assert.equal(await post('Bearer broken'), 503);
+      assert.deepEqual(taken, ['spans']);
+
+      assert.match(metrics.render(), /tulle_otlp_refused_total 8/);
+      assert.equal(lines.length, 3, 'each reason once');
+      assert.ok(lines.every((line) => !line.includes('secret')));
+    });
+  });
+});

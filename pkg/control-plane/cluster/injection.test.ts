@@ -1,0 +1,77 @@
+import assert from 'node:assert/strict';
+import { decodeMeshConfigObject } from '../../provider/kubernetes/mesh-config-object.ts';
+import type { KubernetesConfig } from '../kubernetes-config.ts';
+import { toInjectionSettings } from './injection.ts';
+
+const kubernetes = {
+  namespace: 'tulle-system',
+  meshName: 'osm',
+  service: 'tulle-controller',
+  xdsPort: 15128,
+  otlpPort: 15129,
+  injection: {
+    envoyImage: 'envoy:1',
+    initImage: 'init:1',
+    logLevel: 'warning',
+    resources: { requests: { cpu: '10m' } },
+    interception: { outboundPortExclusions: [25] },
+  },
+} as unknown as KubernetesConfig;
+const facts = { version: '1.0.0', kubernetesMinor: 34 };
+
+const meshConfig = (spec: object) =>
+  decodeMeshConfigObject({
+    apiVersion: 'config.openservicemesh.io/v1alpha2',
+    kind: 'MeshConfig',
+    metadata: { name: 'osm-mesh-config', namespace: 'tulle-system' },
+    spec,
+  });
+
+describe('settings of injection', () => {
+  it('are the chart’s as long as the MeshConfig says nothing', () => {
+    const { interception, ...settings } = toInjectionSettings(kubernetes, facts, undefined);
+    assert.deepEqual(settings, {
+      ...{ envoyImage: 'envoy:1', initImage: 'init:1', logLevel: 'warning', resources: { requests: { cpu: '10m' } } },
+      ...{ version: '1.0.0', kubernetesMinor: 34, meshName: 'osm', controlNamespace: 'tulle-system' },
+      ...{ service: 'tulle-controller', xdsPort: 15128, otlpPort: 15129 },
+    });
+    assert.deepEqual(interception?.outboundPortExclusions, [25]);
+    const empty = toInjectionSettings(kubernetes, facts, meshConfig({ sidecar: { resources: {}, logLevel: '' } }));
+    assert.deepEqual(empty, { ...settings, interception });
+  });
+
+  it('are the MeshConfig’s where it says something; its lists add to the chart’s', () => {
+    const settings = toInjectionSettings(
+      kubernetes,
+      facts,
+      meshConfig({
+        sidecar: {
+          logLevel: 'debug',
+          envoyImage: 'envoy:2',
+          initContainerImage: 'init:2',
+          enablePrivilegedInitContainer: true,
+          resources: { limits: { memory: '1Gi' } },
+        },
+        traffic: {
+          outboundPortExclusionList: [3306, 25],
+          inboundPortExclusionList: [6379],
+          outboundIPRangeExclusionList: ['10.0.0.0/8'],
+          outboundIPRangeInclusionList: ['0.0.0.0/0'],
+          networkInterfaceExclusionList: ['net1'],
+        },
+      }),
+    );
+    assert.equal(settings.envoyImage, 'envoy:2');
+    assert.equal(settings.initImage, 'init:2');
+    assert.equal(settings.logLevel, 'debug');
+    assert.equal(settings.privilegedInit, true);
+    assert.deepEqual(settings.resources, { limits: { memory: '1Gi' } });
+    assert.deepEqual(settings.interception, {
+      outboundPortExclusions: [25, 3306],
+      inboundPortExclusions: [6379],
+      outboundCidrExclusions: ['10.0.0.0/8'],
+      outboundCidrInclusions: ['0.0.0.0/0'],
+      interfaceExclusions: ['net1'],
+    });
+  });
+});

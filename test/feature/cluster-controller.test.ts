@@ -1,0 +1,289 @@
+import assert from 'node:assert/strict';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { get as getHttps, request as requestHttps } from 'node:https';
+import { resolve } from 'node:path';
+import { type ControllerConfig, decodeControllerConfig } from '../../pkg/control-plane/config.ts';
+import { runController, type RunningController } from '../../pkg/control-plane/run-controller.ts';
+import { createLogger } from '../../pkg/observability/logger.ts';
+import { createAdsClient } from '../../pkg/xds/ads-client.ts';
+import { secretType, tulleTypes } from '../../pkg/xds/resources.ts';
+import { type ApiServer, missingForApiServer, startApiServer } from '../support/api-server.ts';
+import { type KubernetesApi, openKubernetesApi } from '../support/kubernetes-api.ts';
+
+const system = 'tulle-system';
+const serverName = `tulle-controller.${system}.svc`;
+const webhooks = '/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations';
+
+/** A controller in this process, on a real API server that runs no pods: their addresses are what the test says. */
+describe('a controller in a cluster', function () {
+  this.timeout(60_000);
+  let server: ApiServer;
+  let api: KubernetesApi;
+  let folder: string;
+  let count = 0;
+  const running: { controller: RunningController; end: AbortController; logs: Record<string, unknown>[] }[] = [];
+
+  before(async function () {
+    this.timeout(180_000);
+    if (missingForApiServer.length > 0) this.skip();
+    server = await startApiServer();
+    api = openKubernetesApi(server.kubeconfig);
+    folder = await mkdtemp('/tmp/tulle-cluster-');
+    await api.call('POST', '/api/v1/namespaces', { metadata: { name: system } });
+    const webhook = {
+      name: 'inject.tulle.dev',
+      admissionReviewVersions: ['v1'],
+      sideEffects: 'NoneOnDryRun',
+      clientConfig: { service: { namespace: system, name: 'tulle-controller', port: 9090 } },
+    };
+    await api.call('POST', webhooks, { metadata: { name: 'tulle-injector-osm' }, webhooks: [webhook] });
+  });
+  after(async () => {
+    api?.close();
+    await server?.stop();
+    if (folder !== undefined) await rm(folder, { recursive: true });
+  });
+  afterEach(async () => {
+    for (const { end } of running) end.abort();
+    await Promise.all(running.map(({ controller }) => controller.done));
+    running.length = 0;
+  });
+
+  function toConfig(): ControllerConfig {
+    const mesh = { mode: 'permissive', modeFrom: 'default', pathMatch: 'full', trustDomain: 'cluster.local' } as const;
+    return decodeControllerConfig(
+      JSON.stringify({
+        id: 'osm',
+        inputs: [],
+        mesh: { ...mesh, egress: 'allow', tracing: { sampling: 1 } },
+        isolation: 'cluster',
+        kubernetes: {
+          ...{ namespace: system, meshName: 'osm', service: 'tulle-controller', kubeconfig: server.kubeconfig },
+          ...{ xdsPort: 0, otlpPort: 0, webhookPort: 0, healthPort: 0, caSecret: 'tulle-ca', caManaged: true },
+          ...{ webhookConfiguration: 'tulle-injector-osm', meshConfig: 'osm-mesh-config', lease: 'tulle-controller' },
+          injection: { envoyImage: 'envoy:1', initImage: 'init:1' },
+        },
+        protosFile: resolve('build/protos.json'),
+      }),
+    );
+  }
+
+  async function start(): Promise<(typeof running)[number]> {
+    const end = new AbortController();
+    const logs: Record<string, unknown>[] = [];
+    const write = (line: string): void => void logs.push(JSON.parse(line) as Record<string, unknown>);
+    const log = createLogger({ level: 'debug', component: 'test', write });
+    const controller = await runController(toConfig(), { log }, end.signal);
+    const entry = { controller, end, logs };
+    running.push(entry);
+    await until(async () => (await health(controller, 'ready')) === 200);
+    return entry;
+  }
+
+  async function health({ ports }: RunningController, what: string): Promise<number> {
+    return (await fetch(`http://127.0.0.1:${ports?.health}/health/${what}`)).status;
+  }
+
+  async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
+    const deadline = Date.now() + 30_000;
+    while (!(await condition())) {
+      if (Date.now() > deadline) throw new Error(`never came true: ${condition.toString()}`);
+      await new Promise((done) => setTimeout(done, 20));
+    }
+  }
+
+  const metadataOf = async (path: string) => (await api.find(path))?.metadata;
+  const trustPath = (namespace: string): string => `/api/v1/namespaces/${namespace}/configmaps/tulle-trust`;
+
+  async function makeNamespace(): Promise<string> {
+    const name = `shop-${(count += 1)}`;
+    const metadata = { name, labels: { 'openservicemesh.io/monitored-by': 'osm' } };
+    await api.call('POST', '/api/v1/namespaces', { metadata });
+    await api.call('POST', `/api/v1/namespaces/${name}/serviceaccounts`, { metadata: { name: 'web' } });
+    return name;
+  }
+
+  /** A pod as the injector leaves it, running at an address; gives its uid. */
+  async function makePod(namespace: string, ip: string): Promise<string> {
+    const containers = [{ name: 'envoy', image: 'envoy:1' }];
+    const metadata = { name: 'web-0', annotations: { 'tulle.dev/injected': '1' } };
+    const path = `/api/v1/namespaces/${namespace}/pods`;
+    const pod = await api.call('POST', path, { metadata, spec: { serviceAccountName: 'web', containers } });
+    const status = { phase: 'Running', podIP: ip, podIPs: [{ ip }] };
+    await api.call('PATCH', `${path}/web-0/status`, { status }, 'application/merge-patch+json');
+    return pod.metadata.uid ?? '';
+  }
+
+  async function makeToken(namespace: string, uid: string, audience = 'tulle'): Promise<string> {
+    const boundObjectRef = { apiVersion: 'v1', kind: 'Pod', name: 'web-0', uid };
+    const spec = { audiences: [audience], expirationSeconds: 600, boundObjectRef };
+    const answer = await api.call('POST', `/api/v1/namespaces/${namespace}/serviceaccounts/web/token`, { spec });
+    return (answer['status'] as { token: string }).token;
+  }
+
+  const deletePod = (namespace: string) =>
+    api.call('DELETE', `/api/v1/namespaces/${namespace}/pods/web-0`, { gracePeriodSeconds: 0 });
+  const roots = async (namespace: string): Promise<string> =>
+    ((await api.get(trustPath(namespace)))['data'] as Record<string, string>)['roots.pem'] ?? '';
+
+  /** A sidecar of ours in place of Envoy: why it was disconnected last, and how much it was sent. */
+  function connect({ ports }: RunningController, ca: string, token: string) {
+    const end = new AbortController();
+    const seen = { received: 0, reason: '' };
+    const { done } = createAdsClient({
+      address: `127.0.0.1:${ports?.xds}`,
+      ca: () => Buffer.from(ca),
+      serverName,
+      token: () => token,
+      node: { id: 'x', userAgent: 'tulle-test/1' },
+      types: [{ typeUrl: secretType, names: ['identity'] }, { typeUrl: tulleTypes.settings }],
+      onUpdate: (_type, { changed }) => void (seen.received += changed.length),
+      onState: (state) => {
+        if (state.kind === 'disconnected') seen.reason = state.reason;
+      },
+      signal: end.signal,
+    });
+    return { seen, close: () => (end.abort(), done) };
+  }
+
+  it('is ready when it serves and the API server trusts its webhook', async () => {
+    const { controller } = await start();
+    const namespace = await makeNamespace();
+    await until(async () => (await metadataOf(trustPath(namespace))) !== undefined);
+
+    const configuration = await api.get(`${webhooks}/tulle-injector-osm`);
+    const [webhook] = configuration['webhooks'] as { clientConfig: { caBundle: string } }[];
+    const ca = Buffer.from(webhook?.clientConfig.caBundle ?? '', 'base64').toString();
+    assert.equal(ca, await roots(namespace));
+    const status = await new Promise((done, fail) => {
+      const options = { host: '127.0.0.1', port: controller.ports?.webhook, ca, servername: serverName };
+      getHttps({ ...options, path: '/', minVersion: 'TLSv1.3' }, (answer) => done(answer.statusCode)).on('error', fail);
+    });
+    assert.equal(status, 404);
+    assert.equal(await health(controller, 'alive'), 200);
+  });
+
+  it('serves a pod by its token, and ends with the pod', async () => {
+    const { controller, logs } = await start();
+    const namespace = await makeNamespace();
+    const token = await makeToken(namespace, await makePod(namespace, '127.0.0.1'));
+    await until(async () => (await metadataOf(trustPath(namespace))) !== undefined);
+    const client = connect(controller, await roots(namespace), token);
+    await until(() => client.seen.received >= 2);
+
+    await deletePod(namespace);
+    await until(() => /pod shop-\d+\/web-0 is gone/.test(client.seen.reason));
+    await client.close();
+    // One of the same name and account is another pod.
+    await makePod(namespace, '127.0.0.1');
+    const again = connect(controller, await roots(namespace), token);
+    await until(() => /token is of an earlier pod/.test(again.seen.reason));
+    assert.equal(again.seen.received, 0);
+    await again.close();
+    assert.ok(!JSON.stringify(logs).includes(token.slice(-40)), 'no token in the log');
+  });
+
+  it('refuses tokens that are meant for others, made up, or sent from elsewhere, and says why', async () => {
+    const { controller, logs } = await start();
+    const [near, far] = [await makeNamespace(), await makeNamespace()];
+    const uid = await makePod(near, '127.0.0.1');
+    const farToken = await makeToken(far, await makePod(far, '10.9.9.9'));
+    await until(async () => (await metadataOf(trustPath(near))) !== undefined);
+    const good = await makeToken(near, uid);
+    const tokens: readonly [string, RegExp][] = [
+      ['', /no bearer token/],
+      [`${good.slice(0, -20)}${'A'.repeat(20)}`, /signature of the token is wrong/],
+      [await makeToken(near, uid, 'https://kubernetes.default.svc.cluster.local'), /claim aud/],
+      [farToken, /token of pod .* \(10\.9\.9\.9\) came from 127\.0\.0\.1/],
+    ];
+    for (const [token, reason] of tokens) {
+      const client = connect(controller, await roots(near), token);
+      await until(() => reason.test(client.seen.reason));
+      assert.equal(client.seen.received, 0);
+      await client.close();
+      assert.ok(logs.some((line) => line['message'] === 'ADS client refused' && reason.test(String(line['reason']))));
+    }
+  });
+
+  it('takes spans with the same tokens, over the same TLS', async () => {
+    const { controller } = await start();
+    const namespace = await makeNamespace();
+    const token = await makeToken(namespace, await makePod(namespace, '127.0.0.1'));
+    await until(async () => (await metadataOf(trustPath(namespace))) !== undefined);
+    const ca = await roots(namespace);
+    const post = (authorization: string): Promise<number | undefined> =>
+      new Promise((done, fail) => {
+        const headers = { 'content-type': 'application/json', ...(authorization === '' ? {} : { authorization }) };
+        const options = { host: '127.0.0.1', port: controller.ports?.otlp, path: '/v1/traces', method: 'POST' };
+        const request = requestHttps({ ...options, headers, ca, servername: serverName }, (answer) => {
+          answer.resume();
+          done(answer.statusCode);
+        });
+        request.on('error', fail).end('{"resourceSpans":[]}');
+      });
+
+    assert.equal(await post(''), 401);
+    assert.equal(await post(`Bearer ${token}`), 200);
+    await deletePod(namespace);
+    await until(async () => (await post(`Bearer ${token}`)) === 401);
+  });
+
+  it('keeps the roots in meshed namespaces, whoever deletes or changes them, and takes them away afterwards', async () => {
+    await start();
+    const namespace = await makeNamespace();
+    const path = trustPath(namespace);
+    await until(async () => (await metadataOf(path)) !== undefined);
+    const good = await roots(namespace);
+
+    await api.call('DELETE', path);
+    await until(async () => (await metadataOf(path)) !== undefined);
+    await api.call('PATCH', path, { data: { 'roots.pem': 'others' } }, 'application/merge-patch+json');
+    await until(async () => (await roots(namespace)) === good);
+
+    const labels = { 'openservicemesh.io/monitored-by': null };
+    await makePod(namespace, '127.0.0.1');
+    await api.call(
+      'PATCH',
+      `/api/v1/namespaces/${namespace}`,
+      { metadata: { labels } },
+      'application/merge-patch+json',
+    );
+    await api.call('DELETE', path);
+    // Its pods still mount them.
+    await until(async () => (await metadataOf(path)) !== undefined);
+    await deletePod(namespace);
+    await until(async () => (await metadataOf(path)) === undefined);
+  });
+
+  it('shares one root among replicas; one writes, and another goes on when it stops', async () => {
+    const [one, two] = await Promise.all([start(), start()]);
+    const leaderOf = async () =>
+      (
+        (await api.get(`/apis/coordination.k8s.io/v1/namespaces/${system}/leases/tulle-controller`))['spec'] as {
+          holderIdentity: string;
+        }
+      ).holderIdentity;
+    const leads = ({ logs }: typeof one): boolean =>
+      logs.some(({ message }) => message === 'this replica writes from now on');
+    await until(() => leads(one) || leads(two));
+    assert.ok(!(leads(one) && leads(two)));
+    const [leader, other] = leads(one) ? [one, two] : [two, one];
+    const before = await leaderOf();
+
+    const started = performance.now();
+    leader.end.abort();
+    await leader.controller.done;
+    assert.ok(performance.now() - started < 5_000);
+    await until(() => leads(other));
+    await until(async () => (await leaderOf()) !== before);
+
+    const namespace = await makeNamespace();
+    await until(async () => (await metadataOf(trustPath(namespace))) !== undefined);
+    const token = await makeToken(namespace, await makePod(namespace, '127.0.0.1'));
+    const client = connect(other.controller, await roots(namespace), token);
+    await until(() => client.seen.received >= 2);
+    other.end.abort();
+    await until(() => /UNAVAILABLE/.test(client.seen.reason));
+    await client.close();
+  });
+});
