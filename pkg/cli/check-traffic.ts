@@ -11,7 +11,7 @@ import {
 } from './check-objects.ts';
 import type { CheckGroup, CheckReport } from './check-report.ts';
 import type { ClusterAccess } from './cluster-access.ts';
-import { forbidden, isAbsent, isForbidden, isRefusal } from './cluster-answers.ts';
+import { forbidden, isForbidden, isRefusal } from './cluster-answers.ts';
 import { type ContainerStatus, hasSidecar, isReady, type PodObject } from './cluster-pods.ts';
 import { pause } from './pause.ts';
 
@@ -231,7 +231,7 @@ function messagesOf({ status }: PodObject): readonly string[] {
     ...(status?.initContainerStatuses ?? []),
     ...(status?.containerStatuses ?? []),
   ];
-  const said = all.flatMap(({ name, state }) => {
+  const said = all.flatMap(({ state }) => {
     const text = state?.waiting?.message ?? state?.terminated?.message;
     return text === undefined || text === '' ? [] : [text];
   });
@@ -255,11 +255,8 @@ async function removeLeftovers(access: ClusterAccess): Promise<void> {
 
 /** Without waiting for its end. Never fails: what was found out is worth more. */
 async function remove({ cluster }: ClusterAccess, namespace: string): Promise<void> {
-  const now = { gracePeriodSeconds: 0 };
-  try {
-    await cluster.request('DELETE', `/api/v1/namespaces/${namespace}/pods`, { query: now });
-    await cluster.request('DELETE', `/api/v1/namespaces/${namespace}`);
-  } catch (error) {
-    if (!isAbsent(error) && !isRefusal(error)) throw error;
-  }
+  const path = `/api/v1/namespaces/${namespace}`;
+  // Pods first, at once: a namespace waits for them as long as they ask for.
+  await cluster.request('DELETE', `${path}/pods`, { query: { gracePeriodSeconds: 0 } }).catch(() => undefined);
+  await cluster.request('DELETE', path).catch(() => undefined);
 }

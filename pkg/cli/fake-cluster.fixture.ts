@@ -105,9 +105,15 @@ function serve(
       );
     return { status: 200, body: { kind: 'List', metadata: { resourceVersion: '1' }, items } };
   }
+  if (method === 'DELETE' && isCollection(path)) {
+    for (const key of objects.keys()) if (isIn(key, path)) objects.delete(key);
+    return { status: 200, body: {} };
+  }
   if (present === undefined) return failure(404, 'NotFound', `${path} not found`);
   if (method === 'DELETE') {
-    for (const key of objects.keys()) if (key === path || key.startsWith(`${path}/`)) objects.delete(key);
+    const [, inside] = /^\/api\/v1(\/namespaces\/[^/]+)$/.exec(path) ?? [];
+    for (const key of objects.keys())
+      if (key === path || (inside !== undefined && key.includes(`${inside}/`))) objects.delete(key);
     return { status: 200, body: { kind: 'Status', status: 'Success' } };
   }
   if (method === 'PATCH') objects.set(path, merge(present, body) as FakeObject);

@@ -1,0 +1,250 @@
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { CliContext } from './context.ts';
+import { type FakeCluster, type FakeObject, failure, startFakeCluster } from './fake-cluster.fixture.ts';
+import { type Ran, runTulle } from './run-tulle.fixture.ts';
+
+const smi = ['v1alpha1', 'v1alpha2', 'v1alpha3', 'v1alpha4'];
+const crds: Readonly<Record<string, readonly string[]>> = {
+  'traffictargets.access.smi-spec.io': smi,
+  'httproutegroups.specs.smi-spec.io': smi,
+  'tcproutes.specs.smi-spec.io': smi,
+  'trafficsplits.split.smi-spec.io': smi,
+  'udproutes.specs.smi-spec.io': ['v1alpha4'],
+  'identitybindings.access.smi-spec.io': ['v1alpha4'],
+  'meshconfigs.config.openservicemesh.io': ['v1alpha1', 'v1alpha2'],
+};
+
+function installed(caBundle: string): Record<string, FakeObject> {
+  const place = '/api/v1/namespaces/tulle-system';
+  const metadata = { name: 'tulle-controller', namespace: 'tulle-system', labels: { app: 'tulle-controller' } };
+  return {
+    '/apis/apps/v1/namespaces/tulle-system/deployments/tulle-controller': {
+      metadata: { ...metadata, labels: { 'app.kubernetes.io/version': '0.1.0' } },
+      spec: { replicas: 2, template: { spec: { containers: [{ image: 'tulle/controller:0.1.0' }] } } },
+      status: { readyReplicas: 2 },
+    },
+    [`${place}/services/tulle-controller`]: { metadata, spec: { selector: { app: 'tulle-controller' } } },
+    [`${place}/pods/tulle-controller-1`]: {
+      metadata: { ...metadata, name: 'tulle-controller-1' },
+      status: { conditions: [{ type: 'Ready', status: 'True' }] },
+    },
+    [`${place}/configmaps/tulle-controller`]: { metadata, data: { 'config.json': '{}' } },
+    '/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/tulle-injector-osm': {
+      metadata: { name: 'tulle-injector-osm' },
+      webhooks: [{ name: 'a', clientConfig: { caBundle } }],
+    },
+    ...Object.fromEntries(
+      Object.entries(crds).map(([name, versions]) => [
+        `/apis/apiextensions.k8s.io/v1/customresourcedefinitions/${name}`,
+        {
+          metadata: { name },
+          spec: { versions: versions.map((version) => ({ name: version, served: true })) },
+          status: { conditions: [{ type: 'Established', status: 'True' }] },
+        },
+      ]),
+    ),
+  };
+}
+
+describe('tulle check', function () {
+  this.timeout(60_000);
+  let cwd = '';
+  let caBundle = '';
+  let cluster: FakeCluster;
+  let controller: Server;
+  /** What the clients of the trial see. */
+  let seen: Record<string, number> = {};
+  let mesh: Record<string, unknown> = {};
+
+  before(async () => {
+    cwd = mkdtempSync(join(tmpdir(), 't-'));
+    const files = ['-keyout', join(cwd, 'key.pem'), '-out', join(cwd, 'ca.pem')];
+    const kind = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256'];
+    execFileSync('openssl', ['req', '-x509', ...kind, '-nodes', '-days', '100', '-subj', '/CN=ca', ...files], {
+      stdio: 'ignore',
+    });
+    caBundle = readFileSync(join(cwd, 'ca.pem')).toString('base64');
+    controller = createServer((request, response) => {
+      const { pathname } = new URL(request.url ?? '/', 'http://fake');
+      response.end(JSON.stringify(pathname === '/api/requests' ? recorded() : mesh));
+    });
+    await new Promise<void>((resolve) => controller.listen(0, '127.0.0.1', resolve));
+  });
+  after(() => {
+    controller.close();
+    rmSync(cwd, { recursive: true });
+  });
+  beforeEach(async () => {
+    cluster = await startFakeCluster(installed(caBundle));
+    writeFileSync(join(cwd, 'config'), cluster.kubeconfig());
+    cluster.forwards.set('tulle-system/tulle-controller-1:9092', (controller.address() as AddressInfo).port);
+    seen = { allowed: 200, denied: 403 };
+    mesh = {
+      mode: 'permissive',
+      modeFrom: 'chart value mode',
+      trustDomain: 'cluster.local',
+      proxies: [],
+      problems: [],
+    };
+    cluster.intercept = (method, path) => {
+      if (path === '/version') return { status: 200, body: { minor: '34', gitVersion: 'v1.34.4' } };
+      if (method === 'GET' && /\/tulle-check-\w+\/pods$/.test(path)) return { status: 200, body: { items: ran(path) } };
+      return undefined;
+    };
+  });
+  afterEach(() => cluster.close());
+
+  /** The pods of the trial, at their end. */
+  function ran(path: string): object[] {
+    return [...cluster.objects]
+      .filter(([key]) => key.startsWith(`${path}/`))
+      .map(([, pod]) => {
+        const { name } = pod.metadata;
+        const message = JSON.stringify({ status: seen[name], body: 'RBAC: access denied' });
+        const state = name === 'server' ? { running: {} } : { terminated: { exitCode: 0, message } };
+        return {
+          ...pod,
+          metadata: { ...pod.metadata, annotations: { 'tulle.dev/injected': '0.1.0' } },
+          spec: { containers: [{ name }], initContainers: [{ name: 'envoy' }] },
+          status: { containerStatuses: [{ name, ready: true, restartCount: 0, state }] },
+        };
+      });
+  }
+
+  function recorded(): object[] {
+    return [...cluster.objects.values()]
+      .filter(({ kind }) => kind === 'Pod')
+      .flatMap(({ metadata, spec }) => {
+        const [{ command = [] } = {}] = (spec as { containers: { command?: string[] }[] }).containers;
+        const traceId = command.at(-1)?.split('-')[1];
+        return traceId === undefined ? [] : [{ traceId, service: `${metadata.namespace}/server:8080` }];
+      });
+  }
+
+  const tulle = (given: Partial<CliContext>, ...argv: readonly string[]): Promise<Ran> =>
+    runTulle({ cwd, ...given }, 'check', ...argv, '--kubeconfig', join(cwd, 'config'));
+  const trials = (): string[] => [...cluster.objects.keys()].filter((key) => key.includes('tulle-check-'));
+
+  it('proves that what is allowed passes and the rest is denied, and leaves nothing', async () => {
+    const { exitCode, out } = await tulle({});
+    assert.equal(exitCode, 0, out);
+    assert.match(out, /^✔ CA: until \d{4}-\d\d-\d\d, (99|100) days$/m);
+    assert.match(out, /^✔ mode: permissive, by chart value mode: nothing is denied$/m);
+    assert.match(out, /^✔ what a TrafficTarget allows passes: answered 200$/m);
+    assert.match(out, /^✔ what none allows is denied: answered 403: RBAC: access denied$/m);
+    assert.match(out, /^✔ both requests are traced/m);
+    assert.deepEqual(trials(), []);
+  });
+
+  it('tries in an enforced namespace of its own, with nothing of the user in it', async () => {
+    await tulle({});
+    const made = cluster.requests.filter(({ method, path }) => method === 'POST' && !path.includes('selfsubject'));
+    assert.ok(made.every(({ path }, i) => (i === 0 ? path === '/api/v1/namespaces' : path.includes('/tulle-check-'))));
+    const { metadata } = made[0]?.body as FakeObject;
+    assert.equal(metadata.annotations?.['tulle.dev/mode'], 'enforce');
+    assert.equal(metadata.labels?.['openservicemesh.io/monitored-by'], 'osm');
+  });
+
+  it('is 1 when a call that none allows is let through', async () => {
+    seen = { allowed: 200, denied: 200 };
+    const { exitCode, out } = await tulle({});
+    assert.equal(exitCode, 1);
+    assert.match(out, /^✖ what none allows is denied: it was let through$/m);
+    assert.deepEqual(trials(), []);
+  });
+
+  it('is 1 when what is allowed does not pass', async () => {
+    seen = { allowed: 503, denied: 403 };
+    const { exitCode, out } = await tulle({});
+    assert.equal(exitCode, 1);
+    assert.match(out, /^✖ what a TrafficTarget allows passes: it was answered 503/m);
+  });
+
+  it('with --no-traffic creates nothing', async () => {
+    const { exitCode } = await tulle({}, '--no-traffic');
+    assert.equal(exitCode, 0);
+    assert.deepEqual(
+      cluster.requests.filter(({ method }) => method === 'POST'),
+      [],
+    );
+  });
+
+  it('removes its namespace when it is broken off', async () => {
+    let interrupt = (): void => undefined;
+    const usual = cluster.intercept;
+    cluster.intercept = (method, path, body) => {
+      if (!/\/tulle-check-\w+\/pods$/.test(path) || method !== 'GET') return usual?.(method, path, body);
+      interrupt();
+      return { status: 200, body: { items: [] } };
+    };
+    const { exitCode, out } = await tulle({
+      onSignal: (handler) => ((interrupt = () => handler('SIGINT')), () => undefined),
+    });
+    assert.equal(exitCode, 2);
+    assert.match(out, /broken off/);
+    assert.deepEqual(trials(), []);
+  });
+
+  it('removes its namespace when a pod is refused, and says by whom', async () => {
+    const usual = cluster.intercept;
+    cluster.intercept = (method, path, body) =>
+      method === 'POST' && path.endsWith('/pods')
+        ? failure(403, 'Forbidden', 'admission webhook "quota.example.com" denied the request: no more pods')
+        : usual?.(method, path, body);
+    const { exitCode, out } = await tulle({});
+    assert.equal(exitCode, 1);
+    assert.match(out, /^✖ could not be tried: .*quota\.example\.com.*no more pods$/m);
+    assert.deepEqual(trials(), []);
+  });
+
+  it('removes what an earlier run left, but not what another still uses', async () => {
+    const leave = (name: string, until: string): void =>
+      void cluster.objects.set(`/api/v1/namespaces/${name}`, {
+        metadata: { name, labels: { 'tulle.dev/check': 'true' }, annotations: { 'tulle.dev/check-until': until } },
+      });
+    leave('tulle-check-old', '2020-01-01T00:00:00.000Z');
+    leave('tulle-check-now', '2999-01-01T00:00:00.000Z');
+    await tulle({});
+    assert.deepEqual(trials(), ['/api/v1/namespaces/tulle-check-now']);
+  });
+
+  it('says which pods have no sidecar, whose sidecar is not connected, and how to mend it', async () => {
+    cluster.objects.set('/api/v1/namespaces/shop', {
+      metadata: {
+        name: 'shop',
+        labels: { 'openservicemesh.io/monitored-by': 'osm' },
+        annotations: { 'tulle.dev/mode': 'shadow' },
+      },
+    });
+    const pod = (name: string, injected: boolean): FakeObject => ({
+      metadata: { name, namespace: 'shop', annotations: injected ? { 'tulle.dev/injected': '0.1.0' } : {} },
+      spec: { containers: [{ name: 'app' }, ...(injected ? [{ name: 'envoy' }] : [])] },
+      status: { phase: 'Running', conditions: [{ type: 'Ready', status: 'True' }] },
+    });
+    cluster.objects.set('/api/v1/namespaces/shop/pods/bare', pod('bare', false));
+    cluster.objects.set('/api/v1/namespaces/shop/pods/lost', pod('lost', true));
+    const { exitCode, out } = await tulle({}, '--no-traffic', '-o', 'json');
+    assert.equal(exitCode, 1);
+    const { checks } = JSON.parse(out) as { checks: { name: string; status: string; detail: string; hint: string }[] };
+    const [bare, lost] = [checks.find(({ name }) => name === 'shop'), checks.find(({ name }) => name === 'shop/lost')];
+    assert.deepEqual([bare?.status, bare?.detail], ['warning', '1 of 2 pods have no sidecar: bare']);
+    assert.equal(bare?.hint, 'kubectl rollout restart deployment,statefulset,daemonset -n shop');
+    assert.deepEqual([lost?.status, lost?.hint], ['error', 'kubectl logs -n shop lost -c envoy']);
+  });
+
+  it('is 1 when the webhook has no caBundle', async () => {
+    cluster.objects.set('/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/tulle-injector-osm', {
+      metadata: { name: 'tulle-injector-osm' },
+      webhooks: [{ name: 'a', clientConfig: {} }],
+    });
+    const { exitCode, out } = await tulle({}, '--no-traffic');
+    assert.equal(exitCode, 1);
+    assert.match(out, /^✖ injector: the controller has not written its caBundle/m);
+  });
+});
