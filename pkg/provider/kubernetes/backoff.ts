@@ -2,8 +2,6 @@ export interface Backoff {
   /** Milliseconds to wait before trying again: none for the first time, then more and more, never in step with others. */
   next(): number;
   reset(): void;
-  /** Nothing has failed since the last reset, but perhaps once. */
-  isSteady(): boolean;
 }
 
 /** Decorrelated jitter: each delay lies between the least and three times the one before. */
@@ -21,6 +19,5 @@ export function createBackoff([least, most]: readonly [number, number], random: 
       last = 0;
       tries = 0;
     },
-    isSteady: () => tries <= 1,
   };
 }

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { setMaxListeners } from 'node:events';
-import { silentLogger } from '../../observability/logger.ts';
+import { type Logger, silentLogger } from '../../observability/logger.ts';
 import type { JsonObject } from '../../smi/reader.ts';
 import {
   type FakeApiServer,
@@ -25,6 +25,8 @@ interface Running {
   readonly until: (holds: () => boolean) => Promise<void>;
   readonly colorOf: (key: string) => unknown;
   names(): readonly string[];
+  /** What an operator sees. */
+  readonly logged: readonly string[];
   failures(): Readonly<Record<string, number>>;
 }
 
@@ -57,6 +59,13 @@ describe('runReflector', () => {
     const clock = createHurriedClock();
     const lookout = createLookout();
     const told: (readonly Change<Thing>[])[] = [];
+    const logged: string[] = [];
+    const log: Logger = {
+      ...silentLogger,
+      info: (message) => void logged.push(`info ${message}`),
+      warn: (_, fields) => void logged.push(`warn ${String(fields?.['reason'])}`),
+      with: () => log,
+    };
     const reflector = runReflector<Thing>({
       cluster: server.cluster,
       resource: {
@@ -73,12 +82,13 @@ describe('runReflector', () => {
       signal: stop.signal,
       clock,
       random: () => 0.5,
-      log: silentLogger,
+      log,
     });
     running = {
       reflector,
       clock,
       told,
+      logged,
       until: lookout.until,
       colorOf: (key) => reflector.items.get(key)?.value.color,
       names: () => [...reflector.items.values()].map(({ name }) => name).sort(),
@@ -291,6 +301,29 @@ describe('runReflector', () => {
     const run = start();
     await run.until(() => run.reflector.status().synced);
     assert.equal(run.reflector.items.size, 600);
+  });
+
+  it('says once that it can not follow, however often it tries, and once that it can again', async () => {
+    server.apply('things', thing('a', 'red'));
+    const run = start();
+    await server.watched('things');
+    server.interpose(path, (_, response) => sendStatus(response, 503, 'ServiceUnavailable', 'starting'), 9);
+    server.breakWatches('things', 'reset');
+    await server.watched('things');
+    assert.equal(run.failures()['ServiceUnavailable'], 9);
+    await assertFollows(run, 'x');
+    run.clock.pass(60_000);
+    server.interpose(path, (_, response) => sendStatus(response, 403, 'Forbidden', 'no'), 5);
+    server.breakWatches('things', 'reset');
+    await server.watched('things');
+    await assertFollows(run, 'y');
+    assert.deepEqual(run.logged, [
+      'warn ServiceUnavailable',
+      'info objects of the cluster are followed again',
+      'warn Forbidden',
+      'info objects of the cluster are followed again',
+    ]);
+    assert.equal(run.reflector.status().error, undefined);
   });
 
   it('is not synced while it may not read, says so, and goes on when it may', async () => {

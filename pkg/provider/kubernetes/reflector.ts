@@ -41,6 +41,9 @@ export function runReflector<T>(options: ReflectorOptions<T>): Reflector<T> {
   let synced = false;
   let heardAt = 0;
   let error: ClusterError | undefined;
+  /** The reason that the log names as keeping it from following. */
+  let told: string | undefined;
+  let failedIn: ReflectorStatus['phase'] | undefined;
   let absences = 0;
   /** Where to watch from; undefined: everything has to be listed. */
   let version: string | undefined;
@@ -98,6 +101,12 @@ export function runReflector<T>(options: ReflectorOptions<T>): Reflector<T> {
     onChange([{ ...(before && { before }), ...(after && { after }) }]);
   }
 
+  function recovered(): void {
+    error = undefined;
+    if (told !== undefined) log.info('objects of the cluster are followed again');
+    told = undefined;
+  }
+
   async function list(at: ResourcePath): Promise<string> {
     const fresh = new Map<string, Kept<T>>();
     let from = '';
@@ -121,21 +130,22 @@ export function runReflector<T>(options: ReflectorOptions<T>): Reflector<T> {
     const end = (): void => ending.abort();
     let isSilent = false;
     let stopWaiting = (): void => undefined;
-    const heard = (): void => {
-      heardAt = clock.now();
+    const waitForMore = (): void => {
       stopWaiting();
-      stopWaiting = clock.at(heardAt + timing.silenceMs, () => {
+      stopWaiting = clock.at(clock.now() + timing.silenceMs, () => {
         isSilent = true;
         end();
       });
     };
     signal.addEventListener('abort', end, { once: true });
-    heard();
+    waitForMore();
     try {
       for await (const line of cluster.openStream(at.path, { query, signal: ending.signal })) {
-        heard();
+        heardAt = clock.now();
+        waitForMore();
         const event = decodeWatchEvent(line);
         if (event.type === 'ERROR') throw event.error;
+        recovered();
         if (event.version !== undefined) version = event.version;
         if (event.type === 'BOOKMARK') continue;
         if (event.type === 'DELETED') replaceOne(event.key, undefined);
@@ -181,13 +191,16 @@ export function runReflector<T>(options: ReflectorOptions<T>): Reflector<T> {
     if (!keepsItsPlace(failure)) version = undefined;
     if (clock.now() - startedAt >= timing.steadyMs) backoff.reset();
     const delay = Math.max(backoff.next(), (failure.retryAfterSeconds ?? 0) * 1000);
-    // A reset connection is daily life; what lasts is told once.
-    const isNews = error?.reason !== failure.reason && (delay > 0 || failure.status > 0);
     error = failure;
+    failedIn = phase === 'absent' ? 'listing' : phase;
     const fields = { reason: failure.reason, error: failure.message, delay };
-    if (isNews && failure.status !== 410)
+    // A reset connection is daily life, and so is forgotten history; what lasts is told once.
+    const isDaily = delay === 0 && (failure.status === 0 || failure.status === 410);
+    if (isDaily || told === failure.reason) log.debug('a watch is begun again', fields);
+    else {
+      told = failure.reason;
       log.warn('objects of the cluster can not be followed; it is tried again', fields);
-    else log.debug('a watch is begun again', fields);
+    }
     if (delay > 0) enter('waiting');
     await pause(delay);
   }
@@ -206,9 +219,8 @@ export function runReflector<T>(options: ReflectorOptions<T>): Reflector<T> {
           }
           version = await list(at);
           absences = 0;
+          if (failedIn === 'listing') recovered();
         }
-        if (error && backoff.isSteady()) log.info('objects of the cluster are followed again');
-        error = undefined;
         enter('watching');
         await watch(at, version);
         // The server ended it as it was asked to; one that ends each watch at once is not asked without pause.
