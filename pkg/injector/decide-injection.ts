@@ -29,7 +29,8 @@ export function whyNotInjected(
     return 'the pod runs on Windows';
   }
   if (isInjected(pod)) return 'the pod has its sidecar';
-  const own = readKey(metadata?.annotations, 'sidecar-injection');
+  // As a label it also keeps the API server from asking, which selects by labels: such a pod starts without a control plane.
+  const own = readKey(metadata?.annotations, 'sidecar-injection') ?? readKey(metadata?.labels, 'sidecar-injection');
   if (own !== undefined) return decodeSwitch(own, 'the pod') ? undefined : `the pod says ${own.key}: ${own.value}`;
   const all = readKey(namespace.annotations, 'sidecar-injection');
   if (all === undefined) return undefined;

@@ -36,6 +36,14 @@ describe('which pods get a sidecar', () => {
       assert.match(kindOf(says(value)), /sidecar-injection of the pod is ".*": write "enabled" or "disabled"/);
     });
 
+  it('not one whose label says disabled, unless its annotation says otherwise', () => {
+    const pod = podOf();
+    const labels = { ...pod.metadata?.labels, 'tulle.dev/sidecar-injection': 'disabled' };
+    assert.match(kindOf({ ...pod, metadata: { ...pod.metadata, labels } }), /the pod says tulle\.dev/);
+    const asking = { ...says('enabled').metadata, labels };
+    assert.equal(kindOf({ ...pod, metadata: asking }), 'patch');
+  });
+
   it('refuses when the namespace says something else', () => {
     const message = kindOf(podOf(), annotated({ 'tulle.dev/sidecar-injection': 'maybe' }));
     assert.match(message, /tulle\.dev\/sidecar-injection of namespace shop is "maybe"/);
