@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { cpus, loadavg, release, totalmem } from 'node:os';
 import { join } from 'node:path';
+import { benchCluster } from './cluster/run.ts';
 import { benchControlPlane } from './control-plane/run.ts';
 import { benchEnvoy } from './envoy/run.ts';
 import { benchFolder, progress, stopAll } from './processes.ts';
@@ -36,6 +37,8 @@ const cases: Readonly<Record<string, () => Promise<Section[]>>> = {
   envoy: () => benchEnvoy(isQuick),
   'control-plane': () => benchControlPlane(isQuick, part),
   cli: async () => [await runProgram('Command line', 'cli.ts', 'Medians of seven runs.', {})],
+  // Only when asked for: it needs a cluster (`make bench-cluster`).
+  cluster: () => benchCluster(isQuick),
 };
 
 const httpText =
@@ -138,7 +141,7 @@ async function runCase(name: string, run: () => Promise<Section[]>): Promise<Res
 
 mkdirSync(benchFolder, { recursive: true });
 for (const [name, run] of Object.entries(cases)) {
-  if (only && only !== name) continue;
+  if (only ? only !== name : name === 'cluster') continue;
   progress(`== ${name}`);
   const result = await runCase(name, run);
   if (part === undefined) writeFileSync(resultsFile, JSON.stringify({ ...readResults(), [name]: result }));
