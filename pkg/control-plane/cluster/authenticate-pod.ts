@@ -25,6 +25,8 @@ export interface PodAuthenticationOptions {
   /** Milliseconds. */
   readonly now: () => number;
   readonly sleep: (milliseconds: number) => Promise<void>;
+  /** How long a sidecar had to wait for its pod's address, in milliseconds. */
+  readonly onWait?: (milliseconds: number) => void;
 }
 
 export interface PodAuthenticationRequest {
@@ -48,7 +50,7 @@ const look = 1_000;
  * from an address of the pod. A pod that is not known yet, or known under another uid, is looked up once.
  */
 export function createClusterTokenAuthentication(options: PodAuthenticationOptions): AuthenticatePod {
-  const { keys, pods, trustDomain, now, sleep } = options;
+  const { keys, pods, trustDomain, now, sleep, onWait } = options;
 
   async function find({ namespace, pod: { name, uid } }: PodTokenClaims): Promise<KnownPod | undefined> {
     const known = pods.find(namespace, name);
@@ -66,6 +68,7 @@ export function createClusterTokenAuthentication(options: PodAuthenticationOptio
       const found = isDue ? await pods.lookUp(namespace, name).catch(() => undefined) : pods.find(namespace, name);
       if (found?.uid === first.uid) pod = found;
     }
+    onWait?.(now() - start);
     return pod;
   }
 

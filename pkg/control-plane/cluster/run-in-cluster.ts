@@ -200,7 +200,12 @@ async function start(parts: Parts): Promise<Started> {
   const keys = createTokenKeys({ cluster, audience, log, now: Date.now });
   const { trustDomain } = config.mesh;
   const pods = provider.pods;
-  const authenticate = createClusterTokenAuthentication({ keys, pods, trustDomain, now: Date.now, sleep });
+  const waits = metrics.histogram(
+    'tulle_pod_address_wait_seconds',
+    'Sidecars that were there before their address was told',
+  );
+  const onWait = (milliseconds: number): void => waits.observe(milliseconds / 1000);
+  const authenticate = createClusterTokenAuthentication({ keys, pods, trustDomain, now: Date.now, sleep, onWait });
   const apps = createWebApps({ config, view: controlPlane.view, metrics, log, signal, bounds });
   const otlp = guardOtlp({ app: apps.otlp, authenticate, log, metrics, now: Date.now });
   const otlpPort = await open(listenTls(otlp, kubernetes.otlpPort, leaves));
