@@ -29,8 +29,13 @@ export interface NodeClient {
   draw(k: number, n: number): void;
 }
 
-export async function startNodeMesh(model: MeshModel): Promise<NodeMesh> {
-  const apps = await startEchoApps();
+/** `portOf` replaces the echo apps for some protocols. */
+export async function startNodeMesh(
+  model: MeshModel,
+  portOf: (protocol: AppProtocol) => number | undefined = () => undefined,
+): Promise<NodeMesh> {
+  const echo = await startEchoApps();
+  const apps: EchoApps = { portOf: (protocol) => portOf(protocol) ?? echo.portOf(protocol), stop: () => echo.stop() };
   const mesh = await createTestMesh();
   const spans: HopSpan[] = [];
   const onSpan = (span: HopSpan): void => void spans.push(span);
