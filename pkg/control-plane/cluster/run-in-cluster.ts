@@ -6,6 +6,7 @@ import { systemClock } from '../../certs/clock.ts';
 import type { Logger } from '../../observability/logger.ts';
 import { Metrics } from '../../observability/metrics.ts';
 import type { Problem } from '../../problem/problem.ts';
+import { findMeshKey } from '../../provider/objects/mesh-keys.ts';
 import { type Cluster, type ClusterOptions, openCluster } from '../../provider/kubernetes/cluster.ts';
 import { runLease } from '../../provider/kubernetes/lease.ts';
 import { type KubernetesProvider, runKubernetesProvider } from '../../provider/kubernetes/run-kubernetes-provider.ts';
@@ -42,7 +43,7 @@ const audience = 'tulle';
 const lookAtRoots = 30_000;
 
 /** What is kept of traffic: the user's own collector has all of it. The whole process is to stay below 120 MiB. */
-const bounds = { spans: 8_000, bytes: 16 * 1024 * 1024, calls: 10_000 };
+const bounds = { spans: 4_000, bytes: 8 * 1024 * 1024, calls: 5_000 };
 
 const unread = 'the cluster has not been read yet';
 const unserved = 'xDS is not served yet';
@@ -135,7 +136,7 @@ async function start(parts: Parts): Promise<Started> {
     authority,
     service: kubernetes,
     meshName: kubernetes.meshName,
-    wanted: () => (controlPlane.snapshot() ? toTrusting(provider) : undefined),
+    wanted: () => (controlPlane.snapshot() ? toTrusting(provider, kubernetes.meshName) : undefined),
     onChange: () => work.changed(),
     signal,
     clock,
@@ -253,9 +254,13 @@ function follow(
   return { provider, first };
 }
 
-/** Those that are labelled, and those that still have pods with a sidecar. */
-function toTrusting({ pods, namespaces }: KubernetesProvider): ReadonlySet<string> {
-  return new Set([...namespaces.meshed(), ...pods.namespaces()]);
+/** Those that are labelled, and those that still have pods with a sidecar, unless they are another mesh's. */
+function toTrusting({ pods, namespaces }: KubernetesProvider, meshName: string): ReadonlySet<string> {
+  const isOurs = (name: string): boolean => {
+    const mesh = findMeshKey(namespaces.find(name)?.labels ?? {}, 'monitored-by')?.value;
+    return mesh === undefined || mesh === meshName;
+  };
+  return new Set([...namespaces.meshed(), ...[...pods.namespaces()].filter(isOurs)]);
 }
 
 function declareMetrics(
