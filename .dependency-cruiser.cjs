@@ -52,8 +52,9 @@ module.exports = {
       '^pkg/(problem|policy|smi|catalog)/',
     ]),
     knowsOnly('http1-knows-nothing-of-the-mesh', '^pkg/http1/', []),
+    knowsOnly('http2-knows-nothing-of-the-mesh', '^pkg/http2/', ['^pkg/http1/']),
     knowsOnly('sidecar-knows-no-control-plane', '^pkg/sidecar/', [
-      '^pkg/(problem|policy|certs|observability|xds|http1)/',
+      '^pkg/(problem|policy|certs|observability|xds|http1|http2)/',
     ]),
     knowsOnly('kubernetes-provider-knows-objects-and-snapshots', '^pkg/provider/kubernetes/', [
       '^pkg/(problem|policy|smi|catalog|certs|observability|provider/objects)/',

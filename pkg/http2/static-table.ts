@@ -1,0 +1,78 @@
+/** HPACK's static table (RFC 7541 Appendix A); index 1 is the first. */
+const entries: readonly (readonly [string, string?])[] = [
+  [':authority'],
+  [':method', 'GET'],
+  [':method', 'POST'],
+  [':path', '/'],
+  [':path', '/index.html'],
+  [':scheme', 'http'],
+  [':scheme', 'https'],
+  [':status', '200'],
+  [':status', '204'],
+  [':status', '206'],
+  [':status', '304'],
+  [':status', '400'],
+  [':status', '404'],
+  [':status', '500'],
+  ['accept-charset'],
+  ['accept-encoding', 'gzip, deflate'],
+  ['accept-language'],
+  ['accept-ranges'],
+  ['accept'],
+  ['access-control-allow-origin'],
+  ['age'],
+  ['allow'],
+  ['authorization'],
+  ['cache-control'],
+  ['content-disposition'],
+  ['content-encoding'],
+  ['content-language'],
+  ['content-length'],
+  ['content-location'],
+  ['content-range'],
+  ['content-type'],
+  ['cookie'],
+  ['date'],
+  ['etag'],
+  ['expect'],
+  ['expires'],
+  ['from'],
+  ['host'],
+  ['if-match'],
+  ['if-modified-since'],
+  ['if-none-match'],
+  ['if-range'],
+  ['if-unmodified-since'],
+  ['last-modified'],
+  ['link'],
+  ['location'],
+  ['max-forwards'],
+  ['proxy-authenticate'],
+  ['proxy-authorization'],
+  ['range'],
+  ['referer'],
+  ['refresh'],
+  ['retry-after'],
+  ['server'],
+  ['set-cookie'],
+  ['strict-transport-security'],
+  ['transfer-encoding'],
+  ['user-agent'],
+  ['vary'],
+  ['via'],
+  ['www-authenticate'],
+];
+
+export const staticNames: readonly string[] = ['', ...entries.map(([name]) => name)];
+export const staticValues: readonly string[] = ['', ...entries.map(([, value = '']) => value)];
+export const staticLength = entries.length;
+
+/** Index by name, and by `name\0value`: the lowest of each. */
+export const staticIndex: ReadonlyMap<string, number> = new Map(
+  entries
+    .flatMap(([name, value], i): [string, number][] => [
+      [name, i + 1],
+      [`${name}\0${value ?? ''}`, i + 1],
+    ])
+    .reverse(),
+);
