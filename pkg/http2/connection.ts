@@ -125,6 +125,15 @@ export class Http2Connection implements StreamHost {
     return this.#destroyed;
   }
 
+  /** The peer is in the middle of what it must not be slow with: its first words, a header block. */
+  get halfway(): boolean {
+    return !this.#settingsReceived || this.#block !== undefined;
+  }
+
+  get draining(): boolean {
+    return this.#draining;
+  }
+
   /** Can one more stream be opened? */
   get open(): boolean {
     return !this.#retired && !this.#destroyed && this.#streams.size < this.#peerStreams;
@@ -282,12 +291,12 @@ export class Http2Connection implements StreamHost {
 
   #push(chunk: Buffer): void {
     if (this.#destroyed) return;
-    this.#options.onActivity?.();
     try {
       this.#reader.push(chunk);
     } catch (error) {
       this.#fail(error);
     }
+    this.#options.onActivity?.();
   }
 
   #frame(type: number, flags: number, id: number, payload: Buffer): void {

@@ -44,6 +44,8 @@ export class Http2Stream {
   expected = -1;
   /** The answer has no body whatever length it tells: that to HEAD. */
   bodiless = false;
+  /** Once our side has ended, what the peer still sends is of no use (RFC 9113 §8.1). */
+  abandonsRest = false;
   /** A head came, and is not an interim one. */
   headReceived = false;
   readonly #host: StreamHost;
@@ -168,6 +170,11 @@ export class Http2Stream {
 
   #endLocal(): void {
     this.localEnded = true;
+    if (this.abandonsRest && !this.remoteEnded) {
+      this.reset(errorCode.noError);
+      this.reader?.closed(errorCode.noError);
+      return;
+    }
     this.#closeWhenDone();
   }
 

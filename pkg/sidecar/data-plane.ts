@@ -126,8 +126,8 @@ function createSide(
   const tunnels = createTunnels();
   const inFlight = createInFlight();
   const http2 = createHttp2Pool({
-    streamsPerSession: 100,
-    maxSessions: 16,
+    streamsPerConnection: 100,
+    maxConnections: 16,
     idleTimeout: peerIdle,
   });
   const side = {

@@ -1,5 +1,3 @@
-import { createServer as createHttp2Server } from 'node:http2';
-import type { Http2Server, Http2Session, ServerHttp2Session, ServerHttp2Stream } from 'node:http2';
 import type { Socket } from 'node:net';
 import { defaultLimits as http1Limits } from '../http1/limits.ts';
 import { Deadlines } from '../http1/proxy/deadlines.ts';
@@ -9,9 +7,10 @@ import type { Handler } from '../http1/proxy/handler.ts';
 import { UpstreamPool } from '../http1/proxy/upstream-pool.ts';
 import type { HttpSite, Limits } from './exchange.ts';
 import { toHandler } from './http1-handler.ts';
+import { Http2Connection } from '../http2/connection.ts';
+import { IdleWatch } from '../http2/idle.ts';
 import { forwardHttp2 } from './http2-forward.ts';
-import { closeWhenIdle } from './http2-idle.ts';
-import { connectionWindow, http2Settings } from './http2-settings.ts';
+import { http2Limits } from './http2-settings.ts';
 import type { Peer } from './peer-identity.ts';
 import type { Tunnels } from './tunnels.ts';
 
@@ -37,43 +36,38 @@ export interface FrontendOptions {
   readonly upstreamIdle: number;
 }
 
-interface Context {
-  readonly site: HttpSite;
-  readonly peer: Peer;
-}
-
 export function createHttpFrontend(options: FrontendOptions): HttpFrontend {
   const { limits, tunnels } = options;
-  const sessions = new Map<Http2Session, Context>();
-  let accepting: Context | undefined;
+  const { streamIdle, headers, connectionIdle } = limits;
+  const stopping = new AbortController();
+  const deadlines = new Deadlines(Math.min(longestTick, streamIdle, headers, connectionIdle));
+  deadlines.run(stopping.signal);
+  const http1 = createHttp1(options, deadlines);
+  const connections = new Set<Http2Connection>();
 
-  const http1 = createHttp1(options);
-  const http2 = createHttp2(limits, (session) => {
-    const context = accepting;
-    if (!context) throw new Error("can't happen: a session without a connection");
-    sessions.set(session, context);
-    const ended = context.site.recorder.connection(context.site.direction, 'http2');
-    session.once('close', () => {
-      sessions.delete(session);
-      ended();
+  function acceptHttp2(socket: Socket, site: HttpSite, peer: Peer): void {
+    const ended = site.recorder.connection(site.direction, 'http2');
+    const idle = new IdleWatch(deadlines, { idle: connectionIdle, headers });
+    const connection = new Http2Connection(socket, 'server', {
+      limits: http2Limits,
+      now: Date.now,
+      onActivity: () => idle.update(),
+      onRequest: (stream, head, end, overflow) => forwardHttp2(site, { stream, head, end, overflow }, peer, deadlines),
+      onClosed() {
+        connections.delete(connection);
+        idle.stop();
+        ended();
+      },
     });
-    if (context.site.draining()) session.close();
-  });
-  http2.on('stream', (stream: ServerHttp2Stream, _headers, flags: number, raw?: string[]) => {
-    const context = stream.session && sessions.get(stream.session);
-    if (context && raw) forwardHttp2(context.site, stream, raw, flags, context.peer);
-    else stream.close();
-  });
+    connections.add(connection);
+    idle.start(connection);
+    if (site.draining()) connection.drain();
+  }
 
   return {
     accept(socket, version, site, peer) {
       if (version === 'h2') {
-        accepting = { site, peer };
-        try {
-          http2.emit('connection', socket);
-        } finally {
-          accepting = undefined;
-        }
+        acceptHttp2(socket, site, peer);
         return;
       }
       socket.once('close', site.recorder.connection(site.direction, 'http1'));
@@ -81,11 +75,12 @@ export function createHttpFrontend(options: FrontendOptions): HttpFrontend {
     },
     acceptHttp1: (socket, handler) => http1.accept(socket, handler),
     drain() {
-      for (const session of sessions.keys()) session.close();
+      for (const connection of connections) connection.drain();
     },
     close() {
       http1.close();
-      for (const session of sessions.keys()) session.destroy();
+      for (const connection of [...connections]) connection.destroy();
+      stopping.abort();
     },
   };
 }
@@ -93,14 +88,14 @@ export function createHttpFrontend(options: FrontendOptions): HttpFrontend {
 /** Deadlines are kept to within a tick: one second, or less where limits are shorter. */
 const longestTick = 1_000;
 
-function createHttp1({ limits, halfClosed, upstreamIdle }: FrontendOptions): {
+function createHttp1(
+  { limits, halfClosed, upstreamIdle }: FrontendOptions,
+  deadlines: Deadlines,
+): {
   accept(socket: Socket, handler: Handler): void;
   close(): void;
 } {
   const { streamIdle, headers, connectionIdle, connections } = limits;
-  const stopping = new AbortController();
-  const deadlines = new Deadlines(Math.min(longestTick, streamIdle, headers, connectionIdle));
-  deadlines.run(stopping.signal);
   const pool = new UpstreamPool({
     limits: http1Limits,
     deadlines,
@@ -119,20 +114,6 @@ function createHttp1({ limits, halfClosed, upstreamIdle }: FrontendOptions): {
     close() {
       frontend.close();
       pool.close();
-      stopping.abort();
     },
   };
-}
-
-function createHttp2(limits: Limits, onSession: (session: ServerHttp2Session) => void): Http2Server {
-  const server = createHttp2Server(http2Settings);
-  server.on('session', (session: ServerHttp2Session) => {
-    session.setLocalWindowSize(connectionWindow);
-    const idle = closeWhenIdle(session, limits.connectionIdle);
-    session.on('stream', (stream) => idle.add(stream));
-    session.on('error', () => session.destroy());
-    onSession(session);
-  });
-  server.on('sessionError', () => undefined);
-  return server;
 }

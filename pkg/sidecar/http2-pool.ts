@@ -1,103 +1,94 @@
-import { connect } from 'node:http2';
-import type { ClientHttp2Session, ClientHttp2Stream, OutgoingHttpHeaders } from 'node:http2';
-import { closeWhenIdle } from './http2-idle.ts';
-import type { Http2Idle } from './http2-idle.ts';
-import { connectionWindow, http2Settings } from './http2-settings.ts';
+import { Deadlines } from '../http1/proxy/deadlines.ts';
+import { Http2Connection } from '../http2/connection.ts';
+import { IdleWatch } from '../http2/idle.ts';
+import type { Http2Stream, StreamReader } from '../http2/stream.ts';
+import { http2Limits } from './http2-settings.ts';
 import type { Upstream } from './upstream.ts';
 
-/** HTTP/2 sessions, by the key of their upstream; many streams share one. */
+/** HTTP/2 connections, by the key of their upstream; many streams share one. */
 export interface Http2Pool {
   /** Opens a stream. Rejects when the peer can't be reached: nothing was sent then. */
-  open(upstream: Upstream, headers: OutgoingHttpHeaders, endStream: boolean): Promise<ClientHttp2Stream>;
+  open(upstream: Upstream, fields: readonly string[], end: boolean, reader: StreamReader): Promise<Http2Stream>;
   close(): void;
 }
 
 interface PoolOptions {
-  /** A further session is opened when all have this many streams. */
-  readonly streamsPerSession: number;
-  readonly maxSessions: number;
+  /** A further connection is opened when all have this many streams. */
+  readonly streamsPerConnection: number;
+  readonly maxConnections: number;
   readonly idleTimeout: number;
 }
 
-interface Entry {
-  readonly session: ClientHttp2Session;
-  readonly idle: Http2Idle;
-}
-
 interface Host {
-  readonly entries: Set<Entry>;
-  opening: Promise<Entry> | undefined;
+  readonly connections: Set<Http2Connection>;
+  opening: Promise<Http2Connection> | undefined;
 }
 
-export function createHttp2Pool({ streamsPerSession, maxSessions, idleTimeout }: PoolOptions): Http2Pool {
+const tick = 1_000;
+
+export function createHttp2Pool({ streamsPerConnection, maxConnections, idleTimeout }: PoolOptions): Http2Pool {
   const hosts = new Map<string, Host>();
-  let closed = false;
+  const stopping = new AbortController();
+  const deadlines = new Deadlines(Math.min(tick, idleTimeout));
+  deadlines.run(stopping.signal);
 
   function hostOf(key: string): Host {
     let host = hosts.get(key);
-    if (!host) hosts.set(key, (host = { entries: new Set(), opening: undefined }));
+    if (!host) hosts.set(key, (host = { connections: new Set(), opening: undefined }));
     return host;
   }
 
-  function find({ entries }: Host): Entry | undefined {
-    let best: Entry | undefined;
-    for (const entry of entries) {
-      if (entry.session.closed || entry.session.destroyed) continue;
-      const limit = Math.min(
-        streamsPerSession,
-        entry.session.remoteSettings?.maxConcurrentStreams ?? streamsPerSession,
-      );
-      const free = entry.idle.streams < limit || entries.size >= maxSessions;
-      if (free && (!best || entry.idle.streams < best.idle.streams)) best = entry;
+  function find({ connections }: Host): Http2Connection | undefined {
+    let best: Http2Connection | undefined;
+    for (const connection of connections) {
+      if (!connection.open) continue;
+      const isFree = connection.streams < streamsPerConnection || connections.size >= maxConnections;
+      if (isFree && (!best || connection.streams < best.streams)) best = connection;
     }
     return best;
   }
 
-  async function connectSession(upstream: Upstream, host: Host): Promise<Entry> {
+  async function connect(upstream: Upstream, host: Host): Promise<Http2Connection> {
     const socket = await upstream.connect('h2');
-    const session = connect('http://upstream', {
-      createConnection: () => socket,
-      ...http2Settings,
+    const idle = new IdleWatch(deadlines, { idle: idleTimeout, headers: idleTimeout });
+    const connection = new Http2Connection(socket, 'client', {
+      limits: http2Limits,
+      now: Date.now,
+      onActivity: () => idle.update(),
+      onRetired() {
+        host.connections.delete(connection);
+        forgetWhenEmpty(upstream.key, host);
+      },
+      onClosed: () => idle.stop(),
     });
-    const entry: Entry = { session, idle: closeWhenIdle(session, idleTimeout) };
-    host.entries.add(entry);
-    const retire = (): void => {
-      host.entries.delete(entry);
-      if (host.entries.size === 0 && !host.opening) hosts.delete(upstream.key);
-    };
-    session.once('connect', () => session.setLocalWindowSize(connectionWindow));
-    session.on('close', retire);
-    session.on('goaway', retire);
-    // What it means for a stream is told to that stream.
-    session.on('error', retire);
-    if (closed) session.close();
-    return entry;
+    idle.start(connection);
+    host.connections.add(connection);
+    if (stopping.signal.aborted) connection.drain();
+    return connection;
   }
 
-  function connectOnce(upstream: Upstream, host: Host): Promise<Entry> {
-    if (host.opening) return host.opening;
-    const opening = connectSession(upstream, host).finally(() => {
+  function forgetWhenEmpty(key: string, host: Host): void {
+    if (host.connections.size === 0 && !host.opening && hosts.get(key) === host) hosts.delete(key);
+  }
+
+  function connectOnce(upstream: Upstream, host: Host): Promise<Http2Connection> {
+    host.opening ??= connect(upstream, host).finally(() => {
       host.opening = undefined;
-      if (host.entries.size === 0) hosts.delete(upstream.key);
+      forgetWhenEmpty(upstream.key, host);
     });
-    host.opening = opening;
-    return opening;
+    return host.opening;
   }
 
   return {
-    async open(upstream, headers, endStream) {
+    async open(upstream, fields, end, reader) {
       const host = hostOf(upstream.key);
-      const entry = find(host) ?? (await connectOnce(upstream, host));
-      const stream = entry.session.request(headers, {
-        endStream,
-        waitForTrailers: !endStream,
-      });
-      entry.idle.add(stream);
-      return stream;
+      const connection = find(host) ?? (await connectOnce(upstream, host));
+      if (!connection.open) throw new Error('the connection ended before it was used');
+      return connection.request(fields, end, reader);
     },
     close() {
-      closed = true;
-      for (const { entries } of hosts.values()) for (const { session } of entries) session.close();
+      stopping.abort();
+      for (const { connections } of hosts.values()) for (const connection of connections) connection.drain();
     },
   };
 }

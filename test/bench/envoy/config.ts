@@ -177,6 +177,7 @@ export async function startMinimal(
       side,
       listen: side === 'outbound' ? port : 1,
       upstream: side === 'outbound' ? 1 : app,
+      protocol: 'http1',
       between: 'http/1.1',
       tracing: { sampling, collector: app },
       certificateChain: certificate,

@@ -1,0 +1,48 @@
+import type { Deadlines, Timed } from '../http1/proxy/deadlines.ts';
+import type { Http2Connection } from './connection.ts';
+
+export interface IdleLimits {
+  /** Without a stream, in milliseconds. */
+  readonly idle: number;
+  /** For its first words, and for each header block. */
+  readonly headers: number;
+}
+
+/** Ends a connection that has had no stream for too long, or is too slow with what must not wait. */
+export class IdleWatch implements Timed {
+  deadline = Number.POSITIVE_INFINITY;
+  readonly #deadlines: Deadlines;
+  readonly #limits: IdleLimits;
+  #connection: Http2Connection | undefined;
+
+  constructor(deadlines: Deadlines, limits: IdleLimits) {
+    this.#deadlines = deadlines;
+    this.#limits = limits;
+  }
+
+  start(connection: Http2Connection): void {
+    this.#connection = connection;
+    this.#deadlines.add(this);
+    this.update();
+  }
+
+  stop(): void {
+    this.#deadlines.remove(this);
+  }
+
+  /** After each activity. */
+  update(): void {
+    const connection = this.#connection;
+    if (!connection) return;
+    const { idle, headers } = this.#limits;
+    if (connection.halfway) this.deadline = Math.min(this.deadline, this.#deadlines.within(headers));
+    else this.deadline = connection.streams === 0 ? this.#deadlines.after(idle) : Number.POSITIVE_INFINITY;
+  }
+
+  expire(): void {
+    const connection = this.#connection;
+    // One that was asked to go and does not answer is not asked twice.
+    if (connection?.halfway === true || connection?.draining === true) connection.destroy();
+    else connection?.drain();
+  }
+}
