@@ -72,6 +72,7 @@ export class Http2Connection implements StreamHost {
   /** What the peer did wrong, once the connection has ended for it. */
   failure: string | undefined;
   #out: Buffer[] = [];
+  #afterFlush: (() => void)[] = [];
   #flushing = false;
   #draining = false;
   /** We have told the peer the last of its streams that counts. */
@@ -219,15 +220,22 @@ export class Http2Connection implements StreamHost {
     this.#closeWhenDrained();
   }
 
+  afterFlush(callback: () => void): void {
+    if (this.#out.length === 0 || this.#destroyed) callback();
+    else this.#afterFlush.push(callback);
+  }
+
   // Writing.
 
-  /** Everything of one turn goes out at once. */
+  readonly #flushLater = (): void => this.#flush();
+
+  /** Everything of one turn of the event loop goes out at once: a write costs more than what is in it. */
   #write(bytes: Buffer): void {
     if (this.#destroyed) return;
     this.#out.push(bytes);
     if (this.#flushing) return;
     this.#flushing = true;
-    queueMicrotask(() => this.#flush());
+    setImmediate(this.#flushLater);
   }
 
   #flush(): void {
@@ -238,6 +246,14 @@ export class Http2Connection implements StreamHost {
     if (!this.#socket.destroyed && this.#socket.writable) {
       this.#socket.write(out.length === 1 ? (out[0] as Buffer) : Buffer.concat(out));
     }
+    this.#callBack();
+  }
+
+  #callBack(): void {
+    if (this.#afterFlush.length === 0) return;
+    const callbacks = this.#afterFlush;
+    this.#afterFlush = [];
+    for (const callback of callbacks) callback();
   }
 
   #pump(): void {
@@ -284,6 +300,7 @@ export class Http2Connection implements StreamHost {
     this.#reader.stop();
     for (const stream of [...this.#streams.values()]) stream.abort(code);
     this.#retire();
+    this.#callBack();
     this.#options.onClosed?.();
   }
 

@@ -26,6 +26,8 @@ export interface StreamHost {
   /** It has something to send and no room for it. */
   waits(stream: Http2Stream): void;
   forget(stream: Http2Stream): void;
+  /** Calls back once all that was sent so far is the socket's. */
+  afterFlush(callback: () => void): void;
 }
 
 /** One stream of a connection, either side of it. */
@@ -146,6 +148,11 @@ export class Http2Stream {
     this.#unacknowledged = 0;
     this.receiveWindow += increment;
     this.#host.sendWindowUpdate(this, increment);
+  }
+
+  /** Calls back once all that was sent so far is on its way. */
+  afterFlush(callback: () => void): void {
+    this.#host.afterFlush(callback);
   }
 
   /** Ends it at once, in both directions; the reader hears no more of it. */

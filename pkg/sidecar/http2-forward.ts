@@ -45,6 +45,7 @@ export function forwardHttp2(site: HttpSite, request: Http2Request, peer: Peer, 
     header,
     trace: decodeTrace(header),
     refusal: toRefusal(request, authority),
+    whenSent: (callback) => stream.afterFlush(callback),
   };
   const exchange = beginExchange(site, asked, peer);
   const { ruling } = exchange;
