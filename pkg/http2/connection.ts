@@ -1,10 +1,8 @@
 import type { Socket } from 'node:net';
 import { Patience } from './abuse.ts';
 import { ConnectionError, type ErrorCode, errorCode } from './error-codes.ts';
-import { FrameReader } from './frame-reader.ts';
+import { FrameDecoder, type FrameEvents, protocolError } from './frame-decoder.ts';
 import {
-  flag,
-  frameType,
   maxFrameSize,
   maxWindow,
   preface,
@@ -21,6 +19,7 @@ import {
 import { readRequestHead, readResponseHead, areTrailers, type Http2RequestHead } from './head.ts';
 import { HpackDecoder, type HeaderBlock } from './hpack-decoder.ts';
 import { HpackEncoder } from './hpack-encoder.ts';
+import { Outbox } from './outbox.ts';
 import { Http2Stream, type StreamHost, type StreamReader } from './stream.ts';
 
 export interface ConnectionLimits {
@@ -48,39 +47,32 @@ export interface ConnectionOptions {
   readonly onClosed?: () => void;
 }
 
-/** More than this in the socket's queue, and streams wait. */
-const highWater = 512 * 1024;
 /** So many acknowledgements may wait for a peer that does not read. */
 const maxUnread = 1000;
 /** How long a peer may take to close a connection that we have ended, in milliseconds. */
 const lingering = 1000;
-/** A header block may come in so many pieces. */
-const maxContinuations = 32;
 const drainPing = Buffer.from('tulle-gw', 'latin1');
 
 /** One HTTP/2 connection, either side (RFC 9113). Server push, priorities and upgrades are not spoken. */
-export class Http2Connection implements StreamHost {
+export class Http2Connection implements StreamHost, FrameEvents {
   readonly #socket: Socket;
   readonly #role: 'client' | 'server';
   readonly #options: ConnectionOptions;
   readonly #streams = new Map<number, Http2Stream>();
   readonly #waiting = new Set<Http2Stream>();
-  readonly #decoder: HpackDecoder;
+  readonly #out: Outbox;
+  readonly #frames: FrameDecoder;
+  readonly #hpack: HpackDecoder;
   readonly #encoder = new HpackEncoder();
-  readonly #reader: FrameReader;
   readonly #patience: Patience;
   /** What the peer did wrong, once the connection has ended for it. */
   failure: string | undefined;
-  #out: Buffer[] = [];
-  #afterFlush: (() => void)[] = [];
-  #flushing = false;
   #draining = false;
   /** We have told the peer the last of its streams that counts. */
   #goneAway = false;
   /** No stream of ours may be opened any more. */
   #retired = false;
   #destroyed = false;
-  #settingsReceived = false;
   #lastStream = 0;
   #nextStream = 1;
   #sendWindow = 65_535;
@@ -90,15 +82,15 @@ export class Http2Connection implements StreamHost {
   #unread = 0;
   #peerWindow = 65_535;
   #peerStreams = 100;
-  #block: { readonly id: number; readonly end: boolean; readonly parts: Buffer[]; bytes: number } | undefined;
 
   constructor(socket: Socket, role: 'client' | 'server', options: ConnectionOptions) {
     const { limits } = options;
     this.#socket = socket;
     this.#role = role;
     this.#options = options;
-    this.#decoder = new HpackDecoder({ bytes: limits.headerBytes, fields: limits.headerFields });
-    this.#reader = new FrameReader(role, (...frame) => this.#frame(...frame));
+    this.#out = new Outbox(socket);
+    this.#hpack = new HpackDecoder({ bytes: limits.headerBytes, fields: limits.headerFields });
+    this.#frames = new FrameDecoder(role, 2 * limits.headerBytes, this);
     this.#patience = new Patience(options.now);
     this.#receiveWindow = limits.connectionWindow;
     if (role === 'client') this.#write(preface);
@@ -128,7 +120,7 @@ export class Http2Connection implements StreamHost {
 
   /** The peer is in the middle of what it must not be slow with: its first words, a header block. */
   get halfway(): boolean {
-    return !this.#settingsReceived || this.#block !== undefined;
+    return this.#frames.halfway;
   }
 
   get draining(): boolean {
@@ -180,7 +172,7 @@ export class Http2Connection implements StreamHost {
   }
 
   get blocked(): boolean {
-    return this.#socket.writableLength > highWater;
+    return this.#out.blocked;
   }
 
   sendHeaders(stream: Http2Stream, fields: readonly string[], end: boolean): void {
@@ -221,39 +213,14 @@ export class Http2Connection implements StreamHost {
   }
 
   afterFlush(callback: () => void): void {
-    if (this.#out.length === 0 || this.#destroyed) callback();
-    else this.#afterFlush.push(callback);
+    if (this.#destroyed) callback();
+    else this.#out.afterFlush(callback);
   }
 
   // Writing.
 
-  readonly #flushLater = (): void => this.#flush();
-
-  /** Everything of one turn of the event loop goes out at once: a write costs more than what is in it. */
-  #write(bytes: Buffer): void {
-    if (this.#destroyed) return;
-    this.#out.push(bytes);
-    if (this.#flushing) return;
-    this.#flushing = true;
-    setImmediate(this.#flushLater);
-  }
-
-  #flush(): void {
-    this.#flushing = false;
-    const out = this.#out;
-    if (out.length === 0) return;
-    this.#out = [];
-    if (!this.#socket.destroyed && this.#socket.writable) {
-      this.#socket.write(out.length === 1 ? (out[0] as Buffer) : Buffer.concat(out));
-    }
-    this.#callBack();
-  }
-
-  #callBack(): void {
-    if (this.#afterFlush.length === 0) return;
-    const callbacks = this.#afterFlush;
-    this.#afterFlush = [];
-    for (const callback of callbacks) callback();
+  #write(frame: Buffer): void {
+    if (!this.#destroyed) this.#out.write(frame);
   }
 
   #pump(): void {
@@ -268,7 +235,7 @@ export class Http2Connection implements StreamHost {
   #closeWhenDrained(): void {
     if (!this.#draining || this.#destroyed || this.#streams.size > 0) return;
     if (this.#role === 'server' && !this.#goneAway) return;
-    this.#flush();
+    this.#out.flush();
     this.#end();
   }
 
@@ -283,7 +250,7 @@ export class Http2Connection implements StreamHost {
       error instanceof ConnectionError ? error : new ConnectionError(errorCode.internalError, String(error));
     this.failure = message;
     this.#write(toGoaway(this.#lastStream, code));
-    this.#flush();
+    this.#out.flush();
     this.#finish(errorCode.cancel);
     this.#end();
   }
@@ -297,91 +264,46 @@ export class Http2Connection implements StreamHost {
 
   #finish(code: ErrorCode): void {
     this.#destroyed = true;
-    this.#reader.stop();
+    this.#frames.stop();
     for (const stream of [...this.#streams.values()]) stream.abort(code);
     this.#retire();
-    this.#callBack();
+    this.#out.callBack();
     this.#options.onClosed?.();
   }
 
-  // Reading.
+  // What the peer says.
 
   #push(chunk: Buffer): void {
     if (this.#destroyed) return;
     try {
-      this.#reader.push(chunk);
+      this.#frames.push(chunk);
     } catch (error) {
       this.#fail(error);
     }
     this.#options.onActivity?.();
   }
 
-  #frame(type: number, flags: number, id: number, payload: Buffer): void {
-    if (this.#block && (type !== frameType.continuation || id !== this.#block.id)) {
-      protocolError('a header block is interrupted');
-    }
-    if (!this.#settingsReceived && type !== frameType.settings) protocolError('the first frame is not SETTINGS');
-    switch (type) {
-      case frameType.data:
-        this.#data(flags, id, payload);
-        return;
-      case frameType.headers:
-        this.#headers(flags, id, payload);
-        return;
-      case frameType.continuation:
-        this.#continuation(flags, payload);
-        return;
-      case frameType.rstStream:
-        this.#reset(id, payload);
-        return;
-      case frameType.settings:
-        this.#settings(flags, id, payload);
-        return;
-      case frameType.ping:
-        this.#ping(flags, id, payload);
-        return;
-      case frameType.goaway:
-        this.#goaway(id, payload);
-        return;
-      case frameType.windowUpdate:
-        this.#windowUpdate(id, payload);
-        return;
-      case frameType.pushPromise:
-        return protocolError('PUSH_PROMISE');
-      case frameType.priority:
-        if (id === 0) protocolError('PRIORITY of stream 0');
-        if (payload.length !== 5) this.#resetStream(id, errorCode.frameSizeError);
-        this.#patience.spend();
-        return;
-      default:
-        // Unknown types are passed over (§5.5), for a while.
-        this.#patience.spend();
-    }
-  }
-
-  #data(flags: number, id: number, payload: Buffer): void {
+  data(id: number, bytes: Buffer, size: number, end: boolean): void {
     const stream = this.#streams.get(id);
     if (stream === undefined) this.#checkKnown(id);
-    this.#receiveWindow -= payload.length;
+    this.#receiveWindow -= size;
     if (this.#receiveWindow < 0) {
       throw new ConnectionError(errorCode.flowControlError, 'more than the window of the connection');
     }
-    const bytes = (flags & flag.padded) === 0 ? payload : unpad(payload, 0);
-    const end = (flags & flag.endStream) !== 0;
-    if (payload.length === 0 && !end) this.#patience.spend();
+    if (size === 0 && !end) this.#patience.spend();
     if (stream === undefined || stream.remoteEnded) {
-      this.release(payload.length);
+      this.release(size);
       if (stream) this.#refuse(stream, errorCode.streamClosed);
       return;
     }
-    if (payload.length > stream.receiveWindow) {
-      this.release(payload.length);
+    if (size > stream.receiveWindow) {
+      this.release(size);
       this.#refuse(stream, errorCode.flowControlError);
       return;
     }
-    stream.received(payload.length);
+    stream.received(size);
     // Padding is nobody's to deal with.
-    if (payload.length > bytes.length) stream.consumed(payload.length - bytes.length);
+    if (size > bytes.length) stream.consumed(size - bytes.length);
     if (!stream.headReceived || !isExpected(stream, bytes.length, end)) {
       this.#refuse(stream, errorCode.protocolError);
       return;
@@ -390,36 +312,8 @@ export class Http2Connection implements StreamHost {
     if (end) stream.endRemote();
   }
 
-  #headers(flags: number, id: number, payload: Buffer): void {
-    if (id === 0) protocolError('HEADERS of stream 0');
-    let block = (flags & flag.padded) === 0 ? payload : unpad(payload, (flags & flag.priority) === 0 ? 0 : 5);
-    if ((flags & flag.priority) !== 0) {
-      if (block.length < 5) throw new ConnectionError(errorCode.frameSizeError, 'HEADERS is too short');
-      block = block.subarray(5);
-    }
-    const end = (flags & flag.endStream) !== 0;
-    if ((flags & flag.endHeaders) !== 0) {
-      this.#headerBlock(id, block, end);
-      return;
-    }
-    this.#block = { id, end, parts: [Buffer.from(block)], bytes: block.length };
-  }
-
-  #continuation(flags: number, payload: Buffer): void {
-    const block = this.#block;
-    if (block === undefined) return protocolError('CONTINUATION of nothing');
-    block.parts.push(Buffer.from(payload));
-    block.bytes += payload.length;
-    if (block.bytes > 2 * this.#options.limits.headerBytes || block.parts.length > maxContinuations) {
-      throw new ConnectionError(errorCode.enhanceYourCalm, 'a header block is too long');
-    }
-    if ((flags & flag.endHeaders) === 0) return;
-    this.#block = undefined;
-    this.#headerBlock(block.id, Buffer.concat(block.parts), block.end);
-  }
-
-  #headerBlock(id: number, bytes: Buffer, end: boolean): void {
-    const block = this.#decoder.decode(bytes);
+  headerBlock(id: number, bytes: Buffer, end: boolean): void {
+    const block = this.#hpack.decode(bytes);
     const stream = this.#streams.get(id);
     if (stream) this.#moreHeaders(stream, block, end);
     else if (this.#role === 'server' && id > this.#lastStream) this.#openRequest(id, block, end);
@@ -479,33 +373,17 @@ export class Http2Connection implements StreamHost {
     return true;
   }
 
-  #reset(id: number, payload: Buffer): void {
-    if (payload.length !== 4) throw new ConnectionError(errorCode.frameSizeError, 'RST_STREAM has a wrong length');
+  reset(id: number, code: number): void {
     const stream = this.#streams.get(id);
     if (stream === undefined) {
       this.#checkKnown(id);
       return;
     }
     if (this.#role === 'server') this.#patience.spend();
-    stream.abort(payload.readUInt32BE(0));
+    stream.abort(code);
   }
 
-  #settings(flags: number, id: number, payload: Buffer): void {
-    if (id !== 0) protocolError('SETTINGS of a stream');
-    this.#settingsReceived = true;
-    if ((flags & flag.ack) !== 0) {
-      if (payload.length > 0) throw new ConnectionError(errorCode.frameSizeError, 'an acknowledgement with content');
-      return;
-    }
-    if (payload.length % 6 !== 0) throw new ConnectionError(errorCode.frameSizeError, 'SETTINGS has a wrong length');
-    for (let at = 0; at < payload.length; at += 6) {
-      this.#setting(payload.readUInt16BE(at), payload.readUInt32BE(at + 2));
-    }
-    this.#acknowledge(settingsAck);
-    this.#pump();
-  }
-
-  #setting(id: number, value: number): void {
+  setting(id: number, value: number): void {
     switch (id) {
       case setting.headerTableSize:
         this.#encoder.setTableSize(value);
@@ -533,10 +411,13 @@ export class Http2Connection implements StreamHost {
     }
   }
 
-  #ping(flags: number, id: number, payload: Buffer): void {
-    if (id !== 0) protocolError('PING of a stream');
-    if (payload.length !== 8) throw new ConnectionError(errorCode.frameSizeError, 'PING has a wrong length');
-    if ((flags & flag.ack) === 0) {
+  settingsEnd(): void {
+    this.#acknowledge(settingsAck);
+    this.#pump();
+  }
+
+  ping(payload: Buffer, ack: boolean): void {
+    if (!ack) {
       this.#acknowledge(toPing(payload, true));
     } else if (this.#draining && !this.#goneAway && payload.equals(drainPing)) {
       this.#goneAway = true;
@@ -545,25 +426,31 @@ export class Http2Connection implements StreamHost {
     }
   }
 
-  #goaway(id: number, payload: Buffer): void {
-    if (id !== 0) protocolError('GOAWAY of a stream');
-    if (payload.length < 8) throw new ConnectionError(errorCode.frameSizeError, 'GOAWAY is too short');
-    const last = payload.readUInt32BE(0) & 0x7fff_ffff;
+  idle(): void {
+    this.#patience.spend();
+  }
+
+  wrongSize(id: number): void {
+    this.#patience.spend();
+    this.#resetStream(id, errorCode.frameSizeError);
+  }
+
+  goaway(last: number): void {
     this.#patience.spend();
     this.#retire();
+    // A peer that goes opens nothing more; what is open comes to its end.
+    this.#draining = true;
+    this.#goneAway = true;
     if (this.#role === 'client') {
       // Those were not looked at, and may be asked again.
       for (const stream of [...this.#streams.values()]) if (stream.id > last) stream.abort(errorCode.refusedStream);
-      this.#draining = true;
-      this.#closeWhenDrained();
     }
+    this.#closeWhenDrained();
   }
 
-  #windowUpdate(id: number, payload: Buffer): void {
-    if (payload.length !== 4) throw new ConnectionError(errorCode.frameSizeError, 'WINDOW_UPDATE has a wrong length');
-    const increment = payload.readUInt32BE(0) & 0x7fff_ffff;
+  windowUpdate(id: number, increment: number): void {
+    if (increment === 0) protocolError('a window update of 0');
     if (id === 0) {
-      if (increment === 0) protocolError('a window update of 0');
       this.#sendWindow += increment;
       if (this.#sendWindow > maxWindow) throw new ConnectionError(errorCode.flowControlError, 'the window overflows');
       this.#pump();
@@ -575,8 +462,7 @@ export class Http2Connection implements StreamHost {
       return;
     }
     stream.sendWindow += increment;
-    if (increment === 0) this.#refuse(stream, errorCode.protocolError);
-    else if (stream.sendWindow > maxWindow) this.#refuse(stream, errorCode.flowControlError);
+    if (stream.sendWindow > maxWindow) this.#refuse(stream, errorCode.flowControlError);
     else stream.pump();
   }
 
@@ -628,14 +514,4 @@ function isExpected(stream: Http2Stream, bytes: number, end: boolean): boolean {
   if (stream.expected === -1) return true;
   stream.expected -= bytes;
   return end ? stream.expected === 0 : stream.expected >= 0;
-}
-
-function unpad(payload: Buffer, least: number): Buffer {
-  const padding = payload[0] ?? 0;
-  if (payload.length < 1 || padding > payload.length - 1 - least) protocolError('more padding than content');
-  return payload.subarray(1, payload.length - padding);
-}
-
-function protocolError(what: string): never {
-  throw new ConnectionError(errorCode.protocolError, what);
 }

@@ -28,6 +28,10 @@ const connectionSpecific: ReadonlySet<string> = new Set([
   'http2-settings',
 ]);
 
+const schemePattern = /^[A-Za-z][A-Za-z0-9+.-]*$/;
+const authorityPattern = /^[A-Za-z0-9._~!$&'()*+,;=%:@[\]-]+$/;
+const pathPattern = /^[\x21-\x7e\x80-\xff]+$/;
+
 export function readRequestHead(block: readonly string[]): Http2RequestHead | undefined {
   let method: string | undefined;
   let scheme: string | undefined;
@@ -60,9 +64,10 @@ export function readRequestHead(block: readonly string[]): Http2RequestHead | un
   if (method === undefined || !isToken(method)) return undefined;
   if (method === 'CONNECT') {
     if (scheme !== undefined || path !== undefined || authority === undefined) return undefined;
-  } else if (!scheme || !path) {
+  } else if (scheme === undefined || !schemePattern.test(scheme) || path === undefined || !isTarget(path, method)) {
     return undefined;
   }
+  if (authority !== undefined && !authorityPattern.test(authority)) return undefined;
   const contentLength = checkFields(block, i, true);
   if (contentLength === undefined) return undefined;
   // Whom it is for has to be said (§8.3.1).
@@ -114,8 +119,15 @@ function checkFields(block: readonly string[], from: number, isRequest: boolean)
   return length;
 }
 
+/** In origin form, or `*` of OPTIONS. */
+function isTarget(path: string, method: string): boolean {
+  return (path.charCodeAt(0) === 0x2f && pathPattern.test(path)) || (path === '*' && method === 'OPTIONS');
+}
+
 function hasHost(block: readonly string[], from: number): boolean {
-  for (let i = from; i < block.length; i += 2) if (block[i] === 'host') return true;
+  for (let i = from; i < block.length; i += 2) {
+    if (block[i] === 'host') return authorityPattern.test(block[i + 1] as string);
+  }
   return false;
 }
 

@@ -22,7 +22,7 @@ export interface HeaderLimits {
 const fieldOverhead = 32;
 /** RFC 9110 §5.6.2, in lower case; a colon leads pseudo fields. */
 const namePattern = /^:?[!#$%&'*+\-.^_`|~0-9a-z]+$/;
-const badValue = /[\0\r\n]|^[ \t]|[ \t]$/;
+const badValue = /[\0-\x08\x0a-\x1f\x7f]|^[ \t]|[ \t]$/;
 
 interface Entry {
   readonly name: string;
