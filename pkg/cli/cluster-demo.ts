@@ -26,14 +26,36 @@ export async function runClusterDemo(context: CliContext, dir: string | undefine
   if (flags.runFor !== undefined) parseDuration(flags.runFor);
   if (flags.summary !== undefined && flags.runFor === undefined)
     throw new CliError('--summary needs --run-for: 60s is enough', 2);
-  if (flags.image.length > 0)
-    throw new CliError('--image is for programs of this machine; with --kubernetes: --registry', 2);
+  refuseLocalFlags(flags);
   const folder = dir === undefined ? join(context.dist, 'demo', 'bookstore') : resolve(context.cwd, dir);
   const objects = readObjects(folder);
   return withCluster(context, flags, async (access) => {
     const api = await openControllerApi(access);
     return runDemo(context, access, api, objects, flags);
   });
+}
+
+/** What says how a mesh of this machine runs: the cluster's is installed, and says so itself. */
+function refuseLocalFlags(flags: DemoFlags): void {
+  const given = [
+    ['--image', flags.image.length > 0],
+    ['--egress-loopback', flags.egressLoopback.length > 0],
+    ['--mode', flags.mode !== undefined],
+    ['--path-match', flags.pathMatch !== undefined],
+    ['--sampling', flags.sampling !== undefined],
+    ['--trust-domain', flags.trustDomain !== undefined],
+    ['--egress', flags.egress !== undefined],
+    ['--otlp', flags.otlp !== undefined],
+    ['--logs', flags.logs === true],
+    ['--sidecar', flags.sidecar !== 'node'],
+    ['--isolation', flags.isolation !== 'auto'],
+  ] as const;
+  const names = given.filter(([, is]) => is).map(([name]) => name);
+  if (names.length > 0)
+    throw new CliError(
+      `${names.join(', ')}: for a mesh on this machine; that of a cluster has its settings from its chart`,
+      2,
+    );
 }
 
 function readObjects(folder: string): readonly AppliedObject[] {

@@ -11,6 +11,7 @@ import {
   type ProbeResult,
 } from './demo-rules.ts';
 import { pause } from './pause.ts';
+import { joinCalls } from './recorded-calls.ts';
 import { untilAborted } from './until-aborted.ts';
 
 /** A running bookstore, wherever it runs. */
@@ -130,11 +131,32 @@ interface Traffic {
   }[];
 }
 
+/** Spans of one trace may have gone to several controllers, each of which numbers its processes by itself. */
+export function mergeTraces(lists: readonly (readonly JaegerTrace[])[]): readonly JaegerTrace[] {
+  if (lists.length === 1) return lists.flat();
+  const merged = new Map<string, JaegerTrace>();
+  for (const [i, list] of lists.entries()) {
+    for (const trace of list) {
+      const before = merged.get(trace.traceID);
+      const spans = trace.spans.map((span) => ({ ...span, processID: `${i}.${span.processID}` }));
+      const processes = Object.fromEntries(
+        Object.entries(trace.processes).map(([id, process]) => [`${i}.${id}`, process]),
+      );
+      merged.set(trace.traceID, {
+        ...trace,
+        spans: [...(before?.spans ?? []), ...spans],
+        processes: { ...before?.processes, ...processes },
+      });
+    }
+  }
+  return [...merged.values()];
+}
+
 async function readTraffic(mesh: DemoMesh): Promise<Traffic> {
   const [calls, traces, state] = await Promise.all([
     mesh.getAll<readonly Call[]>('/api/requests?since=1h&limit=50000', 60_000),
     mesh.getAll<{ data: JaegerTrace[] }>('/api/traces?service=bookbuyer&limit=20000&lookback=1h', 60_000),
     mesh.get<Pick<Traffic, 'splits'>>('/api/mesh', 20_000),
   ]);
-  return { calls: calls.flat(), traces: traces.flatMap(({ data }) => data), splits: state.splits };
+  return { calls: joinCalls(calls), traces: mergeTraces(traces.map(({ data }) => data)), splits: state.splits };
 }

@@ -1,5 +1,6 @@
 import { copyFileSync, cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join, relative, resolve } from 'node:path';
+import { meansCluster } from './cluster-flags.ts';
 import { CliError, type CliContext } from './context.ts';
 import { checkDemo, type DemoMesh } from './demo-check.ts';
 import { writeSummary } from './demo-summary.ts';
@@ -8,15 +9,13 @@ import { runVisitor } from '../local/visitor.ts';
 import type { LaptopMesh } from './laptop-mesh.ts';
 import { getJson } from './mesh-client.ts';
 import { runSession } from './mesh-session.ts';
-import type { UpFlags } from './program.ts';
+import type { DemoFlags } from './program.ts';
 import { untilAborted } from './until-aborted.ts';
 
 /** `tulle demo [DIR]`: the bookstore. With `--summary` or `--run-for`, 1 unless everything held that must hold. */
-export async function runDemo(
-  context: CliContext,
-  dir: string | undefined,
-  flags: UpFlags & { readonly summary?: string },
-): Promise<number> {
+export async function runDemo(context: CliContext, dir: string | undefined, flags: DemoFlags): Promise<number> {
+  if (meansCluster(flags) || flags.keep === true || flags.registry !== undefined)
+    throw new CliError('for a cluster say --kubernetes too', 2);
   if (flags.runFor !== undefined) parseDuration(flags.runFor);
   if (flags.summary !== undefined && flags.runFor === undefined)
     throw new CliError('--summary needs --run-for: 20s is enough', 2);

@@ -11,7 +11,7 @@ import { openControllerApi } from './controller-api.ts';
 import { orTwo, writeJson, writeLines } from './mesh-input.ts';
 import { apply, readNamespace } from './namespace.ts';
 import { meshOf, stateOf } from './namespace-state.ts';
-import { oldestFirst } from './recorded-calls.ts';
+import { joinCalls } from './recorded-calls.ts';
 import { createPaint } from './table.ts';
 import { describeChanges } from './what-if-text.ts';
 
@@ -64,7 +64,7 @@ async function previewOf(context: CliContext, access: ClusterAccess, name: strin
     readClusterMesh(context, access, {}),
     access.cluster.request<{ readonly items: readonly PodObject[] }>('GET', `/api/v1/namespaces/${name}/pods`),
   ]);
-  const mine = oldestFirst(calls.flat()).filter((call) => isInto(name, call));
+  const mine = joinCalls(calls).filter((call) => isInto(name, call));
   const replay = whatIf(mine, facts, enforced(facts, name));
   const told = new Set(replay.denied.map(({ source, service }) => `${source} ${service}`));
   return {

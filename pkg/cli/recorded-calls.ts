@@ -1,4 +1,4 @@
-import type { Call } from '../observability/call.ts';
+import { type Call, mergeCalls } from '../observability/call.ts';
 import { withCluster } from './cluster-access.ts';
 import { type ClusterFlags, meansCluster } from './cluster-flags.ts';
 import type { CliContext } from './context.ts';
@@ -18,13 +18,36 @@ export async function recordedCalls(context: CliContext, flags: ClusterFlags, si
     return withCluster(context, flags, async (access) => {
       const { openControllerApi } = await import('./controller-api.ts');
       const api = await openControllerApi(access);
-      return oldestFirst((await api.getEach<readonly Call[]>(path, 60_000)).flat());
+      return joinCalls(await api.getEach<readonly Call[]>(path, 60_000));
     });
   }
-  return oldestFirst(await getJson<readonly Call[]>(findRunningMesh(context).api, path, 20_000));
+  return joinCalls([await getJson<readonly Call[]>(findRunningMesh(context).api, path, 20_000)]);
 }
 
-export function oldestFirst(calls: readonly Call[]): readonly Call[] {
+/**
+ * What several controllers recorded, oldest first. Each joins the two sides of a call that were reported to it; those
+ * that went to two of them are joined here.
+ */
+export function joinCalls(lists: readonly (readonly Call[])[]): readonly Call[] {
+  const all = lists.flat();
+  if (lists.length > 1) {
+    const keyOf = ({ traceId, source, method, path }: Call): string => `${traceId} ${source} ${method} ${path}`;
+    const servers = new Map<string, Call[]>();
+    for (const call of all) {
+      if (call.observer === 'server') servers.set(keyOf(call), [...(servers.get(keyOf(call)) ?? []), call]);
+    }
+    const clients = all
+      .filter(({ observer }) => observer === 'client')
+      .map((client) => {
+        const server = servers.get(keyOf(client))?.shift();
+        return server === undefined ? client : mergeCalls(client, server);
+      });
+    return inOrder([...clients, ...[...servers.values()].flat()]);
+  }
+  return inOrder(all);
+}
+
+function inOrder(calls: readonly Call[]): readonly Call[] {
   return [...calls].sort((a, b) => a.time - b.time);
 }
 
