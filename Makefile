@@ -35,8 +35,14 @@ test: build ## everything: checks, unit, scenario, conformance, feature and end-
 	npm run --silent check
 	npm run --silent test:all
 
+e2e: build ## the end-to-end tests on Kubernetes: KUBECONFIG, and TULLE_IMAGE_LOAD, a command that brings an image into the cluster
+	$(MOCHA) 'test/e2e-kubernetes/*.test.ts'
+
+bench-cluster: build ## measure on the cluster of KUBECONFIG, write docs/performance.md
+	BENCH_ONLY=cluster npx tsx test/bench/run.ts
+
 golden: build ## rewrite the golden files of test/scenarios
-	UPDATE_GOLDEN=1 $(MOCHA) 'test/scenarios/*.test.ts' 'pkg/**/*.golden.test.ts'
+	UPDATE_GOLDEN=1 $(MOCHA) 'test/scenarios/*.test.ts' 'pkg/**/*.golden.test.ts' 'test/chart/*.golden.test.ts'
 
 format: node_modules/.setup ## format all code
 	npx prettier --write --log-level warn .
@@ -47,4 +53,4 @@ bench: build ## measure, print ratios, write docs/performance.md
 clean: ## delete what was built
 	rm -rf build dist coverage
 
-.PHONY: help setup build demo install check test golden format bench clean
+.PHONY: help setup build demo install check test e2e bench-cluster golden format bench clean
