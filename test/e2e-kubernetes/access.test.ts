@@ -104,6 +104,40 @@ describeMesh('access in a meshed namespace', [meshed, plain], (mesh) => {
     await outsider!.callUntil(books, ({ status }) => status !== 200, 20);
   });
 
+  it('shadow: everything passes', async () => {
+    const { api } = mesh();
+    const path = pathOf('v1', 'Namespace', undefined, meshed);
+    const setMode = (mode: string): Promise<unknown> =>
+      api.call(
+        'PATCH',
+        path,
+        { metadata: { annotations: { 'tulle.dev/mode': mode } } },
+        'application/merge-patch+json',
+      );
+    await setMode('shadow');
+    try {
+      await thief!.callUntil(books, ({ status }) => status === 200, 20);
+      await outsider!.callUntil(books, ({ status }) => status === 200, 20);
+    } finally {
+      await setMode('enforce');
+    }
+    await thief!.callUntil(books, ({ status }) => status === 403, 20);
+  });
+
+  it('tells what is wrong with an object as one Event on it', async () => {
+    const { api } = mesh();
+    const [group, wrong] = targetObjects(meshed, 'wrong', 'nobody', ['client']);
+    await applyObjects(api, [group!, wrong!]);
+    const events = await until('an Event', 20, async () => {
+      const all = await api.list(`/api/v1/namespaces/${meshed}/events?fieldSelector=involvedObject.name%3Dwrong`);
+      return all.length > 0 ? all : undefined;
+    });
+    assert.deepEqual(
+      events.map(({ involvedObject, reason }) => [involvedObject?.kind, reason]),
+      [['TrafficTarget', 'ServiceAccountUnused']],
+    );
+  });
+
   it('takes the mode from a patch of the MeshConfig, where the namespace says nothing', async () => {
     const { api } = mesh();
     const config = pathOf('config.openservicemesh.io/v1alpha2', 'MeshConfig', controlNamespace, 'osm-mesh-config');

@@ -80,7 +80,8 @@ export interface ApiAnswer {
 
 /** The API of a cluster by its kubeconfig, one keep-alive connection per request in flight: what `kubectl` does, without its 100 ms. */
 export interface KubernetesApi {
-  readonly kubeconfig: string;
+  /** The context of its kubeconfig. */
+  readonly context: string;
   send(method: string, path: string, body?: unknown, contentType?: string): Promise<ApiAnswer>;
   /** As `send`; throws what the server said unless it is 2xx. */
   call(method: string, path: string, body?: unknown, contentType?: string): Promise<KubernetesObject>;
@@ -99,6 +100,7 @@ interface Body {
 }
 
 interface Credentials {
+  readonly context: string;
   readonly server: URL;
   readonly ca?: string | undefined;
   readonly cert?: string | undefined;
@@ -112,7 +114,8 @@ function readCredentials(kubeconfig: string): Credentials {
     env: { ...process.env, KUBECONFIG: kubeconfig },
     encoding: 'utf8',
   });
-  const { clusters, users } = parse(text) as {
+  const { clusters, users, ...rest } = parse(text) as {
+    'current-context': string;
     clusters: [{ cluster: { server: string; 'certificate-authority-data'?: string } }];
     users: [{ user: { 'client-certificate-data'?: string; 'client-key-data'?: string; token?: string } }];
   };
@@ -121,6 +124,7 @@ function readCredentials(kubeconfig: string): Credentials {
   const [{ cluster }] = clusters;
   const [{ user }] = users;
   return {
+    context: rest['current-context'],
     server: new URL(cluster.server),
     ca: plain(cluster['certificate-authority-data']),
     cert: plain(user['client-certificate-data']),
@@ -130,7 +134,7 @@ function readCredentials(kubeconfig: string): Credentials {
 }
 
 export function openKubernetesApi(kubeconfig: string, as?: { readonly token: string }): KubernetesApi {
-  const { server, ca, ...user } = readCredentials(kubeconfig);
+  const { context, server, ca, ...user } = readCredentials(kubeconfig);
   const { cert, key, token } = as ? { ...as, cert: undefined, key: undefined } : user;
   const tls = { ...(ca ? { ca } : {}), ...(cert && key ? { cert, key } : {}) };
   const agent = new Agent({ keepAlive: true, ...tls });
@@ -155,7 +159,7 @@ export function openKubernetesApi(kubeconfig: string, as?: { readonly token: str
   }
 
   const api: KubernetesApi = {
-    kubeconfig,
+    context,
     send: (method, path, body, contentType = 'application/json') =>
       new Promise((resolve, reject) => {
         const text = typeof body === 'string' ? body : JSON.stringify(body);
