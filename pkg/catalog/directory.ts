@@ -23,13 +23,14 @@ export function createDirectory(): (previous: Directory | undefined, backings: r
 
 function toEntry({ key, service, port, protocol, endpoints }: Backing): DirectoryEntry {
   const { namespace, name, headless, clusterIPs } = service;
-  const pods = endpoints.endpoints.flatMap(({ ip, hostname }) =>
+  const pods = endpoints.endpoints.flatMap(({ ip, hostname, port: own }) =>
     ip === undefined
       ? []
       : [
           {
             ip,
             hostnames: hostname === undefined ? [] : podHostnames(namespace, name, hostname),
+            ...(own === port ? {} : { port: own }),
           },
         ],
   );

@@ -2,7 +2,7 @@ import type { EndpointSet } from '../policy/endpoints.ts';
 import type { ServiceIdentity } from '../policy/identity.ts';
 import type { EndpointSetKey, OutboundService, ServicePortKey } from '../policy/outbound.ts';
 import { ads } from './config-source.ts';
-import { hasPlaintext, identitiesOf, tcpBackends, toPeerMatch } from './endpoint.ts';
+import { hasPlaintext, identitiesOf, isSplit, nobodyMatch, tcpBackends, toPeerMatch } from './endpoint.ts';
 import type { Cluster, HttpProtocolOptions, OutlierDetection } from './envoy-cluster-types.ts';
 import type { Http2Options } from './envoy-http-types.ts';
 import { appCluster, endpointsCluster, nowhereCluster, passthroughCluster, tcpCluster } from './names.ts';
@@ -83,7 +83,7 @@ const httpOptions = 'envoy.extensions.upstreams.http.v3.HttpProtocolOptions';
 export function toTcpCluster(service: OutboundService, sets: ReadonlyMap<EndpointSetKey, EndpointSet>): Cluster {
   const reached = tcpBackends(service).flatMap((backend) => sets.get(backend.endpoints) ?? []);
   return {
-    ...toEdsCluster(tcpCluster(service.key), reached, service.key),
+    ...toEdsCluster(tcpCluster(service.key), reached, service.key, isSplit(service)),
     lb_policy: 'ROUND_ROBIN',
     common_lb_config: {
       healthy_panic_threshold: { value: 1 },
@@ -101,7 +101,7 @@ export function toTcpCluster(service: OutboundService, sets: ReadonlyMap<Endpoin
   };
 }
 
-function toEdsCluster(name: string, sets: readonly EndpointSet[], key: ServicePortKey): Cluster {
+function toEdsCluster(name: string, sets: readonly EndpointSet[], key: ServicePortKey, nobody = false): Cluster {
   return {
     '@type': 'type.googleapis.com/envoy.config.cluster.v3.Cluster',
     name,
@@ -110,7 +110,7 @@ function toEdsCluster(name: string, sets: readonly EndpointSet[], key: ServicePo
     connect_timeout: connectTimeout,
     circuit_breakers: circuitBreakers,
     outlier_detection: ejection,
-    ...toPeerTransport(identitiesOf(sets), hasPlaintext(sets), toSni(key)),
+    ...toPeerTransport(identitiesOf(sets), hasPlaintext(sets), toSni(key), nobody),
   };
 }
 
@@ -119,19 +119,22 @@ function toPeerTransport(
   identities: readonly ServiceIdentity[],
   plaintext: boolean,
   sni: string,
+  nobody: boolean,
 ): Pick<Cluster, 'transport_socket' | 'transport_socket_matches'> {
   const [only] = identities;
   if (only === undefined) return {};
-  if (identities.length === 1 && !plaintext) return { transport_socket: toClientTls(only, sni) };
+  if (identities.length === 1 && !plaintext && !nobody) return { transport_socket: toClientTls(only, sni) };
   const matches = identities.map((identity) => ({
     name: identity,
     match: toPeerMatch(identity),
     transport_socket: toClientTls(identity, sni),
   }));
   return {
-    transport_socket_matches: plaintext
-      ? [...matches, { name: 'plaintext', match: {}, transport_socket: rawBuffer }]
-      : matches,
+    transport_socket_matches: [
+      ...matches,
+      ...(nobody ? [{ name: 'nobody', match: nobodyMatch, transport_socket: rawBuffer }] : []),
+      ...(plaintext ? [{ name: 'plaintext', match: {}, transport_socket: rawBuffer }] : []),
+    ],
   };
 }
 

@@ -13,9 +13,11 @@ const service = '%METADATA(ROUTE:tulle:service)%';
 const details = '%RESPONSE_CODE_DETAILS%';
 const request = '%REQ(:METHOD)% %REQ(:PATH)%';
 
-function toDenialText(why: string, source: string): SubstitutionFormat {
+/** As the Node sidecar says it (pkg/sidecar/denial.ts): where every trace is recorded, a denied call can be asked about. */
+function toDenialText(why: string, source: string, sampling: number): SubstitutionFormat {
   const ask = `tulle explain ${source} ${service} %REQ(:METHOD)% '%REQ(:PATH)%'`;
-  return toText(`RBAC: access denied\ntulle: ${why}: ${source} -> ${service} ${request}; ask: ${ask}\n`);
+  const trace = `trace %TRACE_ID%${sampling >= 1 ? ': tulle suggest --trace %TRACE_ID%' : ''}`;
+  return toText(`RBAC: access denied\ntulle: ${why}: ${source} -> ${service} ${request}; ask: ${ask}; ${trace}\n`);
 }
 
 function toText(text: string): SubstitutionFormat {
@@ -45,59 +47,86 @@ function toStatus(status: number): AccessLogFilter {
   };
 }
 
-const refusedHere: Omit<ResponseMapper, 'filter'> = {
-  status_code: 403,
-  body_format_override: toDenialText('SourceNotAllowed', ownName),
-  headers_to_add: toReasonHeader('SourceNotAllowed'),
-};
-
 const unavailable: Omit<ResponseMapper, 'filter'> = {
   status_code: 503,
   body_format_override: toText(`tulle: Unavailable: ${details}\n`),
   headers_to_add: toReasonHeader('Unavailable'),
 };
 
+/** No route: for a target like `*`, whatever the policy says. A mesh never answers 404 by itself (DECISIONS S11). */
+const badTarget: ResponseMapper = {
+  filter: {
+    and_filter: {
+      filters: [
+        { response_flag_filter: { flags: ['NR'] } },
+        { header_filter: { header: { name: ':path', string_match: { prefix: '/' }, invert_match: true } } },
+      ],
+    },
+  },
+  status_code: 400,
+  body_format_override: toText('tulle: BadRequest: the target of a request begins with a slash\n'),
+  headers_to_add: toReasonHeader('BadRequest'),
+};
+
+/** An address whose Service has just gone. */
+const noRoute: ResponseMapper = { filter: { response_flag_filter: { flags: ['NR'] } }, ...unavailable };
+
+function toRefusal(sampling: number): Omit<ResponseMapper, 'filter'> {
+  return {
+    status_code: 403,
+    body_format_override: toDenialText('SourceNotAllowed', ownName, sampling),
+    headers_to_add: toReasonHeader('SourceNotAllowed'),
+  };
+}
+
 /** What the server's sidecar answers by itself (DECISIONS S11, E4). */
-export const inboundReplies = toReplies({
-  filter: toStatus(403),
-  body_format_override: toDenialText(reason, peerName),
-  headers_to_add: toReasonHeader(reason),
-});
+export function toInboundReplies(sampling: number): LocalReplyConfig {
+  return toReplies({
+    filter: toStatus(403),
+    body_format_override: toDenialText(reason, peerName, sampling),
+    headers_to_add: toReasonHeader(reason),
+  });
+}
 
 /** What the client's sidecar answers by itself. No cluster: the routes are older than a revocation. */
-export const outboundReplies = toReplies(
-  { filter: toStatus(403), ...refusedHere },
-  { filter: { response_flag_filter: { flags: ['NC'] } }, ...refusedHere },
-  // An address whose Service has just gone; a mesh never answers 404 by itself (DECISIONS S11).
-  { filter: { response_flag_filter: { flags: ['NR'] } }, ...unavailable },
-);
+export function toOutboundReplies(sampling: number): LocalReplyConfig {
+  const refusal = toRefusal(sampling);
+  return toReplies(
+    { filter: toStatus(403), ...refusal },
+    { filter: { response_flag_filter: { flags: ['NC'] } }, ...refusal },
+  );
+}
 
 /** The explicit proxy answers for itself, and for Services that its client may not reach. */
-export const proxyReplies = toReplies(
-  {
-    filter: {
-      metadata_filter: {
-        matcher: {
-          filter: rbacMetadata,
-          path: [{ key: rbacKeys.reason }],
-          value: { string_match: { exact: 'ProxyAuthRequired' } },
+export function toProxyReplies(sampling: number): LocalReplyConfig {
+  return toReplies(
+    {
+      filter: {
+        metadata_filter: {
+          matcher: {
+            filter: rbacMetadata,
+            path: [{ key: rbacKeys.reason }],
+            value: { string_match: { exact: 'ProxyAuthRequired' } },
+          },
+          match_if_key_not_found: false,
         },
-        match_if_key_not_found: false,
       },
+      status_code: 407,
+      body_format_override: toText(
+        'tulle: ProxyAuthRequired: this proxy is for one workload, and asks for its secret\n',
+      ),
+      headers_to_add: [
+        ...toReasonHeader('ProxyAuthRequired'),
+        { header: { key: 'proxy-authenticate', value: 'Basic realm="tulle"' } },
+      ],
     },
-    status_code: 407,
-    body_format_override: toText('tulle: ProxyAuthRequired: this proxy is for one workload, and asks for its secret\n'),
-    headers_to_add: [
-      ...toReasonHeader('ProxyAuthRequired'),
-      { header: { key: 'proxy-authenticate', value: 'Basic realm="tulle"' } },
-    ],
-  },
-  { filter: toStatus(403), ...refusedHere },
-);
+    { filter: toStatus(403), ...toRefusal(sampling) },
+  );
+}
 
 function toReplies(...mappers: readonly ResponseMapper[]): LocalReplyConfig {
   return {
-    mappers: [...mappers, { filter: toStatus(503), ...unavailable }],
+    mappers: [...mappers, badTarget, noRoute, { filter: toStatus(503), ...unavailable }],
     body_format: toText(`tulle: ${details}\n`),
   };
 }

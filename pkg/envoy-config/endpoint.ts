@@ -3,7 +3,7 @@ import type { ServiceIdentity } from '../policy/identity.ts';
 import type { EndpointSetKey, OutboundService, WeightedBackend } from '../policy/outbound.ts';
 import type { ClusterLoadAssignment, LbEndpoint } from './envoy-cluster-types.ts';
 import type { Address, JsonObject } from './envoy-types.ts';
-import { endpointsCluster, tcpCluster, toAccountName } from './names.ts';
+import { endpointsCluster, nobodyListener, tcpCluster, toAccountName } from './names.ts';
 
 /** The endpoints of one set that take traffic. */
 export function toLoadAssignment(set: EndpointSet): ClusterLoadAssignment {
@@ -23,11 +23,16 @@ export function toTcpLoadAssignment(
   service: OutboundService,
   sets: ReadonlyMap<EndpointSetKey, EndpointSet>,
 ): ClusterLoadAssignment {
-  const localities = takingBackends(service).map((backend) => ({
-    locality: { zone: backend.endpoints },
-    load_balancing_weight: backend.weight,
-    lb_endpoints: toLbEndpoints(sets.get(backend.endpoints), backend.service),
-  }));
+  const backends = takingBackends(service);
+  const localities = backends.map((backend) => {
+    const endpoints = toLbEndpoints(sets.get(backend.endpoints), backend.service);
+    return {
+      locality: { zone: backend.endpoints },
+      load_balancing_weight: backend.weight,
+      // A share that finds nobody is not for the others (DECISIONS S9).
+      lb_endpoints: endpoints.length === 0 && isSplit(service) ? [toNobody(backend.endpoints)] : endpoints,
+    };
+  });
   return {
     '@type': 'type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment',
     cluster_name: tcpCluster(service.key),
@@ -39,6 +44,23 @@ export function toTcpLoadAssignment(
 export function tcpBackends(service: OutboundService): readonly WeightedBackend[] {
   return service.routes.at(-1)?.backends ?? [];
 }
+
+/** Whether a share may find nobody while another finds somebody. */
+export function isSplit(service: OutboundService): boolean {
+  return tcpBackends(service).length > 1;
+}
+
+/** A connection that is accepted inside of this Envoy, and closed: nothing is tried instead, and nobody left out for it. */
+function toNobody(key: EndpointSetKey): LbEndpoint {
+  return {
+    endpoint: {
+      address: { envoy_internal_address: { server_listener_name: nobodyListener, endpoint_id: key } },
+    },
+    metadata: { filter_metadata: { 'envoy.transport_socket_match': nobodyMatch } },
+  };
+}
+
+export const nobodyMatch: JsonObject = { peer: 'nobody' };
 
 function takingBackends(service: OutboundService): WeightedBackend[] {
   return takeShares(tcpBackends(service));

@@ -61,16 +61,21 @@ export type ExtensionConfig = Typed<
   { readonly name: string; readonly typed_config: ListenerFilterState }
 >;
 
+interface FilterStateValue {
+  readonly object_key: string;
+  readonly factory_key?: string;
+  readonly format_string: SubstitutionFormat;
+  readonly skip_if_empty?: boolean;
+}
+
 export type ListenerFilterState = Typed<
   'envoy.extensions.filters.listener.set_filter_state.v3.Config',
-  {
-    readonly on_accept: readonly {
-      readonly object_key: string;
-      readonly factory_key: string;
-      readonly format_string: SubstitutionFormat;
-      readonly skip_if_empty?: boolean;
-    }[];
-  }
+  { readonly on_accept: readonly FilterStateValue[] }
+>;
+
+export type NetworkFilterState = Typed<
+  'envoy.extensions.filters.network.set_filter_state.v3.Config',
+  { readonly on_new_connection: readonly FilterStateValue[] }
 >;
 
 /** xds.type.matcher: a chain by name for each value that the input may have. */
@@ -114,7 +119,7 @@ export interface FilterChainMatch {
 
 export interface NetworkFilter {
   readonly name: string;
-  readonly typed_config: HttpConnectionManager | TcpProxy | NetworkRbac;
+  readonly typed_config: HttpConnectionManager | TcpProxy | NetworkRbac | NetworkFilterState;
 }
 
 export type TcpProxy = Typed<
@@ -125,7 +130,8 @@ export type TcpProxy = Typed<
     readonly metadata_match?: Metadata;
     readonly idle_timeout?: Duration;
     readonly max_connect_attempts?: number;
-    readonly upstream_connect_mode?: 'ON_DOWNSTREAM_TLS_HANDSHAKE';
+    readonly upstream_connect_mode?: 'ON_DOWNSTREAM_TLS_HANDSHAKE' | 'ON_DOWNSTREAM_DATA';
+    readonly max_downstream_connection_duration?: Duration;
     readonly max_early_data_bytes?: number;
     readonly access_log_options?: { readonly flush_access_log_on_connected: boolean };
     readonly access_log?: readonly AccessLog[];

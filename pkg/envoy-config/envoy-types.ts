@@ -88,6 +88,13 @@ export interface AccessLogFilter {
     readonly match_if_key_not_found: boolean;
   };
   readonly response_flag_filter?: { readonly flags?: readonly string[] };
+  readonly header_filter?: {
+    readonly header: {
+      readonly name: string;
+      readonly string_match: StringMatcher;
+      readonly invert_match?: boolean;
+    };
+  };
   readonly and_filter?: { readonly filters: readonly AccessLogFilter[] };
   readonly or_filter?: { readonly filters: readonly AccessLogFilter[] };
 }

@@ -78,10 +78,28 @@ function toRedirectListener(policy: InboundPolicy, port: number, chains: readonl
     // A port that no Service leads to: nobody in the mesh dials it, and in enforce mode nobody else is served.
     default_filter_chain: {
       name: 'other',
-      filters: [toTcpProxy(open ? passthroughCluster : nowhereCluster, 'inbound/other')],
+      filters: open
+        ? [toSamePort, toTcpProxy(passthroughCluster, 'inbound/other')]
+        : [toTcpProxy(nowhereCluster, 'inbound/other', { ...unnamed, mode: policy.mode })],
     },
   };
 }
+
+const unnamed: ConnectionFacts = { direction: 'inbound', service: '', verdict: 'denied', reason: 'NoTarget' };
+
+/** To the address that was dialled, the pod's own, the connection would be led back to this very listener. */
+const toSamePort: NetworkFilter = {
+  name: 'envoy.filters.network.set_filter_state',
+  typed_config: {
+    '@type': 'type.googleapis.com/envoy.extensions.filters.network.set_filter_state.v3.Config',
+    on_new_connection: [
+      {
+        object_key: 'envoy.network.transport_socket.original_dst_address',
+        format_string: { text_format_source: { inline_string: '127.0.0.1:%DOWNSTREAM_LOCAL_PORT%' } },
+      },
+    ],
+  },
+};
 
 function toSocketListener(port: InboundPort, template: string, chains: readonly FilterChain[]): Listener {
   const path = template.replace('{port}', String(port.port));

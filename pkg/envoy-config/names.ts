@@ -81,6 +81,9 @@ export function tcpPortListener(key: ServicePortKey): string {
   return `tcp/${key}`;
 }
 
+/** Accepts a connection inside of Envoy, and closes it. */
+export const nobodyListener = 'nobody';
+
 /** No endpoint: a connection that is sent here is closed. */
 export const nowhereCluster = 'nowhere';
 

@@ -3,13 +3,14 @@ import type { OutboundService } from '../policy/outbound.ts';
 import type { MeshSettings } from '../policy/proxy-policy.ts';
 import type { ConnectionFacts } from './access-log.ts';
 import { addressFilters, chainMatcher, httpChain, tcpChain } from './address-book.ts';
-import { outboundReplies } from './denial.ts';
+import { toOutboundReplies } from './denial.ts';
 import type { Listener, NetworkFilter } from './envoy-listener-types.ts';
 import { outboundFilters } from './http-filters.ts';
 import { toHttpConnectionManager } from './http-connection-manager.ts';
 import { originalDst, toTcpProxy } from './inbound-listener.ts';
 import type { OutboundInterception } from './interception.ts';
 import {
+  nobodyListener,
   nowhereCluster,
   outboundListener,
   outboundRoutes,
@@ -18,6 +19,7 @@ import {
   virtualListener,
 } from './names.ts';
 import { isHttp } from './protocol.ts';
+import { podAddresses, toDialled } from './scoped-route.ts';
 
 type Redirect = Extract<OutboundInterception, { kind: 'redirect' }>;
 
@@ -32,19 +34,23 @@ export function toVirtualListeners(service: OutboundService): readonly Listener[
 
 /** The pods of a headless TCP Service are dialled by their own addresses: each has its listener, and leads to itself. */
 export function toPodListeners(service: OutboundService, { endpoints }: EndpointSet): readonly Listener[] {
-  return endpoints.flatMap(({ ip, pod }) => {
-    if (ip === undefined) return [];
-    const filter = toTcpProxy(tcpCluster(service.key), `outbound/${service.key}`, toFacts(service), pod);
-    return toVirtualListener(service, ip, filter);
+  return endpoints.flatMap((endpoint) => {
+    const filter = toTcpProxy(tcpCluster(service.key), `outbound/${service.key}`, toFacts(service), endpoint.pod);
+    return podAddresses(service, endpoint).map(({ ip, port }) => toVirtualListener(service, ip, filter, port));
   });
 }
 
-function toVirtualListener(service: OutboundService, address: string, filter: NetworkFilter): Listener {
+function toVirtualListener(
+  service: OutboundService,
+  address: string,
+  filter: NetworkFilter,
+  port: number = service.port,
+): Listener {
   return {
     '@type': 'type.googleapis.com/envoy.config.listener.v3.Listener',
-    name: virtualListener(service.key, address),
+    name: virtualListener(service.key, port === service.port ? address : toDialled(address, port)),
     stat_prefix: 'outbound',
-    address: { socket_address: { address, port_value: service.port } },
+    address: { socket_address: { address, port_value: port } },
     bind_to_port: false,
     traffic_direction: 'OUTBOUND',
     filter_chains: [{ name: service.key, filters: [filter] }],
@@ -72,6 +78,9 @@ const denied: ConnectionFacts = {
   reason: 'SourceNotAllowed',
 };
 
+/** Not of the mesh, where nothing leaves it. */
+const outside: ConnectionFacts = { ...denied, reason: 'EgressDenied' };
+
 function toManager(settings: MeshSettings, statPrefix: string, routes?: string): NetworkFilter {
   return toHttpConnectionManager({
     direction: 'outbound',
@@ -79,7 +88,7 @@ function toManager(settings: MeshSettings, statPrefix: string, routes?: string):
     statPrefix,
     ...(routes === undefined ? {} : { routes }),
     filters: outboundFilters,
-    replies: outboundReplies,
+    replies: toOutboundReplies(settings.tracing.sampling),
   });
 }
 
@@ -105,7 +114,37 @@ export function toOutboundListener(settings: MeshSettings, { port, meshOnly }: R
     ],
     default_filter_chain: {
       name: 'egress',
-      filters: [toTcpProxy(leaves ? passthroughCluster : nowhereCluster, 'egress')],
+      filters: [leaves ? toTcpProxy(passthroughCluster, 'egress') : toTcpProxy(nowhereCluster, 'egress', outside)],
     },
   };
 }
+
+/**
+ * Where the share of a TCP backend goes that has no endpoint. It closes a moment after it accepted: closed at once, the
+ * connection would count as not made, and another backend would be tried.
+ */
+export const nobody: Listener = {
+  '@type': 'type.googleapis.com/envoy.config.listener.v3.Listener',
+  name: nobodyListener,
+  stat_prefix: nobodyListener,
+  internal_listener: {},
+  traffic_direction: 'OUTBOUND',
+  filter_chains: [
+    {
+      name: nobodyListener,
+      filters: [
+        {
+          name: 'envoy.filters.network.tcp_proxy',
+          typed_config: {
+            '@type': 'type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy',
+            stat_prefix: nobodyListener,
+            cluster: nowhereCluster,
+            upstream_connect_mode: 'ON_DOWNSTREAM_DATA',
+            max_early_data_bytes: 16_384,
+            max_downstream_connection_duration: '0.02s',
+          },
+        },
+      ],
+    },
+  ],
+};

@@ -1,4 +1,4 @@
-import type { EndpointSet } from '../policy/endpoints.ts';
+import type { Endpoint, EndpointSet } from '../policy/endpoints.ts';
 import type { OutboundService } from '../policy/outbound.ts';
 import type { DirectoryEntry } from '../policy/proxy-policy.ts';
 import type { ScopedRouteConfiguration, VirtualHost } from './envoy-route-types.ts';
@@ -17,16 +17,24 @@ export function toServiceScopes(service: OutboundService): readonly ScopedRouteC
 
 /** The pods of a headless Service are dialled by their own addresses, and each address leads to its pod. */
 export function toPodScopes(service: OutboundService, { endpoints }: EndpointSet): readonly ScopedRouteConfiguration[] {
-  return endpoints.flatMap(({ ip, pod }) =>
-    ip === undefined
-      ? []
-      : toScope(toDialled(ip, service.port), {
-          name: service.key,
-          domains: ['*'],
-          routes: toPodRoutes(service, pod),
-          retry_policy: retries,
-        }),
-  );
+  return endpoints.flatMap((endpoint) => {
+    const routes = toPodRoutes(service, endpoint.pod);
+    return podAddresses(service, endpoint).map(({ ip, port }) =>
+      toScope(toDialled(ip, port), { name: service.key, domains: ['*'], routes, retry_policy: retries }),
+    );
+  });
+}
+
+/**
+ * Where a pod of a headless Service is dialled: at the port of the Service, as names of the mesh have it, and at the
+ * pod's own, which is what works in a cluster without a mesh.
+ */
+export function podAddresses(
+  service: { readonly port: number },
+  { ip, port }: Pick<Endpoint, 'ip' | 'port'>,
+): readonly { readonly ip: string; readonly port: number }[] {
+  if (ip === undefined) return [];
+  return [...new Set([service.port, port])].map((each) => ({ ip, port: each }));
 }
 
 /** 403 for whoever may not reach a Service port: the same for all, hidden by the scope of whoever may. */
@@ -50,6 +58,11 @@ export function toDialled(address: string, port: number): string {
 }
 
 /** Every address at which a Service port is dialled. */
-export function addressesOf({ addresses, pods = [], port }: DirectoryEntry): readonly string[] {
-  return [...addresses, ...pods.map(({ ip }) => ip)].map((address) => toDialled(address, port));
+export function addressesOf(entry: DirectoryEntry): readonly string[] {
+  const { addresses, pods = [], port } = entry;
+  const ofPods = pods.flatMap(({ ip, port: own = port }) => podAddresses(entry, { ip, port: own }));
+  return [
+    ...addresses.map((address) => toDialled(address, port)),
+    ...ofPods.map((each) => toDialled(each.ip, each.port)),
+  ];
 }

@@ -15,7 +15,7 @@ import type { InterceptionMode } from './interception.ts';
 import { memoize } from './memo.ts';
 import { toProxyResources } from './proxy-listener.ts';
 import type { ProxyResources } from './proxy-listener.ts';
-import { toOutboundListener, toPodListeners, toVirtualListeners } from './outbound-listener.ts';
+import { nobody, toOutboundListener, toPodListeners, toVirtualListeners } from './outbound-listener.ts';
 import { isHttp } from './protocol.ts';
 import { toInboundRoutes, toOutboundRoutes } from './route.ts';
 import { toDeniedScopes, toDialled, toPodScopes, toServiceScopes } from './scoped-route.ts';
@@ -59,7 +59,7 @@ export function toXdsResources(policy: ProxyPolicy, mode: InterceptionMode, prev
       ? { ...toProxyResources(policy, mode.outbound), refusals: none, extensions: none }
       : toRedirectResources(directory, settings, mode.outbound);
   return {
-    listeners: toMap([...into.listeners, ...out.listeners, ...door.listeners]),
+    listeners: toMap([...into.listeners, ...out.listeners, ...door.listeners, nobody]),
     routes: toMap([
       ...toInboundRouteList(inbound),
       ...(mode.outbound.kind === 'proxy' ? out.routes : []),

@@ -28,7 +28,12 @@ export interface DirectoryEntry {
   readonly addresses: readonly string[];
   readonly hostnames: readonly string[];
   /** Headless only: the pods by their own addresses and names, `mysql-0.mysql.bookwarehouse…`. */
-  readonly pods?: readonly { readonly ip: string; readonly hostnames: readonly string[] }[];
+  readonly pods?: readonly {
+    readonly ip: string;
+    readonly hostnames: readonly string[];
+    /** The pod's own port; absent: the Service's. */
+    readonly port?: number;
+  }[];
 }
 
 /**

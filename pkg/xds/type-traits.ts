@@ -36,9 +36,9 @@ const traits: Readonly<Record<string, TypeTraits>> = {
   [cluster]: { ...everything, order: 3, referredBy: [listener, route, scopedRoute], resends: endpoints },
   [endpoints]: { ...named, order: 4, referredBy: [listener, route, scopedRoute] },
   [tulleTypes.endpoints]: { ...everything, order: 4, referredBy: [tulleTypes.outbound] },
-  // Scopes come before the listeners that choose among them, and go after them.
-  [scopedRoute]: { ...everything, order: 4, referredBy: [listener], after: [cluster, endpoints] },
-  [extension]: { ...named, order: 4 },
+  // Behind what they wait for, so that it is settled by then; before the listeners that choose among them, and gone after.
+  [scopedRoute]: { ...everything, order: 4.5, referredBy: [listener, extension], after: [cluster, endpoints] },
+  [extension]: { ...named, order: 4.6 },
   [listener]: { ...everything, order: 5, after: [cluster, endpoints] },
   [tulleTypes.outbound]: { ...everything, order: 5 },
   [route]: { ...named, order: 6, after: [cluster, endpoints] },

@@ -18,7 +18,7 @@ export interface LoopbackOptions {
 }
 
 /** Elsewhere for each process: two of these on one machine would share an address, and take each other's connections. */
-let next = (process.pid * 257) & 0x3f_ff_ff;
+let next = (process.pid * 4099) & 0x3f_ff_ff;
 
 /** Below 1,024 only root may listen, and the system hands out the ports from 32,768 on. */
 const portShift = 10_000;

@@ -9,6 +9,7 @@ import type { CertificateAndKey } from '../../pkg/certs/certificate.ts';
 import { toAddressBook } from '../../pkg/envoy-config/address-book.ts';
 import type { Listener } from '../../pkg/envoy-config/envoy-listener-types.ts';
 import type { InterceptionMode } from '../../pkg/envoy-config/interception.ts';
+import { toOutboundListener } from '../../pkg/envoy-config/outbound-listener.ts';
 import { toXdsResources } from '../../pkg/envoy-config/to-xds-resources.ts';
 import type { XdsResources } from '../../pkg/envoy-config/to-xds-resources.ts';
 import { decodeOtlpProtobuf } from '../../pkg/observability/otlp-decode.ts';
@@ -218,8 +219,17 @@ async function place(
 
 const nobodyAtAll = 'spiffe://test/ns/x/sa/x' as ServiceIdentity;
 
+/** A proxy always has this listener: Envoy, once rid of it, does not ask for the routes of a later one again. */
+const { use_original_dst: _, ...resident }: Listener = {
+  ...toOutboundListener(
+    { trustDomain: 'test', egress: 'deny', tracing: { sampling: 1 } },
+    { kind: 'redirect', port: 1 },
+  ),
+  bind_to_port: false,
+};
+
 const nothing: XdsResources = {
-  listeners: new Map(),
+  listeners: new Map([[resident.name, resident]]),
   routes: new Map(),
   scopes: new Map(),
   refusals: new Map(),
@@ -250,7 +260,8 @@ function toServer(
 const emptyReach = { outbound: new Map(), endpoints: new Map() } as const;
 
 function onlyInbound(listeners: XdsResources['listeners']): XdsResources['listeners'] {
-  return new Map([...listeners].filter(([, listener]) => listener.traffic_direction === 'INBOUND'));
+  const inbound = [...listeners].filter(([, listener]) => listener.traffic_direction === 'INBOUND');
+  return new Map([[resident.name, resident], ...inbound]);
 }
 
 function toClient(policy: ProxyPolicy, slot: Pick<Slot, 'directory'>, loopback: Loopback): XdsResources {
@@ -290,6 +301,7 @@ function bind(listeners: XdsResources['listeners'], dialled: readonly SocketAddr
     const additional_addresses = others.map((socket_address) => ({ address: { socket_address } }));
     bound.set(name, { ...listener, address: { socket_address: first }, additional_addresses } as Listener);
   }
+  if (first === undefined) bound.set(resident.name, resident);
   return bound;
 }
 

@@ -182,5 +182,7 @@ export function toTcpKind({ verdict, upstream, flags = '' }: TcpLine, text: stri
   if (text !== '') return 'served';
   if (verdict === 'denied') return 'denied';
   // It came as far as the peer, which did not want it.
-  return upstream !== undefined && !/\b(UF|UH)\b/.test(flags) ? 'denied' : 'unavailable';
+  // The share of a backend without endpoints is closed inside of Envoy (pkg/envoy-config/endpoint.ts).
+  const reached = upstream !== undefined && !upstream.startsWith('envoy://nobody') && !/\b(UF|UH)\b/.test(flags);
+  return reached ? 'denied' : 'unavailable';
 }

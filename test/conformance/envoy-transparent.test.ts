@@ -57,6 +57,8 @@ function addPods(names: readonly [string, string]): void {
     inside('ip', 'link', 'set', 'tulle0', 'up');
     inside('ip', 'route', 'add', 'default', 'via', other);
     const nat = (...rule: string[]): void => inside('iptables', '-t', 'nat', '-A', ...rule);
+    // As in a pod: what Envoy sends to its own pod comes in by the front door.
+    nat('OUTPUT', ...'-o lo ! -d 127.0.0.0/8 -p tcp -m owner --uid-owner 0 -j REDIRECT --to-ports 15003'.split(' '));
     nat('OUTPUT', '-p', 'tcp', '-m', 'owner', '--uid-owner', '0', '-j', 'RETURN');
     nat('OUTPUT', '-p', 'tcp', '-d', '127.0.0.0/8', '-j', 'RETURN');
     nat('OUTPUT', '-p', 'tcp', '-j', 'REDIRECT', '--to-ports', '15001');
@@ -72,6 +74,24 @@ function modelOf(mode: PolicyMode): MeshModel {
       services: [
         service('shop', 'cart', { clusterIPs: ['10.96.0.1'] }),
         service('shop', 'vault', { clusterIPs: ['10.96.0.2'], selector: { app: 'nobody' } }),
+        service('shop', 'carts', {
+          clusterIPs: [],
+          headless: true,
+          selector: { app: 'cart' },
+          ports: [port(8081, 8080, { name: 'http' })],
+        }),
+        service('shop', 'carts-again', {
+          clusterIPs: [],
+          headless: true,
+          selector: { app: 'cart' },
+          ports: [port(8081, 8080, { name: 'http' })],
+        }),
+        service('shop', 'db-again', {
+          clusterIPs: [],
+          headless: true,
+          selector: { app: 'cart' },
+          ports: [port(3306, 3306, { name: 'mysql-db', appProtocol: 'mysql' })],
+        }),
         service('shop', 'db', {
           clusterIPs: [],
           headless: true,
@@ -97,6 +117,7 @@ const appSource = `
 import { createServer } from 'node:http';
 import { createServer as createTcp } from 'node:net';
 createServer((q, s) => s.end('cart ' + q.url)).listen(8080, '127.0.0.1');
+createServer((q, s) => s.end('unnamed ' + q.url)).listen(9999, '127.0.0.1');
 createTcp((socket) => { socket.on('error', () => {}); socket.end('220 banner'); }).listen(3306, '127.0.0.1');
 `;
 
@@ -199,6 +220,20 @@ describe('Envoy with transparent interception', function () {
 
   it('leads to the pod of a headless Service that was dialled, and lets the server speak first', async () => {
     assert.equal((await ask(`http://${serverIp}:3306/`)).body, '220 banner');
+  });
+
+  it('leads to a pod of a headless Service at its own port too', async () => {
+    assert.equal((await ask(`http://${serverIp}:8081/items`)).body, 'cart /items');
+    assert.equal((await ask(`http://${serverIp}:8080/items`)).body, 'cart /items');
+    assert.equal((await ask(`http://${serverIp}:8080/other`)).status, '403');
+  });
+
+  it('leaves alone a port that no Service names in permissive mode, and closes it in enforce mode', async () => {
+    assert.equal((await ask(`http://${serverIp}:9999/`)).status, '000');
+    await publish('permissive');
+    await until(async () => (await ask(`http://${serverIp}:9999/`)).body === 'unnamed /');
+    await publish('enforce');
+    await until(async () => (await ask(`http://${serverIp}:9999/`)).status === '000');
   });
 
   it('refuses plaintext in enforce mode, and takes it in permissive mode', async () => {

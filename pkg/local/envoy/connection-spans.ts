@@ -12,6 +12,7 @@ export interface ConnectionLine {
   readonly dialled?: string;
   readonly peer?: string;
   readonly failure?: string;
+  readonly upstream?: string;
   readonly direction: 'inbound' | 'outbound';
   readonly service: string;
   readonly split?: string;
@@ -123,9 +124,11 @@ export function toConnectionSpan(line: ConnectionLine, context: SpanContext): Ho
   };
 }
 
-function toError({ verdict, reason, flags = '-', failure }: ConnectionLine): string | undefined {
+function toError({ verdict, reason, flags = '-', failure, upstream = '' }: ConnectionLine): string | undefined {
   if (verdict === 'denied') return reason;
   if (failure !== undefined && failure !== '-') return 'connect';
+  // A backend without endpoints (pkg/envoy-config/endpoint.ts).
+  if (upstream.startsWith('envoy://nobody')) return 'connect';
   // UF: no connection to the peer; UH: nobody to connect to.
   return /\b(UF|UH)\b/.test(flags) ? 'connect' : undefined;
 }
