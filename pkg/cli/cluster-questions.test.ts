@@ -20,7 +20,7 @@ describe('the questions about policy, put to a cluster', function () {
   it('explain goes by the pods that run, and says where the mode comes from', async () => {
     const { exitCode, out } = await shop.tulle('explain', 'shop/bad', 'web.shop', 'GET', '/books');
     assert.equal(exitCode, 0);
-    assert.match(out, /mode permissive \(chart value mode\) lets everything pass; enforcedShop, it would be refused/);
+    assert.match(out, /mode permissive \(chart value mode\) lets everything pass; enforced, it would be refused/);
     assert.match(out, /nearest miss: source shop\/bad: only shop\/good/);
   });
 
