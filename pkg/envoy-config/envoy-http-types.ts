@@ -106,6 +106,8 @@ export interface ResponseMapper {
 
 export interface HttpFilter {
   readonly name: string;
+  /** Until the routes have a configuration for it. */
+  readonly disabled?: true;
   readonly typed_config: HttpRbac | Router | HeaderMutationFilter | EgressFilter;
 }
 

@@ -220,11 +220,12 @@ async function place(
 const nobodyAtAll = 'spiffe://test/ns/x/sa/x' as ServiceIdentity;
 
 /** A proxy always has this listener: Envoy, once rid of it, does not ask for the routes of a later one again. */
-const { use_original_dst: _, ...resident }: Listener = {
+const resident: Listener = {
   ...toOutboundListener(
     { trustDomain: 'test', egress: 'deny', tracing: { sampling: 1 } },
     { kind: 'redirect', port: 1 },
   ),
+  use_original_dst: false,
   bind_to_port: false,
 };
 

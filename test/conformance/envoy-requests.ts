@@ -183,6 +183,7 @@ export function toTcpKind({ verdict, upstream, flags = '' }: TcpLine, text: stri
   if (verdict === 'denied') return 'denied';
   // It came as far as the peer, which did not want it.
   // The share of a backend without endpoints is closed inside of Envoy (pkg/envoy-config/endpoint.ts).
-  const reached = upstream !== undefined && !upstream.startsWith('envoy://nobody') && !/\b(UF|UH)\b/.test(flags);
+  const toNobody = String(upstream).startsWith('envoy://nobody');
+  const reached = upstream !== undefined && !toNobody && !/\b(UF|UH)\b/.test(flags);
   return reached ? 'denied' : 'unavailable';
 }

@@ -124,11 +124,11 @@ export function toConnectionSpan(line: ConnectionLine, context: SpanContext): Ho
   };
 }
 
-function toError({ verdict, reason, flags = '-', failure, upstream = '' }: ConnectionLine): string | undefined {
+function toError({ verdict, reason, flags = '-', failure, upstream }: ConnectionLine): string | undefined {
   if (verdict === 'denied') return reason;
   if (failure !== undefined && failure !== '-') return 'connect';
   // A backend without endpoints (pkg/envoy-config/endpoint.ts).
-  if (upstream.startsWith('envoy://nobody')) return 'connect';
+  if (upstream?.startsWith('envoy://nobody') === true) return 'connect';
   // UF: no connection to the peer; UH: nobody to connect to.
   return /\b(UF|UH)\b/.test(flags) ? 'connect' : undefined;
 }
