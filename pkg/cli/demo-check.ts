@@ -131,32 +131,46 @@ interface Traffic {
   }[];
 }
 
-/** Spans of one trace may have gone to several controllers, each of which numbers its processes by itself. */
+/**
+ * Spans of one trace may have gone to several controllers, each of which numbers its processes by itself and finds the
+ * trace only by services that it knows of it: what was found twice is there once.
+ */
 export function mergeTraces(lists: readonly (readonly JaegerTrace[])[]): readonly JaegerTrace[] {
-  if (lists.length === 1) return lists.flat();
   const merged = new Map<string, JaegerTrace>();
   for (const [i, list] of lists.entries()) {
     for (const trace of list) {
       const before = merged.get(trace.traceID);
-      const spans = trace.spans.map((span) => ({ ...span, processID: `${i}.${span.processID}` }));
-      const processes = Object.fromEntries(
-        Object.entries(trace.processes).map(([id, process]) => [`${i}.${id}`, process]),
-      );
+      const known = new Set(before?.spans.map(({ spanID }) => spanID));
+      const spans = trace.spans
+        .filter(({ spanID }) => !known.has(spanID))
+        .map((span) => ({ ...span, processID: `${i}.${span.processID}` }));
+      const processes = Object.entries(trace.processes).map(([id, process]) => [`${i}.${id}`, process] as const);
       merged.set(trace.traceID, {
         ...trace,
         spans: [...(before?.spans ?? []), ...spans],
-        processes: { ...before?.processes, ...processes },
+        processes: { ...before?.processes, ...Object.fromEntries(processes) },
       });
     }
   }
   return [...merged.values()];
 }
 
+async function readTraces(mesh: DemoMesh): Promise<readonly JaegerTrace[]> {
+  const of = async (service: string): Promise<readonly (readonly JaegerTrace[])[]> => {
+    const path = `/api/traces?service=${service}&limit=20000&lookback=1h`;
+    return (await mesh.getAll<{ data: JaegerTrace[] }>(path, 60_000)).map(({ data }) => data);
+  };
+  const purchases = await of('bookbuyer');
+  if (purchases.length === 1) return purchases.flat();
+  const others = await Promise.all(['bookstore-v1', 'bookstore-v2', 'bookwarehouse'].map(of));
+  return mergeTraces([...purchases, ...others.flat()]);
+}
+
 async function readTraffic(mesh: DemoMesh): Promise<Traffic> {
   const [calls, traces, state] = await Promise.all([
     mesh.getAll<readonly Call[]>('/api/requests?since=1h&limit=50000', 60_000),
-    mesh.getAll<{ data: JaegerTrace[] }>('/api/traces?service=bookbuyer&limit=20000&lookback=1h', 60_000),
+    readTraces(mesh),
     mesh.get<Pick<Traffic, 'splits'>>('/api/mesh', 20_000),
   ]);
-  return { calls: joinCalls(calls), traces: mergeTraces(traces.map(({ data }) => data)), splits: state.splits };
+  return { calls: joinCalls(calls), traces, splits: state.splits };
 }

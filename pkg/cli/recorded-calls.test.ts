@@ -53,7 +53,7 @@ describe('what several controllers recorded', () => {
       processes: { p1: { serviceName, tags: [] } },
       warnings: null,
     });
-    const [trace, ...others] = mergeTraces([[part('a', 'buyer')], [part('b', 'store')]]);
+    const [trace, ...others] = mergeTraces([[part('a', 'buyer')], [part('b', 'store')], [part('a', 'buyer')]]);
     assert.deepEqual(others, []);
     assert.deepEqual(
       trace?.spans.map(({ spanID, processID }) => [spanID, trace.processes[processID]?.serviceName]),
