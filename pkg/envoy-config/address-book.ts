@@ -21,16 +21,22 @@ export function toAddressBook(directory: Iterable<DirectoryEntry>): readonly Ext
   for (const entry of directory) {
     for (const address of addressesOf(entry)) (isHttp(entry.protocol) ? http : tcp).add(address);
   }
-  const listOf = (addresses: Iterable<string>, digit: string): string[] =>
-    [...addresses].filter((address) => digitOf(address) === digit).sort();
-  return digits.map((digit) =>
-    toPiece(
-      digit,
-      listOf(http, digit),
-      // An address where two Services disagree is asked for what it says, which is HTTP's part.
-      listOf(tcp, digit).filter((address) => !http.has(address)),
-    ),
-  );
+  // Where two Services disagree, HTTP has the address.
+  for (const address of http) tcp.delete(address);
+  const [byDigit, tcpByDigit] = [toPieces(http), toPieces(tcp)];
+  return digits.map((digit) => toPiece(digit, byDigit.get(digit) ?? [], tcpByDigit.get(digit) ?? []));
+}
+
+function toPieces(addresses: Iterable<string>): Map<string, string[]> {
+  const pieces = new Map<string, string[]>();
+  for (const address of addresses) {
+    const digit = digitOf(address);
+    const piece = pieces.get(digit);
+    if (piece) piece.push(address);
+    else pieces.set(digit, [address]);
+  }
+  for (const piece of pieces.values()) piece.sort();
+  return pieces;
 }
 
 const digits: readonly string[] = [...'0123456789'];
@@ -47,8 +53,14 @@ function digitOf(dialled: string): string {
 const filterType = 'type.googleapis.com/envoy.extensions.filters.listener.set_filter_state.v3.Config' as const;
 const chainKey = 'tulle.chain';
 
+/** The last of each: nine of ten stay the same when a Service comes, and are not encoded again. */
+const known = new Map<string, { readonly expression: string; readonly piece: ExtensionConfig }>();
+
 function toPiece(digit: string, http: readonly string[], tcp: readonly string[]): ExtensionConfig {
   const name = addressPiece(digit);
+  const expression = toExpression(digit, http, tcp);
+  const last = known.get(name);
+  if (last?.expression === expression) return last.piece;
   const typed_config: ListenerFilterState = {
     '@type': filterType,
     on_accept: [
@@ -56,11 +68,17 @@ function toPiece(digit: string, http: readonly string[], tcp: readonly string[])
         object_key: chainKey,
         factory_key: 'envoy.string',
         skip_if_empty: true,
-        format_string: { text_format_source: { inline_string: `%CEL(${toExpression(digit, http, tcp)})%` } },
+        format_string: { text_format_source: { inline_string: `%CEL(${expression})%` } },
       },
     ],
   };
-  return { '@type': 'type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig', name, typed_config };
+  const piece: ExtensionConfig = {
+    '@type': 'type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig',
+    name,
+    typed_config,
+  };
+  known.set(name, { expression, piece });
+  return piece;
 }
 
 /** The last digit is asked for first: most connections are the matter of another piece. */
