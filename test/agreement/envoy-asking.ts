@@ -1,3 +1,5 @@
+import type { NetConnectOpts } from 'node:net';
+import type { DirectoryEntry } from '../../pkg/policy/proxy-policy.ts';
 import type { CallOutcome } from '../conformance/decide-call.ts';
 import type { LoadedClient, LoadedMesh } from '../conformance/envoy-mesh.ts';
 import {
@@ -8,6 +10,7 @@ import {
   readTcpLines,
   sendHttp1,
   sendHttp2,
+  type Talk,
   talk,
   type TcpLine,
   toTcpKind,
@@ -94,7 +97,7 @@ async function askOnce(loaded: LoadedMesh, { call }: DecidedCall, k: number): Pr
   if (target === undefined) return { kind: 'unavailable', reasons: [], shadow: [] };
   const { to, entry, client } = target;
   if (call.protocol === 'tcp') {
-    const { text, localPort } = await talk(to, entry);
+    const { text, localPort } = await talkFrom(to, entry);
     if (text.startsWith('HTTP/1.1 400')) return { kind: 'malformed', reasons: [], shadow: [] };
     // A peer without a sidecar has no log; what it is refused is only closed.
     if (client === undefined) return { kind: text === '' ? 'denied' : 'served', reasons: [], shadow: [] };
@@ -110,6 +113,14 @@ async function askOnce(loaded: LoadedMesh, { call }: DecidedCall, k: number): Pr
   }
   const http2 = call.protocol === 'grpc' || k % 2 === 1;
   return toTold(await (http2 ? sendHttp2(to, call) : sendHttp1(to, call)));
+}
+
+/** A connection that was reset before it could be asked for its port has no line that is known to be its own: made again. */
+async function talkFrom(to: NetConnectOpts, entry: DirectoryEntry | undefined): Promise<Talk> {
+  for (let left = 10; ; left--) {
+    const said = await talk(to, entry);
+    if ('path' in to || said.localPort !== undefined || left === 0) return said;
+  }
 }
 
 function toTold({ kind, headers }: Heard): Told {

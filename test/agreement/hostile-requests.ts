@@ -241,9 +241,15 @@ const smuggled: readonly HostileBytes[] = [
   {
     title: 'a chunk size that overflows',
     ends: 'refused',
+    late: true,
     bytes: `${post}transfer-encoding: chunked\r\n\r\n1${'0'.repeat(16)}5\r\nhello\r\n0\r\n\r\n`,
   },
-  { title: 'a chunk size with a sign', ends: 'refused', bytes: `${post}transfer-encoding: chunked\r\n\r\n-1\r\n\r\n` },
+  {
+    title: 'a chunk size with a sign',
+    ends: 'refused',
+    late: true,
+    bytes: `${post}transfer-encoding: chunked\r\n\r\n-1\r\n\r\n`,
+  },
   {
     title: 'a request behind one that is served: it is asked for itself',
     ends: 'denied',
@@ -269,8 +275,6 @@ const method = [':method', 'GET'] as const;
 const path = [':path', '/books'] as const;
 const scheme = [':scheme', 'http'] as const;
 const authority = [':authority', 'cart.shop'] as const;
-
-const dropped = 'nghttp2 drops the field before anybody sees it';
 
 export const hostileFields: readonly HostileFields[] = [
   { title: 'as it should be', ends: 'served', fields: [method, scheme, authority, path] },
@@ -340,25 +344,21 @@ export const hostileFields: readonly HostileFields[] = [
   {
     title: 'a name with a colon',
     ends: 'refused',
-    but: { through: 'Node', ends: 'served', why: dropped },
     fields: [method, scheme, authority, path, ['x:user', '1']],
   },
   {
     title: 'an empty name',
     ends: 'refused',
-    but: { through: 'Node', ends: 'served', why: dropped },
     fields: [method, scheme, authority, path, ['', '1']],
   },
   {
     title: 'a value with a line in it',
     ends: 'refused',
-    but: { through: 'Node', ends: 'served', why: dropped },
     fields: [method, scheme, authority, path, ['x-a', 'b\r\nx-user: 1']],
   },
   {
     title: 'a value with NUL',
     ends: 'refused',
-    but: { through: 'Node', ends: 'served', why: dropped },
     fields: [method, scheme, authority, path, ['x-a', 'b\0']],
   },
   { title: 'connection', ends: 'refused', fields: [method, scheme, authority, path, ['connection', 'x-user']] },

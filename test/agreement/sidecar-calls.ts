@@ -111,8 +111,6 @@ function decided(facts: MeshFacts, snapshot: MeshSnapshot, draft: Draft): readon
   const outcome = decideCall(facts.model, call);
   const { shares, denied, unavailable, malformed } = outcome;
   const parts = [...Object.values(shares), denied, unavailable, malformed].filter((part) => part > 1e-9);
-  // Envoy gives the share of a TCP backend without ready pods to the others: docs/smi-conformance.md.
-  if (call.protocol === 'tcp' && unavailable > 1e-9 && unavailable < 1 - 1e-9) return [];
   // Nobody is there whom a caller without a sidecar could reach.
   return parts.length === 0 ? [] : [{ call, outcome, shared: parts.length > 1 }];
 }
@@ -150,7 +148,7 @@ function comesToHttp(facts: MeshFacts, asked: Asked, entry: DirectoryEntry): boo
 function isNotSent({ path, headers, protocol, method }: Call): boolean {
   const ours = headers.some(([name]) => /^x-(tulle|envoy)-/i.test(name));
   // What HTTP/1.1 and HTTP/2 have different words for is in test/agreement/hostile-requests.ts.
-  if (/é|^\*/.test(path)) return true;
+  if (path.includes('é') || path === '*') return true;
   return /^https?:/.test(path) || ours || (protocol !== 'tcp' && method === 'CONNECT');
 }
 
