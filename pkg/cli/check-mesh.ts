@@ -2,6 +2,7 @@ import type { MeshReport } from '../dashboard/dashboard.ts';
 import type { ControlPlane } from './check-control-plane.ts';
 import type { CheckGroup, CheckReport } from './check-report.ts';
 import { type ClusterAccess } from './cluster-access.ts';
+import { defaultControlNamespace, defaultMeshName } from './cluster-flags.ts';
 import { hasSidecar, isOptedOut, isOver, isReady, type PodObject } from './cluster-pods.ts';
 import { isIgnored, meshOf, type NamespaceObject, stateOf } from './namespace-state.ts';
 import { shortType } from './proxy-state.ts';
@@ -124,9 +125,8 @@ function checkProxies(pods: readonly PodObject[], reports: readonly MeshReport[]
     group.ok('connected and in sync', `${proxies.length} of ${pods.length === 0 ? proxies.length : pods.length}`);
 }
 
-function checkProblems([mesh]: readonly MeshReport[], { cluster }: ClusterAccess, group: CheckGroup): void {
+function checkProblems([mesh]: readonly MeshReport[], access: ClusterAccess, group: CheckGroup): void {
   const problems = mesh?.problems ?? [];
-  const context = cluster.context === undefined ? '' : ` --context ${cluster.context}`;
   const count = (severity: string): number => problems.filter((problem) => problem.severity === severity).length;
   const [errors, warnings] = [count('error'), count('warning')];
   if (errors + warnings === 0) {
@@ -141,5 +141,14 @@ function checkProblems([mesh]: readonly MeshReport[], { cluster }: ClusterAccess
     ...(errors > 0 ? [`${errors} error${errors === 1 ? '' : 's'}`] : []),
     ...(warnings > 0 ? [`${warnings} warning${warnings === 1 ? '' : 's'}`] : []),
   ].join(', ');
-  group.warning(counts, example, `tulle analyze${context}`);
+  group.warning(counts, example, `tulle analyze${flagsOf(access)}`);
+}
+
+/** What a command needs to look at the same mesh. */
+function flagsOf({ cluster, controlNamespace, meshName }: ClusterAccess): string {
+  return [
+    ...(cluster.context === undefined ? [] : [` --context ${cluster.context}`]),
+    ...(controlNamespace === defaultControlNamespace ? [] : [` --control-namespace ${controlNamespace}`]),
+    ...(meshName === defaultMeshName ? [] : [` --mesh-name ${meshName}`]),
+  ].join('');
 }
