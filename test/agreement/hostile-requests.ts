@@ -19,6 +19,8 @@ export interface Hostile {
   };
   /** What the app gets, as `METHOD target authority`, in order; absent: `GET /books cart.shop`, once, where it is served. */
   readonly heard?: readonly string[];
+  /** What is wrong comes behind the head: the app may have heard of the request already, and of none besides. */
+  readonly late?: true;
 }
 
 /** Bytes on a connection of HTTP/1.1. */
