@@ -13,11 +13,14 @@ const service = '%METADATA(ROUTE:tulle:service)%';
 const details = '%RESPONSE_CODE_DETAILS%';
 const request = '%REQ(:METHOD)% %REQ(:PATH)%';
 
-/** As the Node sidecar says it (pkg/sidecar/denial.ts): where every trace is recorded, a denied call can be asked about. */
-function toDenialText(why: string, source: string, sampling: number): SubstitutionFormat {
+/**
+ * Nearly as the Node sidecar says it (pkg/sidecar/denial.ts). Envoy does not know its own trace where it writes an answer:
+ * the caller's stands in for it, and `-` where the app sent none.
+ */
+function toDenialText(why: string, source: string): SubstitutionFormat {
   const ask = `tulle explain ${source} ${service} %REQ(:METHOD)% '%REQ(:PATH)%'`;
-  const trace = `trace %TRACE_ID%${sampling >= 1 ? ': tulle suggest --trace %TRACE_ID%' : ''}`;
-  return toText(`RBAC: access denied\ntulle: ${why}: ${source} -> ${service} ${request}; ask: ${ask}; ${trace}\n`);
+  const text = `tulle: ${why}: ${source} -> ${service} ${request}; ask: ${ask}; traceparent %REQ(TRACEPARENT)%`;
+  return toText(`RBAC: access denied\n${text}\n`);
 }
 
 function toText(text: string): SubstitutionFormat {
@@ -71,58 +74,47 @@ const badTarget: ResponseMapper = {
 /** An address whose Service has just gone. */
 const noRoute: ResponseMapper = { filter: { response_flag_filter: { flags: ['NR'] } }, ...unavailable };
 
-function toRefusal(sampling: number): Omit<ResponseMapper, 'filter'> {
-  return {
-    status_code: 403,
-    body_format_override: toDenialText('SourceNotAllowed', ownName, sampling),
-    headers_to_add: toReasonHeader('SourceNotAllowed'),
-  };
-}
+const refusal: Omit<ResponseMapper, 'filter'> = {
+  status_code: 403,
+  body_format_override: toDenialText('SourceNotAllowed', ownName),
+  headers_to_add: toReasonHeader('SourceNotAllowed'),
+};
 
 /** What the server's sidecar answers by itself (DECISIONS S11, E4). */
-export function toInboundReplies(sampling: number): LocalReplyConfig {
-  return toReplies({
-    filter: toStatus(403),
-    body_format_override: toDenialText(reason, peerName, sampling),
-    headers_to_add: toReasonHeader(reason),
-  });
-}
+export const inboundReplies = toReplies({
+  filter: toStatus(403),
+  body_format_override: toDenialText(reason, peerName),
+  headers_to_add: toReasonHeader(reason),
+});
 
 /** What the client's sidecar answers by itself. No cluster: the routes are older than a revocation. */
-export function toOutboundReplies(sampling: number): LocalReplyConfig {
-  const refusal = toRefusal(sampling);
-  return toReplies(
-    { filter: toStatus(403), ...refusal },
-    { filter: { response_flag_filter: { flags: ['NC'] } }, ...refusal },
-  );
-}
+export const outboundReplies = toReplies(
+  { filter: toStatus(403), ...refusal },
+  { filter: { response_flag_filter: { flags: ['NC'] } }, ...refusal },
+);
 
 /** The explicit proxy answers for itself, and for Services that its client may not reach. */
-export function toProxyReplies(sampling: number): LocalReplyConfig {
-  return toReplies(
-    {
-      filter: {
-        metadata_filter: {
-          matcher: {
-            filter: rbacMetadata,
-            path: [{ key: rbacKeys.reason }],
-            value: { string_match: { exact: 'ProxyAuthRequired' } },
-          },
-          match_if_key_not_found: false,
+export const proxyReplies = toReplies(
+  {
+    filter: {
+      metadata_filter: {
+        matcher: {
+          filter: rbacMetadata,
+          path: [{ key: rbacKeys.reason }],
+          value: { string_match: { exact: 'ProxyAuthRequired' } },
         },
+        match_if_key_not_found: false,
       },
-      status_code: 407,
-      body_format_override: toText(
-        'tulle: ProxyAuthRequired: this proxy is for one workload, and asks for its secret\n',
-      ),
-      headers_to_add: [
-        ...toReasonHeader('ProxyAuthRequired'),
-        { header: { key: 'proxy-authenticate', value: 'Basic realm="tulle"' } },
-      ],
     },
-    { filter: toStatus(403), ...toRefusal(sampling) },
-  );
-}
+    status_code: 407,
+    body_format_override: toText('tulle: ProxyAuthRequired: this proxy is for one workload, and asks for its secret\n'),
+    headers_to_add: [
+      ...toReasonHeader('ProxyAuthRequired'),
+      { header: { key: 'proxy-authenticate', value: 'Basic realm="tulle"' } },
+    ],
+  },
+  { filter: toStatus(403), ...refusal },
+);
 
 function toReplies(...mappers: readonly ResponseMapper[]): LocalReplyConfig {
   return {

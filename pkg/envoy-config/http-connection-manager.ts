@@ -2,7 +2,7 @@ import type { MeshSettings } from '../policy/proxy-policy.ts';
 import { toHttpAccessLog } from './access-log.ts';
 import { http2Options } from './cluster.ts';
 import { ads } from './config-source.ts';
-import { toInboundReplies } from './denial.ts';
+import { inboundReplies } from './denial.ts';
 import type { HttpConnectionManager, HttpFilter, LocalReplyConfig } from './envoy-http-types.ts';
 import type { NetworkFilter } from './envoy-listener-types.ts';
 import { inboundFilters, toEarlyMutation } from './http-filters.ts';
@@ -46,7 +46,7 @@ export function toInboundManager(
     statPrefix: `inbound/${port}`,
     routes,
     filters: inboundFilters,
-    replies: toInboundReplies(settings.tracing.sampling),
+    replies: inboundReplies,
     ...(from === 'sidecar' ? { fromSidecar: true } : {}),
   });
 }

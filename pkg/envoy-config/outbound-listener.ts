@@ -3,7 +3,7 @@ import type { OutboundService } from '../policy/outbound.ts';
 import type { MeshSettings } from '../policy/proxy-policy.ts';
 import type { ConnectionFacts } from './access-log.ts';
 import { addressFilters, chainMatcher, httpChain, tcpChain } from './address-book.ts';
-import { toOutboundReplies } from './denial.ts';
+import { outboundReplies } from './denial.ts';
 import type { Listener, NetworkFilter } from './envoy-listener-types.ts';
 import { outboundFilters } from './http-filters.ts';
 import { toHttpConnectionManager } from './http-connection-manager.ts';
@@ -88,7 +88,7 @@ function toManager(settings: MeshSettings, statPrefix: string, routes?: string):
     statPrefix,
     ...(routes === undefined ? {} : { routes }),
     filters: outboundFilters,
-    replies: toOutboundReplies(settings.tracing.sampling),
+    replies: outboundReplies,
   });
 }
 

@@ -1,7 +1,7 @@
 import type { OutboundService, ServicePortKey } from '../policy/outbound.ts';
 import type { DirectoryEntry, MeshSettings, ProxyPolicy } from '../policy/proxy-policy.ts';
 import { egressCluster, toEgressFilter } from './egress.ts';
-import { toProxyReplies } from './denial.ts';
+import { proxyReplies } from './denial.ts';
 import type { Cluster } from './envoy-cluster-types.ts';
 import type { HttpFilter } from './envoy-http-types.ts';
 import type { Listener } from './envoy-listener-types.ts';
@@ -65,7 +65,7 @@ function toProxyListener(settings: MeshSettings, { port, authorization }: ProxyM
             statPrefix: proxyListener,
             routes: proxyRoutes,
             filters: [...guards, toEgressFilter(), ...outboundFilters],
-            replies: toProxyReplies(settings.tracing.sampling),
+            replies: proxyReplies,
           }),
         ],
       },
