@@ -5,6 +5,11 @@ const pure = ['problem', 'policy', 'smi', 'catalog', 'envoy-config', 'explain', 
 );
 const impure = 'Pure code has no I/O, clock, chance or log: take it as an argument.';
 
+const noBarrels = [
+  { selector: 'ExportAllDeclaration', message: 'Import from the file that defines it: no barrels.' },
+  { selector: 'ExportDefaultDeclaration', message: 'Named exports only.' },
+];
+
 export default tseslint.config(
   { ignores: ['node_modules/**', 'dist/**', 'build/**', '**/*.cjs', '**/*.js', '**/*.mjs'] },
   {
@@ -15,11 +20,7 @@ export default tseslint.config(
     },
     rules: {
       'no-console': 'error',
-      'no-restricted-syntax': [
-        'error',
-        { selector: 'ExportAllDeclaration', message: 'Import from the file that defines it: no barrels.' },
-        { selector: 'ExportDefaultDeclaration', message: 'Named exports only.' },
-      ],
+      'no-restricted-syntax': ['error', ...noBarrels],
       '@typescript-eslint/switch-exhaustiveness-check': ['error', { considerDefaultExhaustiveForUnions: true }],
       '@typescript-eslint/no-floating-promises': 'error',
       '@typescript-eslint/consistent-type-imports': 'error',
@@ -31,6 +32,14 @@ export default tseslint.config(
     files: ['pkg/**'],
     ignores: ['**/*.test.ts', '**/*.fixture.ts'],
     rules: {
+      'no-restricted-syntax': [
+        'error',
+        ...noBarrels,
+        {
+          selector: "NewExpression[callee.name='URL'] MemberExpression[property.name='url']",
+          message: 'It throws for targets such as `//`, and so ends the process: take the path apart as text.',
+        },
+      ],
       'no-restricted-globals': [
         'error',
         { name: 'process', message: 'Only cmd knows the process: take what you need as an argument.' },

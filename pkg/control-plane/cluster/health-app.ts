@@ -37,8 +37,8 @@ export function createHealthApp({ missing, metrics, version }: HealthAppOptions)
     '/smi/version': () => [200, 'application/json', toJson(smiVersions)],
   };
   return (request, response) => {
-    const { pathname } = new URL(request.url ?? '/', 'http://localhost');
-    const answer = Object.hasOwn(answers, pathname) ? answers[pathname] : undefined;
+    const [path = '/'] = (request.url ?? '/').split('?');
+    const answer = Object.hasOwn(answers, path) ? answers[path] : undefined;
     const isRead = request.method === 'GET' || request.method === 'HEAD';
     const [status, type, body] = !answer
       ? [404, 'text/plain', 'not found\n']

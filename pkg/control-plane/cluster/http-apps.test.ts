@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { createServer, type RequestListener, type Server } from 'node:http';
+import { createServer, request, type RequestListener, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { createLogger } from '../../observability/logger.ts';
 import { Metrics } from '../../observability/metrics.ts';
@@ -40,6 +40,21 @@ describe('what is served over HTTP in a cluster', () => {
       assert.equal((await get('/metrics'))[0], 200);
       for (const path of ['/', '/constructor', '/health', '//x']) assert.equal((await get(path))[0], 404, path);
       assert.equal((await fetch(`${base}/health/alive`, { method: 'POST' })).status, 405);
+    });
+
+    it('takes any target that HTTP lets through', async () => {
+      const base = await listen(
+        createHealthApp({ missing: () => [], metrics: new Metrics(), version: { version: '1.2.3' } }),
+      );
+      const { hostname, port } = new URL(base);
+      const statusOf = (path: string): Promise<number | undefined> =>
+        new Promise((resolve, reject) => {
+          const asked = request({ hostname, port, path }, (response) => resolve(response.resume().statusCode));
+          asked.on('error', reject).end();
+        });
+      for (const path of ['//', '//[', 'http://[', '*', '/health/alive#?'])
+        assert.equal(await statusOf(path), 404, path);
+      assert.equal(await statusOf('/health/alive?//'), 200);
     });
   });
 
