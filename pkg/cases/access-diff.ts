@@ -64,3 +64,32 @@ function rankOf(passes: ReadonlySet<string>, access: ServiceAccess | undefined):
   if (passes.size === 0) return 0;
   return [...(access?.backends ?? [])].every((name) => passes.has(name)) ? 2 : 1;
 }
+
+/** A route that reads otherwise than before, and lets pass the same. */
+export interface Respelling {
+  readonly before: string;
+  readonly after: string;
+  readonly services: readonly string[];
+}
+
+/** Routes that are only written in other words: nobody gained or lost by them. */
+export function findRespelled(before: Table, after: Table): readonly Respelling[] {
+  const found = new Map<string, { before: string; after: string; services: Set<string> }>();
+  for (const [service, { bySource }] of before) {
+    for (const [source, old] of bySource) {
+      const now = after.get(service)?.bySource.get(source) ?? [];
+      const texts = new Set(now.map(({ route }) => routeText(route)));
+      for (const { route } of old) {
+        if (texts.has(routeText(route))) continue;
+        const same = now.find((other) => coversRoute(route, other.route) && coversRoute(other.route, route));
+        if (same === undefined) continue;
+        const pair = { before: routeText(route), after: routeText(same.route) };
+        const key = JSON.stringify(pair);
+        const known = found.get(key) ?? { ...pair, services: new Set<string>() };
+        found.set(key, known);
+        known.services.add(service);
+      }
+    }
+  }
+  return [...found.values()].map((pair) => ({ ...pair, services: [...pair.services].sort() }));
+}

@@ -1,4 +1,4 @@
-import { type AccessChange, diffAccess } from '../cases/access-diff.ts';
+import { type AccessChange, diffAccess, findRespelled, type Respelling } from '../cases/access-diff.ts';
 import { accessTable, everybody, routeText } from '../cases/access-table.ts';
 import { type ClusterFlags, meansCluster } from './cluster-flags.ts';
 import { CliError, type CliContext } from './context.ts';
@@ -18,14 +18,15 @@ export interface DiffFlags extends Pick<MeshConfigFlags, 'mode' | 'pathMatch'>, 
 export function runDiff(context: CliContext, paths: readonly string[], flags: DiffFlags): Promise<number> {
   return orTwo(async () => {
     const [old, now] = await readBoth(context, paths, flags);
-    const changes = diffAccess(accessTable(old.facts), accessTable(now.facts));
+    const [before, after] = [accessTable(old.facts), accessTable(now.facts)];
+    const changes = diffAccess(before, after);
     if (flags.output === 'json') {
       writeJson(
         context,
         changes.map((change) => ({ ...change, route: routeText(change.route) })),
       );
     } else {
-      writeLines(context, toText(context, changes));
+      writeLines(context, [...toText(context, changes), ...findRespelled(before, after).map(toRespelledText)]);
     }
     return changes.length === 0 ? 0 : 1;
   });
@@ -45,6 +46,10 @@ async function readBoth(
   if (before === undefined || after === undefined || rest.length > 0)
     throw new CliError('write tulle diff OLD NEW, or tulle diff NEW --context NAME', 2);
   return [await readFiles(context, [before], flags), await readFiles(context, [after], flags)];
+}
+
+function toRespelledText({ before, after, services }: Respelling): string {
+  return `same pattern, other spelling: ${before} is now ${after} at ${services.join(', ')}`;
 }
 
 function toText({ stdout, env }: CliContext, changes: readonly AccessChange[]): readonly string[] {

@@ -1,5 +1,6 @@
 import type { HttpMatch } from '../policy/match.ts';
 import { compilePattern } from '../policy/pattern.ts';
+import { isSamePattern } from '../policy/same-pattern.ts';
 
 type Conditions = Pick<HttpMatch, 'path' | 'methods' | 'headers'>;
 
@@ -21,7 +22,7 @@ export function coversPath(a: string | undefined, b: string | undefined): boolea
   if (a === undefined || b === undefined) return false;
   if (isLiteral(b)) return compilePattern(a).test(b);
   const open = a.endsWith('.*') && isLiteral(a.slice(0, -2)) ? a.slice(0, -2) : undefined;
-  return open !== undefined && literalStart(b).startsWith(open);
+  return (open !== undefined && literalStart(b).startsWith(open)) || isSamePattern(a, b);
 }
 
 export function isAnyPath(path: string | undefined): boolean {
@@ -44,6 +45,6 @@ export function literalStart(pattern: string): string {
 /** Each condition of `a` is one of `b`, or holds whatever the header that `b` asks for says. */
 function coversHeaders(a: Conditions['headers'] = [], b: Conditions['headers'] = []): boolean {
   return a.every(({ name, value }) =>
-    b.some((other) => other.name === name && (other.value === value || value === '.*')),
+    b.some((other) => other.name === name && (value === '.*' || isSamePattern(other.value, value))),
   );
 }
