@@ -6,10 +6,12 @@ import { join } from 'node:path';
 import type { MeshModel } from '../../pkg/catalog/mesh-model.ts';
 import { createLeaf, createRoot } from '../../pkg/certs/certificate.ts';
 import type { CertificateAndKey } from '../../pkg/certs/certificate.ts';
-import { toAddressBook } from '../../pkg/envoy-config/address-book.ts';
+import { tcpChain, toAddressBook } from '../../pkg/envoy-config/address-book.ts';
 import type { Listener } from '../../pkg/envoy-config/envoy-listener-types.ts';
 import type { InterceptionMode } from '../../pkg/envoy-config/interception.ts';
+import { virtualListener } from '../../pkg/envoy-config/names.ts';
 import { toOutboundListener } from '../../pkg/envoy-config/outbound-listener.ts';
+import { isHttp } from '../../pkg/envoy-config/protocol.ts';
 import { toXdsResources } from '../../pkg/envoy-config/to-xds-resources.ts';
 import type { XdsResources } from '../../pkg/envoy-config/to-xds-resources.ts';
 import { decodeOtlpProtobuf } from '../../pkg/observability/otlp-decode.ts';
@@ -271,24 +273,28 @@ function toClient(policy: ProxyPolicy, slot: Pick<Slot, 'directory'>, loopback: 
     inbound: { kind: 'sockets', template: join(slot.directory, 'in-{port}.sock') },
     outbound: { kind: 'redirect', port: 1 },
   });
-  const dialled = [...own.directory.values()].flatMap(({ addresses, pods = [], port }) =>
-    [...addresses, ...pods.map(({ ip }) => ip)].map((address) => ({ address, port_value: port })),
+  const dialled = [...own.directory.values()].flatMap(({ key, protocol, addresses, pods = [], port }) =>
+    [...addresses, ...pods.map(({ ip }) => ip)].map((address) => ({
+      socket: { address, port_value: port },
+      // Where it becomes reachable, its own listener takes the place of the one that refuses: they have one name.
+      ...(isHttp(protocol) ? {} : { refusal: virtualListener(key, address) }),
+    })),
   );
   return { ...resources, listeners: bind(resources.listeners, dialled) };
 }
 
-interface SocketAddress {
-  readonly address: string;
-  readonly port_value: number;
+interface Dialled {
+  readonly socket: { readonly address: string; readonly port_value: number };
+  readonly refusal?: string;
 }
 
 /**
  * Nothing redirects here: each virtual listener listens for itself, and the listener that takes all else does so at every
  * address of the mesh that is left.
  */
-function bind(listeners: XdsResources['listeners'], dialled: readonly SocketAddress[]): XdsResources['listeners'] {
+function bind(listeners: XdsResources['listeners'], dialled: readonly Dialled[]): XdsResources['listeners'] {
   const bound = new Map<string, Listener>();
-  const left = new Map(dialled.map((socket) => [`${socket.address}:${socket.port_value}`, socket]));
+  const left = new Map(dialled.map((each) => [`${each.socket.address}:${each.socket.port_value}`, each]));
   for (const [name, listener] of listeners) {
     if (listener.internal_listener) bound.set(name, listener);
     if (listener.bind_to_port !== false) continue;
@@ -296,9 +302,17 @@ function bind(listeners: XdsResources['listeners'], dialled: readonly SocketAddr
     left.delete(`${socket?.address}:${socket?.port_value}`);
     bound.set(name, { ...listener, bind_to_port: true });
   }
-  const [first, ...others] = left.values();
+  const [first, ...others] = [...left.values()].flatMap(({ socket, refusal }) => (refusal === undefined ? socket : []));
   for (const [name, { use_original_dst: redirected, ...listener }] of listeners) {
-    if (redirected !== true || first === undefined) continue;
+    if (redirected !== true) continue;
+    const { '@type': type, traffic_direction, filter_chains = [] } = listener;
+    for (const { socket, refusal } of left.values()) {
+      if (refusal === undefined) continue;
+      const chains = filter_chains.filter((chain) => chain.name === tcpChain);
+      const refusing = { '@type': type, name: refusal, traffic_direction, filter_chains: chains };
+      bound.set(refusal, { ...refusing, address: { socket_address: socket } });
+    }
+    if (first === undefined) continue;
     const additional_addresses = others.map((socket_address) => ({ address: { socket_address } }));
     bound.set(name, { ...listener, address: { socket_address: first }, additional_addresses } as Listener);
   }
