@@ -126,9 +126,6 @@ nat_rules() { # nat_rules 4|6, for iptables-restore: all of it or nothing is in 
   echo "-A TULLE_IN_REDIRECT -p tcp -j REDIRECT --to-ports $inbound_port"
   echo "-A TULLE_OUT_REDIRECT -p tcp -j REDIRECT --to-ports $outbound_port"
 
-  # The sidecar's stream to the control plane is older than these rules: its next packet from there is the first that the
-  # kernel's tracking sees, and would be led astray as a new connection.
-  echo '-A TULLE_INBOUND -p tcp ! --syn -j RETURN'
   words "$interfaces" | while IFS= read -r name; do echo "-A TULLE_INBOUND -i $name -j RETURN"; done
   return_ports TULLE_INBOUND "$inbound_exclusions"
   return_ports TULLE_INBOUND "$open_ports"
@@ -160,7 +157,24 @@ nat_rules() { # nat_rules 4|6, for iptables-restore: all of it or nothing is in 
   fi
   jump nat PREROUTING TULLE_INBOUND
   jump nat OUTPUT TULLE_OUTBOUND
+  # The sidecar's stream to the control plane is older than these rules: its next packet from there is the first that the
+  # kernel's tracking sees, and would be led astray as a new connection. Of all others such a packet must not pass by: who
+  # sends one first could open a connection on its trail, straight to the app. Looked up last, for none to be missed.
+  own_connections | while read -r theirs ours; do
+    echo "-I TULLE_INBOUND -p tcp ! --syn --sport $theirs --dport $ours -j RETURN"
+  done
   echo 'COMMIT'
+}
+
+own_connections() { # their port and ours of each connection that the sidecar has
+  cat /proc/net/tcp /proc/net/tcp6 2> /dev/null | awk -v uid="$proxy_uid" '
+    function port(address,   digits, number, i) {
+      digits = substr(address, length(address) - 3)
+      for (i = 1; i <= 4; i++) number = number * 16 + index("0123456789ABCDEF", substr(digits, i, 1)) - 1
+      return number
+    }
+    # Established, or on its way.
+    $8 == uid && ($4 == "01" || $4 == "02") && n++ < 100 { print port($3), port($2) }'
 }
 
 to_pod_ip() {

@@ -72,6 +72,29 @@ for (const spec of process.argv.slice(2)) {
 process.stdout.write('ready');
 `;
 
+/** Takes or dials a connection; what is typed goes to the other end, what comes from there is told. */
+const peerSource = `
+import { connect, createServer } from 'node:net';
+const [how, host, port] = process.argv.slice(1);
+const sockets = [];
+function take(s) {
+  sockets.push(s);
+  s.on('data', (data) => process.stdout.write('heard ' + data + '\\n'));
+  s.on('error', () => {});
+  s.on('close', () => process.stdout.write('closed\\n'));
+  process.stdout.write('open\\n');
+}
+process.stdin.on('data', (data) => sockets.forEach((s) => s.write(data)));
+if (how === 'listen') createServer(take).listen(Number(port), host, () => process.stdout.write('listening\\n'));
+else { const s = connect(Number(port), host, () => take(s)); }
+`;
+
+interface Peer {
+  readonly say: (text: string) => void;
+  readonly told: () => string;
+  readonly until: (text: string) => Promise<void>;
+}
+
 describe('tulle-init.sh, in a pod', function () {
   this.timeout(120_000);
   const [pod, world] = [`tulle-p${process.pid}`, `tulle-w${process.pid}`];
@@ -156,6 +179,49 @@ describe('tulle-init.sh, in a pod', function () {
     const curl = ['curl', '-s', '--globoff', '-m', '3', `http://${address}/`];
     return run('ip', ['netns', 'exec', from, ...drop, ...curl]).output || 'nothing';
   }
+
+  async function openPeer(name: string, uid: number, ...args: string[]): Promise<Peer> {
+    const drop = ['setpriv', '--reuid', String(uid), '--clear-groups'];
+    const program = [process.execPath, '--input-type=module', '-e', peerSource];
+    const child = spawn('ip', ['netns', 'exec', name, ...drop, ...program, ...args], {
+      stdio: ['pipe', 'pipe', 'inherit'],
+    });
+    servers.push(child);
+    let told = '';
+    const listeners = new Set<() => void>();
+    child.stdout.on('data', (data: Buffer) => {
+      told += data.toString();
+      for (const listener of listeners) listener();
+    });
+    const until = (text: string): Promise<void> =>
+      new Promise((resolve) => {
+        const look = (): void => {
+          if (!told.includes(text)) return;
+          listeners.delete(look);
+          resolve();
+        };
+        listeners.add(look);
+        look();
+      });
+    await until(args[0] === 'listen' ? 'listening' : 'open');
+    return { say: (text) => child.stdin.write(text), told: () => told, until };
+  }
+
+  // The first test, since the kernel tracks all connections once there were rules.
+  it('leaves the connections that the sidecar has already alone, and nobody else’s', async () => {
+    const controller = await openPeer(world, 0, 'listen', '0.0.0.0', '15128');
+    const app = await openPeer(pod, 0, 'listen', '0.0.0.0', '9200');
+    const sidecar = await openPeer(pod, 1500, 'dial', worldIp, '15128');
+    const stranger = await openPeer(world, 0, 'dial', podIp, '9200');
+    await Promise.all([controller.until('open'), app.until('open')]);
+    const { status, output } = init();
+    assert.equal(status, 0, output);
+    controller.say('policy');
+    await sidecar.until('heard policy');
+    stranger.say('past the sidecar');
+    await stranger.until('closed');
+    assert.doesNotMatch(app.told(), /heard/);
+  });
 
   it('leads what comes in to the sidecar, but for its own open ports', () => {
     const { status, output } = init({ TULLE_OPEN_PORTS: '15021,15901' });
