@@ -20,6 +20,13 @@ export class MalformedReview extends Error {
   override readonly name = 'MalformedReview';
 }
 
+const longestName = 512;
+
+/** Whoever reaches the webhook may ask, not the API server alone: what is only told to people is cut. */
+function clip(text: string): string {
+  return text.slice(0, longestName);
+}
+
 export function decodeReview(text: string): AdmissionRequest {
   const review = toRecord(parse(text), 'the body');
   if (review['kind'] !== 'AdmissionReview' || review['apiVersion'] !== 'admission.k8s.io/v1') {
@@ -30,7 +37,11 @@ export function decodeReview(text: string): AdmissionRequest {
   const request = toRecord(review['request'], 'request');
   const { uid, namespace, operation } = request;
   if (typeof uid !== 'string' || uid === '') throw new MalformedReview('request.uid is missing');
+  if (uid.length > longestName) throw new MalformedReview('request.uid is too long');
   if (typeof namespace !== 'string' || namespace === '') throw new MalformedReview('request.namespace is missing');
+  if (!/^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/.test(namespace)) {
+    throw new MalformedReview('request.namespace is not the name of a namespace');
+  }
   const resource = toRecord(request['resource'], 'request.resource');
   const isPod = resource['group'] === '' && resource['resource'] === 'pods' && operation === 'CREATE';
   const pod = isPod && !request['subResource'] ? toRecord(request['object'], 'request.object') : undefined;
@@ -38,9 +49,9 @@ export function decodeReview(text: string): AdmissionRequest {
   return {
     uid,
     namespace,
-    name: toName(request['name'], pod),
+    name: clip(toName(request['name'], pod)),
     dryRun: request['dryRun'] === true,
-    user: typeof user?.username === 'string' ? user.username : '',
+    user: typeof user?.username === 'string' ? clip(user.username) : '',
     pod,
   };
 }

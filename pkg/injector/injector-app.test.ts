@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { createServer } from 'node:http';
+import { createServer, request as sendRequest } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { silentLogger } from '../observability/logger.ts';
 import type { Logger } from '../observability/logger.ts';
@@ -146,6 +146,41 @@ describe('the injection webhook', () => {
     assert.equal((await ask(await serve(), { spec: { containers: 5 } })).allowed, false);
   });
 
+  it('keeps nothing of what strangers write into metrics, and little in the log', async () => {
+    const url = await serve({ namespaceOf: () => undefined });
+    await ask(url, podOf(), {
+      namespace: 'made-up',
+      userInfo: { username: 'u'.repeat(100_000) },
+      name: 'n'.repeat(9_999),
+    });
+    assert.doesNotMatch(metrics.render(), /made-up/);
+    assert.ok(lines.every((line) => line.length < 2_000));
+  });
+
+  it('takes no more than it can hold of many large bodies at once', async () => {
+    const url = await serve();
+    const answers: number[] = [];
+    const large = Buffer.alloc(3 * 1024 * 1024, ' ');
+    // Each stops short of its end, so that all are held at the same time.
+    const sent = Array.from({ length: 20 }, () => {
+      const headers = { 'content-type': 'application/json', 'content-length': large.length + 1 };
+      const request = sendRequest(`${url}${injectionPath}`, { method: 'POST', headers }, (response) => {
+        answers.push(response.statusCode ?? 0);
+        response.resume();
+      });
+      request.on('error', () => undefined);
+      request.write(large);
+      return request;
+    });
+    const first = sent.map((request) => new Promise<unknown>((resolve) => request.once('response', resolve)));
+    await Promise.race(first);
+    assert.deepEqual([...new Set(answers)], [503]);
+    for (const request of sent) request.destroy();
+    await Promise.all(sent.map((request) => new Promise((resolve) => request.once('close', resolve))));
+    while ((await post(url, reviewOf(podOf()))).status === 503) await new Promise((resolve) => setImmediate(resolve));
+    assert.equal((await ask(url, podOf())).allowed, true);
+  });
+
   it('has nothing to say to what is not the creation of a pod', async () => {
     const url = await serve();
     for (const request of [
@@ -163,7 +198,9 @@ describe('the injection webhook', () => {
     assert.equal(await status('[]'), 400);
     assert.equal(await status({ kind: 'AdmissionReview', apiVersion: 'admission.k8s.io/v1beta1' }), 400);
     assert.equal(await status(reviewOf(podOf(), { uid: undefined })), 400);
+    assert.equal(await status(reviewOf(podOf(), { uid: 'u'.repeat(1_000) })), 400);
     assert.equal(await status(reviewOf(podOf(), { namespace: '' })), 400);
+    assert.equal(await status(reviewOf(podOf(), { namespace: '../kube-system' })), 400);
     assert.equal(await status(reviewOf(undefined)), 400);
     assert.equal(await status(reviewOf(podOf()), 'text/plain'), 415);
     assert.equal(await status(' '.repeat(5 * 1024 * 1024)), 413);

@@ -30,6 +30,8 @@ export interface InjectorOptions {
 
 /** Larger than any object that the API server stores, and twice, since a review may hold the old object too. */
 const maxBytes = 4 * 1024 * 1024;
+/** Of all bodies that are on their way at once: anybody may send them, and memory is the control plane's. */
+const maxHeldBytes = 48 * 1024 * 1024;
 
 /** Where the webhook configuration of the chart calls, as OSM's did. */
 export const injectionPath = '/mutate-pod-creation';
@@ -50,6 +52,7 @@ export function createInjectorApp(options: InjectorOptions): RequestListener {
     [],
     durationBuckets,
   );
+  let held = 0;
 
   async function handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const path = request.url?.split('?')[0];
@@ -60,18 +63,41 @@ export function createInjectorApp(options: InjectorOptions): RequestListener {
     }
     const started = now();
     const body = await readBody(request);
-    if (body === undefined) return send(response, 413, { message: `more than ${maxBytes} bytes` });
-    const review = decodeReview(body);
-    const answer = await answerTo(review);
-    answers.inc({ answer: answer.kind, namespace: review.namespace });
+    if (body === 'too large') return send(response, 413, { message: `more than ${maxBytes} bytes` });
+    if (body === 'too many') return send(response, 503, { message: 'too much is asked at once; try again' });
+    const review = decodeReview(body.text);
+    // Only names that are there: nobody may fill the metrics with others.
+    let namespace = '';
+    const answer = await answerTo(review, (found) => (namespace = found));
+    answers.inc({ answer: answer.kind, namespace });
     seconds.observe((now() - started) / 1000);
     tell(review, answer);
     send(response, 200, toReview(review, answer));
   }
 
-  async function answerTo(review: AdmissionRequest): Promise<Answer> {
+  async function readBody(request: IncomingMessage): Promise<{ readonly text: string } | 'too large' | 'too many'> {
+    const chunks: Buffer[] = [];
+    let size = 0;
+    if (Number(request.headers['content-length'] ?? 0) > maxBytes) return 'too large';
+    request.setTimeout(10_000, () => request.destroy(new Error('the body came too slowly')));
     try {
-      return await within(options.timeoutMillis ?? 8_000, decide(review));
+      for await (const chunk of request) {
+        const { length } = chunk as Buffer;
+        size += length;
+        held += length;
+        if (size > maxBytes) return 'too large';
+        if (held > maxHeldBytes) return 'too many';
+        chunks.push(chunk as Buffer);
+      }
+      return { text: Buffer.concat(chunks).toString('utf8') };
+    } finally {
+      held -= size;
+    }
+  }
+
+  async function answerTo(review: AdmissionRequest, onFound: (namespace: string) => void): Promise<Answer> {
+    try {
+      return await within(options.timeoutMillis ?? 8_000, decide(review, onFound));
     } catch (error) {
       log.error('a pod could not be injected', { namespace: review.namespace, pod: review.name, error });
       return {
@@ -82,7 +108,10 @@ export function createInjectorApp(options: InjectorOptions): RequestListener {
     }
   }
 
-  async function decide({ namespace: name, pod, dryRun }: AdmissionRequest): Promise<Answer> {
+  async function decide(
+    { namespace: name, pod, dryRun }: AdmissionRequest,
+    onFound: (namespace: string) => void,
+  ): Promise<Answer> {
     if (pod === undefined) return { kind: 'skip', reason: 'it is not the creation of a pod' };
     const settings = options.settings();
     let namespace = await options.namespaceOf(name);
@@ -90,6 +119,7 @@ export function createInjectorApp(options: InjectorOptions): RequestListener {
       namespace = await options.namespaceOf(name, true);
     }
     if (namespace === undefined) throw new Error(`namespace ${name} is not known here yet`);
+    onFound(name);
     const injection = toInjection(pod, namespace, settings);
     if (injection.kind === 'patch' && !dryRun) await options.prepareNamespace(name);
     return injection;
@@ -116,21 +146,6 @@ export function createInjectorApp(options: InjectorOptions): RequestListener {
   };
 }
 
-/** Undefined: it is larger than it may be. */
-async function readBody(request: IncomingMessage): Promise<string | undefined> {
-  const chunks: Buffer[] = [];
-  let size = 0;
-  const length = Number(request.headers['content-length'] ?? 0);
-  if (length > maxBytes) return undefined;
-  request.setTimeout(10_000, () => request.destroy(new Error('the body came too slowly')));
-  for await (const chunk of request) {
-    size += (chunk as Buffer).length;
-    if (size > maxBytes) return undefined;
-    chunks.push(chunk as Buffer);
-  }
-  return Buffer.concat(chunks).toString('utf8');
-}
-
 function send(response: ServerResponse, status: number, body: object): void {
   if (response.headersSent || response.destroyed) return;
   const text = JSON.stringify(body);
@@ -138,7 +153,7 @@ function send(response: ServerResponse, status: number, body: object): void {
     'content-type': 'application/json',
     'content-length': Buffer.byteLength(text),
     // The rest of a body that was not read must not be taken for the next request.
-    ...(status === 413 ? { connection: 'close' } : {}),
+    ...(status === 413 || status === 503 ? { connection: 'close' } : {}),
   });
   response.end(text);
 }
