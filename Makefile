@@ -11,7 +11,7 @@ node_modules/.setup: package.json package-lock.json
 	node node_modules/esbuild/install.js
 	@touch $@
 
-build/protos.json: node_modules/.setup scripts/generate-protos.ts
+build/protos.json: node_modules/.setup scripts/generate-protos.ts scripts/envoy-additions.json
 	npx tsx scripts/generate-protos.ts
 
 SOURCES := $(shell find cmd pkg demo scripts -type f -not -name '*.test.ts' 2>/dev/null)
