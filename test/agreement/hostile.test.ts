@@ -56,6 +56,7 @@ async function startApp(): Promise<App> {
       `${headers[':method']} ${headers[':path']} ${headers[':authority'] ?? headers.host}${smuggledOf(headers)}`,
     );
     stream.on('error', () => undefined);
+    if (stream.destroyed) return;
     stream.respond({ ':status': 200 });
     stream.end('served');
   });
