@@ -220,6 +220,7 @@ export function createControlPlane(options: ControlPlaneOptions): ControlPlane {
       const server = createAdsServer({
         source,
         authenticate,
+        byTokenAlone: security === 'tls',
         log,
         metrics,
         ...(now ? { now } : {}),

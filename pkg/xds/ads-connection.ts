@@ -1,7 +1,7 @@
 import { type ServerDuplexStream, status as grpcStatus } from '@grpc/grpc-js';
 import type { Logger } from '../observability/logger.ts';
 import type { Counter, Gauge, Histogram } from '../observability/metrics.ts';
-import type { AdsServerLimits, Authenticate } from './ads-server.ts';
+import type { AdsServerLimits, Authenticate, Authentication } from './ads-server.ts';
 import { type AdsProtocol, type AdsTypeStatus, createAdsStream } from './ads-stream.ts';
 import { decodeDeltaRequest, decodeSotwRequest, type NodeInfo } from './discovery.ts';
 import type { FlushBudget } from './flush-budget.ts';
@@ -29,6 +29,8 @@ export interface ConnectionOptions {
   readonly now: () => number;
   readonly budget: FlushBudget;
   readonly authenticate: Authenticate;
+  /** The token alone says who it is: nothing is read of a stream before that is known. */
+  readonly byTokenAlone: boolean;
   /** False: there are too many streams of this client. Counts the stream until `onClose`. */
   readonly admit: (client: XdsClient) => boolean;
   readonly onStatus: () => void;
@@ -52,8 +54,7 @@ const tokenGrace = 5 * 60_000;
 const maxDelay = 2 ** 31 - 1;
 
 export function openConnection(options: ConnectionOptions): AdsConnection {
-  const { call, protocol, source, encoder, limits, metrics, log, now, budget, authenticate, admit, onStatus, onClose } =
-    options;
+  const { call, protocol, source, encoder, limits, metrics, log, now, budget, admit, onStatus, onClose } = options;
   const connectedSince = now();
   const allowance = createAllowance(limits, now);
   let client: XdsClient | undefined;
@@ -70,10 +71,7 @@ export function openConnection(options: ConnectionOptions): AdsConnection {
     limits,
   });
 
-  const firstRequest = setTimeout(() => {
-    metrics.refused.inc({ reason: 'silent' });
-    end(grpcStatus.DEADLINE_EXCEEDED, 'no request arrived');
-  }, limits.firstRequest);
+  let firstRequest: NodeJS.Timeout | undefined;
   let expiry: NodeJS.Timeout | undefined;
 
   function end(code: grpcStatus, details: string): void {
@@ -158,17 +156,23 @@ export function openConnection(options: ConnectionOptions): AdsConnection {
     ...(client?.pod === undefined ? {} : { pod: client.pod }),
   });
 
-  /** The first message says who the node is, and waits for the client to be authenticated. */
-  async function begin(message: Buffer): Promise<void> {
+  /** Undefined: the stream was ended, for nobody knows whose it is. */
+  async function authenticate(node: NodeInfo): Promise<(Authentication & { readonly ok: true }) | undefined> {
+    const peer = call.getPeer();
+    const answer = await options.authenticate({ token: tokenOf(call), peer, node });
+    if (ended) return undefined;
+    if (answer.ok) return answer;
+    metrics.refused.inc({ reason: 'unauthenticated' });
+    log.warn('ADS client refused', { reason: answer.reason, peer, ...(node.id === '' ? {} : { node: clip(node.id) }) });
+    end(grpcStatus.UNAUTHENTICATED, answer.reason);
+    return undefined;
+  }
+
+  /** The first message says what the node is, and waits for the client to be authenticated. */
+  async function begin(message: Buffer, known: (Authentication & { readonly ok: true }) | undefined): Promise<void> {
     const node = decodeNodeOf(message, protocol);
-    const answer = await authenticate({ token: tokenOf(call), peer: call.getPeer(), node });
-    if (ended) return;
-    if (!answer.ok) {
-      metrics.refused.inc({ reason: 'unauthenticated' });
-      log.warn('ADS client refused', { reason: answer.reason, peer: call.getPeer(), node: clip(node.id) });
-      end(grpcStatus.UNAUTHENTICATED, answer.reason);
-      return;
-    }
+    const answer = known ?? (await authenticate(node));
+    if (!answer) return;
     const { metadata } = node;
     const admitted = { ...answer.client, nodeId: clip(node.id), userAgent: clip(node.userAgent), metadata };
     if (!admit(admitted)) {
@@ -187,7 +191,7 @@ export function openConnection(options: ConnectionOptions): AdsConnection {
     if (!ended) call.resume();
   }
 
-  call.on('data', (message: Buffer) => {
+  function take(message: Buffer, known: (Authentication & { readonly ok: true }) | undefined): void {
     if (ended) return;
     if (!allowance()) {
       metrics.refused.inc({ reason: 'flood' });
@@ -202,11 +206,22 @@ export function openConnection(options: ConnectionOptions): AdsConnection {
       }
       clearTimeout(firstRequest);
       call.pause();
-      begin(message).catch(fail);
+      begin(message, known).catch(fail);
     } catch (error) {
       fail(error);
     }
-  });
+  }
+
+  /** Messages may be large: those of strangers stay where they are, and fill nothing but the window of their stream. */
+  async function read(): Promise<void> {
+    const known = options.byTokenAlone ? await authenticate(nobody) : undefined;
+    if (ended) return;
+    firstRequest = setTimeout(() => {
+      metrics.refused.inc({ reason: 'silent' });
+      end(grpcStatus.DEADLINE_EXCEEDED, 'no request arrived');
+    }, limits.firstRequest);
+    call.on('data', (message: Buffer) => take(message, known));
+  }
 
   function fail(error: unknown): void {
     metrics.refused.inc({ reason: 'malformed' });
@@ -221,6 +236,7 @@ export function openConnection(options: ConnectionOptions): AdsConnection {
   call.on('cancelled', close);
   call.on('close', close);
   call.on('error', close);
+  read().catch(fail);
 
   return {
     get client() {
@@ -241,8 +257,10 @@ function tokenOf(call: ServerDuplexStream<Buffer, Buffer>): string | undefined {
 
 function decodeNodeOf(message: Buffer, protocol: AdsProtocol): NodeInfo {
   const { node } = protocol === 'delta' ? decodeDeltaRequest(message) : decodeSotwRequest(message);
-  return node ?? { id: '', cluster: '', userAgent: '', metadata: {} };
+  return node ?? nobody;
 }
+
+const nobody: NodeInfo = { id: '', cluster: '', userAgent: '', metadata: {} };
 
 /** What a client says of itself goes to logs and pages: cut to a length, control characters out. */
 function clip(text: string): string {

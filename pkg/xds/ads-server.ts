@@ -18,7 +18,7 @@ export interface AuthenticationRequest {
   /** What stands behind `Bearer ` in the `authorization` metadata; undefined when nothing does. */
   readonly token: string | undefined;
   readonly peer: string;
-  /** What the client says of itself. Not to be believed, but for clients that need no token. */
+  /** What the client says of itself, empty where tokens alone count. Not to be believed, but for clients that need no token. */
   readonly node: NodeInfo;
 }
 
@@ -63,6 +63,8 @@ export const defaultServerLimits: AdsServerLimits = {
 export interface AdsServerOptions {
   readonly source: ResourceSource;
   readonly authenticate: Authenticate;
+  /** `authenticate` needs no `node`: it is asked when a stream begins, before anything that a client sends is read. */
+  readonly byTokenAlone?: boolean;
   readonly log: Logger;
   readonly metrics: Metrics;
   readonly limits?: Partial<AdsServerLimits>;
@@ -114,6 +116,8 @@ export function createAdsServer(options: AdsServerOptions): AdsServer {
     'grpc.keepalive_time_ms': 20_000,
     'grpc.keepalive_timeout_ms': 10_000,
     'grpc.max_concurrent_streams': 64,
+    // Who has no stream has no business here; sidecars open one at once.
+    'grpc.max_connection_idle_ms': 30_000,
     'grpc.enable_channelz': 0,
   });
 
@@ -138,6 +142,7 @@ export function createAdsServer(options: AdsServerOptions): AdsServer {
       now,
       budget,
       authenticate,
+      byTokenAlone: options.byTokenAlone === true,
       admit: (client) => {
         const key = keyOf(client);
         const count = counts.get(key) ?? 0;

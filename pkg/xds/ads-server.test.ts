@@ -1,0 +1,77 @@
+import assert from 'node:assert/strict';
+import { Client, type ClientDuplexStream, credentials, Metadata, ServerCredentials, status } from '@grpc/grpc-js';
+import { silentLogger } from '../observability/logger.ts';
+import { Metrics } from '../observability/metrics.ts';
+import type { ServiceIdentity } from '../policy/identity.ts';
+import { type AdsServer, type AuthenticationRequest, createAdsServer } from './ads-server.ts';
+import { adsPaths } from './discovery.ts';
+
+const identity = 'spiffe://test/ns/shop/sa/web' as ServiceIdentity;
+const bytes = (buffer: Buffer): Buffer => buffer;
+
+describe('the ADS server, where tokens alone say who a client is', () => {
+  const asked: AuthenticationRequest[] = [];
+  let server: AdsServer;
+  let client: Client;
+
+  beforeEach(async () => {
+    asked.length = 0;
+    server = createAdsServer({
+      source: { view: () => undefined, subscribe: () => () => undefined },
+      authenticate: (request) => {
+        asked.push(request);
+        const { token } = request;
+        return Promise.resolve(
+          token === 'good' ? { ok: true, client: { identity } } : { ok: false, reason: 'no such token' },
+        );
+      },
+      byTokenAlone: true,
+      log: silentLogger,
+      metrics: new Metrics(),
+    });
+    const port = await server.listen('127.0.0.1:0', ServerCredentials.createInsecure());
+    client = new Client(`127.0.0.1:${port}`, credentials.createInsecure());
+  });
+  afterEach(async () => {
+    client.close();
+    await server.close();
+  });
+
+  function open(token?: string): ClientDuplexStream<Buffer, Buffer> {
+    const metadata = new Metadata();
+    if (token !== undefined) metadata.set('authorization', `Bearer ${token}`);
+    const call = client.makeBidiStreamRequest(adsPaths.delta, bytes, bytes, metadata);
+    call.on('data', () => undefined);
+    return call;
+  }
+
+  const codeOf = (call: ClientDuplexStream<Buffer, Buffer>): Promise<number> =>
+    new Promise((resolve) => call.once('error', (error: Error & { code?: number }) => resolve(error.code ?? -1)));
+
+  it('refuses a stranger before it has said anything', async () => {
+    assert.equal(await codeOf(open()), status.UNAUTHENTICATED);
+    assert.equal(await codeOf(open('bad')), status.UNAUTHENTICATED);
+    assert.deepEqual(
+      asked.map(({ token, node }) => [token, node.id]),
+      [
+        [undefined, ''],
+        ['bad', ''],
+      ],
+    );
+  });
+
+  it('reads what a client says that is known', async () => {
+    const call = open('good');
+    const came = new Promise<void>((resolve) => server.onStatus(() => server.clients().length > 0 && resolve()));
+    // A Node (field 1) with an id (field 1).
+    call.write(Buffer.from([0x0a, 0x05, 0x0a, 0x03, ...Buffer.from('web')]));
+    await came;
+    assert.deepEqual(
+      server.clients().map((one) => [one.identity, one.nodeId]),
+      [[identity, 'web']],
+    );
+    assert.equal(asked.length, 1);
+    call.on('error', () => undefined);
+    call.cancel();
+  });
+});
