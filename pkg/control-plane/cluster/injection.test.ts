@@ -50,6 +50,7 @@ describe('settings of injection', () => {
           envoyImage: 'envoy:2',
           initContainerImage: 'init:2',
           enablePrivilegedInitContainer: true,
+          localProxyMode: 'PodIP',
           resources: { limits: { memory: '1Gi' } },
         },
         traffic: {
@@ -65,6 +66,7 @@ describe('settings of injection', () => {
     assert.equal(settings.initImage, 'init:2');
     assert.equal(settings.logLevel, 'debug');
     assert.equal(settings.privilegedInit, true);
+    assert.equal(settings.localProxyMode, 'PodIP');
     assert.deepEqual(settings.resources, { limits: { memory: '1Gi' } });
     assert.deepEqual(settings.interception, {
       outboundPortExclusions: [25, 3306],

@@ -16,7 +16,8 @@ export function toInjectionSettings(
   object: Pick<MeshConfigObject, 'sidecar' | 'traffic'> | undefined,
 ): InjectionSettings {
   const { injection, meshName, namespace, service, xdsPort, otlpPort } = kubernetes;
-  const { logLevel, envoyImage, initContainerImage, enablePrivilegedInitContainer, resources } = object?.sidecar ?? {};
+  const { logLevel, envoyImage, initContainerImage, enablePrivilegedInitContainer, localProxyMode, resources } =
+    object?.sidecar ?? {};
   return {
     ...injection,
     ...facts,
@@ -30,6 +31,7 @@ export function toInjectionSettings(
     ...(envoyImage === undefined ? {} : { envoyImage }),
     ...(initContainerImage === undefined ? {} : { initImage: initContainerImage }),
     ...(enablePrivilegedInitContainer === undefined ? {} : { privilegedInit: enablePrivilegedInitContainer }),
+    ...(localProxyMode === undefined ? {} : { localProxyMode }),
     ...(resources === undefined || Object.keys(resources).length === 0 ? {} : { resources }),
     interception: toLists(injection.interception, object?.traffic),
   };

@@ -3,6 +3,7 @@ import type { PolicyMode } from '../../policy/inbound.ts';
 import type { Problem } from '../../problem/problem.ts';
 import { createReader, isJsonObject, type JsonObject, type ObjectReader } from '../../smi/reader.ts';
 import { textMap } from '../objects/text-map.ts';
+import { reportForeignImages, reportInert } from './mesh-config-inert.ts';
 
 /** What Open Service Mesh's MeshConfig says, v1alpha1 or v1alpha2; what it doesn't say is absent (DECISIONS S13). */
 export interface MeshConfigObject {
@@ -13,6 +14,7 @@ export interface MeshConfigObject {
     readonly envoyImage?: string;
     readonly initContainerImage?: string;
     readonly enablePrivilegedInitContainer?: boolean;
+    readonly localProxyMode?: 'Localhost' | 'PodIP';
     /** ResourceRequirements, as written. */
     readonly resources?: JsonObject;
   };
@@ -23,12 +25,6 @@ export interface MeshConfigObject {
     readonly outboundIPRangeInclusionList: readonly string[];
     readonly networkInterfaceExclusionList: readonly string[];
   };
-  readonly tracing?: {
-    readonly enable: boolean;
-    readonly address?: string;
-    readonly port?: number;
-    readonly endpoint?: string;
-  };
   readonly problems: readonly Problem[];
 }
 
@@ -38,21 +34,21 @@ export function decodeMeshConfigObject(raw: RawObject): MeshConfigObject {
   const reader = createReader({ apiVersion, kind, namespace: metadata.namespace, name: metadata.name });
   const spec = section(raw, 'spec');
   const traffic = section(spec, 'traffic');
-  const sidecar = section(spec, 'sidecar');
+  const sidecar = reportForeignImages(section(spec, 'sidecar'), reader);
   const mode = decodeMode(raw, traffic, reader);
   const { enableEgress } = traffic;
-  reportUnsupported(spec, traffic, reader);
-  const tracing = decodeTracing(section(section(spec, 'observability'), 'tracing'));
+  reportInert(spec, reader);
   return {
     ...(mode !== undefined && { mode }),
     ...(typeof enableEgress === 'boolean' && { egress: enableEgress ? ('allow' as const) : ('deny' as const) }),
     sidecar: {
-      ...textOf(sidecar, 'logLevel'),
+      ...decodeLogLevel(sidecar, reader),
       ...textOf(sidecar, 'envoyImage'),
       ...textOf(sidecar, 'initContainerImage'),
       ...(typeof sidecar['enablePrivilegedInitContainer'] === 'boolean' && {
         enablePrivilegedInitContainer: sidecar['enablePrivilegedInitContainer'],
       }),
+      ...decodeLocalProxyMode(sidecar, reader),
       ...(isJsonObject(sidecar['resources']) && { resources: sidecar['resources'] }),
     },
     traffic: {
@@ -62,7 +58,6 @@ export function decodeMeshConfigObject(raw: RawObject): MeshConfigObject {
       outboundIPRangeInclusionList: textsIn(traffic, 'outboundIPRangeInclusionList'),
       networkInterfaceExclusionList: textsIn(traffic, 'networkInterfaceExclusionList'),
     },
-    ...(tracing && { tracing }),
     problems: reader.problems,
   };
 }
@@ -96,29 +91,27 @@ function decodeMode({ metadata }: RawObject, traffic: JsonObject, reader: Object
   return permissive ? 'permissive' : 'enforce';
 }
 
-function decodeTracing(tracing: JsonObject): MeshConfigObject['tracing'] {
-  const { enable, port } = tracing;
-  if (typeof enable !== 'boolean') return undefined;
-  return {
-    enable,
-    ...textOf(tracing, 'address'),
-    ...textOf(tracing, 'endpoint'),
-    ...(typeof port === 'number' && { port }),
-  };
+const logLevels = ['trace', 'debug', 'info', 'warning', 'warn', 'error', 'critical', 'off'];
+
+/** Envoy would not start with another. */
+function decodeLogLevel(sidecar: JsonObject, reader: ObjectReader): { readonly logLevel?: string } {
+  const { logLevel } = textOf(sidecar, 'logLevel');
+  if (logLevel === undefined || logLevels.includes(logLevel)) return logLevel === undefined ? {} : { logLevel };
+  const message = `there is no log level "${logLevel.slice(0, 40)}", so the installation's is taken`;
+  reader.report('/spec/sidecar/logLevel', 'FieldInvalid', message, `write ${logLevels.join(', ')}`);
+  return {};
 }
 
-/** What would weaken a mesh if it were passed over in silence. */
-function reportUnsupported(spec: JsonObject, traffic: JsonObject, reader: ObjectReader): void {
-  if (section(traffic, 'inboundExternalAuthorization')['enable'] === true) {
-    const message = 'external authorization is recognised, but not in force: nobody is asked';
-    const fix = 'authorize in the application, or by TrafficTargets, until it is';
-    reader.report('/spec/traffic/inboundExternalAuthorization', 'KindUnsupported', message, fix);
+function decodeLocalProxyMode(
+  { localProxyMode: mode }: JsonObject,
+  reader: ObjectReader,
+): Pick<MeshConfigObject['sidecar'], 'localProxyMode'> {
+  if (mode === 'Localhost' || mode === 'PodIP') return { localProxyMode: mode };
+  if (mode !== undefined && mode !== null && mode !== '') {
+    const message = 'localProxyMode is neither Localhost nor PodIP, so Localhost is taken';
+    reader.report('/spec/sidecar/localProxyMode', 'FieldInvalid', message, 'write Localhost or PodIP');
   }
-  if (isJsonObject(section(spec, 'certificate')['ingressGateway'])) {
-    const message = 'certificates for ingress gateways are recognised, but none is issued';
-    const fix = 'exclude the port that the ingress uses: openservicemesh.io/inbound-port-exclusion-list';
-    reader.report('/spec/certificate/ingressGateway', 'KindUnsupported', message, fix, 'warning');
-  }
+  return {};
 }
 
 function section(object: JsonObject, field: string): JsonObject {
