@@ -6,7 +6,8 @@ import type { Logger } from '../observability/logger.ts';
 import type { Metrics } from '../observability/metrics.ts';
 import { createOtlpForwarder } from '../observability/otlp-forwarder.ts';
 import { createOtlpApp } from '../observability/otlp-app.ts';
-import { createOtlpReceiver } from '../observability/otlp-receiver.ts';
+import { createOtlpReceiver, type OtlpReceiverOptions } from '../observability/otlp-receiver.ts';
+import type { Span } from '../observability/span.ts';
 import { createTraceStore } from '../observability/trace-store.ts';
 import type { ControllerConfig } from './config.ts';
 
@@ -16,6 +17,10 @@ export interface WebAppsOptions {
   readonly metrics: Metrics;
   readonly log: Logger;
   readonly signal: AbortSignal;
+  /** Whether who sent the request may report this span; absent: anybody. */
+  readonly mayReport?: NonNullable<OtlpReceiverOptions['mayReport']>;
+  /** Hands spans on to the other replicas, where there are any. */
+  readonly relay?: (body: Buffer, contentType: string) => void;
   /** What is kept of traffic; absent: as much as a laptop can spare. */
   readonly bounds?: { readonly spans: number; readonly bytes: number; readonly calls: number };
 }
@@ -24,9 +29,12 @@ export interface WebAppsOptions {
 export interface WebApps {
   readonly dashboard: RequestListener;
   readonly otlp: RequestListener;
+  /** The same for what another replica hands on: it is kept here and goes nowhere else. */
+  readonly relayed: RequestListener;
 }
 
-export function createWebApps({ config, view, metrics, log, signal, bounds }: WebAppsOptions): WebApps {
+export function createWebApps(options: WebAppsOptions): WebApps {
+  const { config, view, metrics, log, signal, relay, bounds, mayReport } = options;
   const now = Date.now;
   const traces = createTraceStore({ now, ...(bounds ? { maxSpans: bounds.spans, maxBytes: bounds.bytes } : {}) });
   const calls = createCallLog({ now, ...(bounds ? { maxCalls: bounds.calls } : {}) });
@@ -44,13 +52,18 @@ export function createWebApps({ config, view, metrics, log, signal, bounds }: We
             log.warn('spans could not be sent on', { reason });
           },
         });
+  const onSpans = (spans: readonly Span[]): void => traces.add(spans);
   const receiver = createOtlpReceiver({
-    onSpans: (spans) => traces.add(spans),
+    onSpans,
     onRejected: (spans, reason) => {
       rejected.inc({}, spans);
       log.debug('spans refused', { spans, reason });
     },
-    ...(forwarder ? { onExport: (body, contentType) => forwarder.send(body, contentType) } : {}),
+    ...(mayReport ? { mayReport } : {}),
+    onExport(body, contentType, spans) {
+      forwarder?.send(body, contentType);
+      if (spans > 0) relay?.(body, contentType);
+    },
   });
   const dashboard = createDashboard({
     view,
@@ -62,5 +75,5 @@ export function createWebApps({ config, view, metrics, log, signal, bounds }: We
     metrics: () => metrics.render(),
     ...(config.pageDir === undefined ? {} : { pageDir: config.pageDir }),
   });
-  return { dashboard, otlp: createOtlpApp(receiver) };
+  return { dashboard, otlp: createOtlpApp(receiver), relayed: createOtlpApp(createOtlpReceiver({ onSpans })) };
 }

@@ -52,6 +52,27 @@ describe('the OTLP receiver', () => {
     assert.equal(taken[0].durationNs, 1_000_000);
   });
 
+  it('takes of what its sender may not report nothing, and does not send it on', async () => {
+    const exported: Buffer[] = [];
+    const app = express();
+    const mayReport = ({ name }: Span): boolean => name !== 'foreign';
+    const onExport = (body: Buffer): void => void exported.push(body);
+    app.use(createOtlpReceiver({ onSpans: (spans) => taken.push(...spans), onExport, mayReport }));
+    const other = createServer(app);
+    await new Promise<void>((resolve) => other.listen(0, '127.0.0.1', resolve));
+    url = `http://127.0.0.1:${(other.address() as AddressInfo).port}/v1/traces`;
+    const response = await post(JSON.stringify(request(span, { ...span, name: 'foreign' })), 'application/json');
+    other.close();
+
+    const { partialSuccess } = (await response.json()) as { partialSuccess: { rejectedSpans: string } };
+    assert.equal(partialSuccess.rejectedSpans, '1');
+    assert.deepEqual(
+      taken.map(({ name }) => name),
+      ['GET'],
+    );
+    assert.deepEqual(exported, []);
+  });
+
   it('takes protobuf, gzipped', async () => {
     const ids = { traceId: Buffer.from(span.traceId, 'hex'), spanId: Buffer.from(span.spanId, 'hex') };
     const body = otlpMessages.request.serialize(request({ ...span, ...ids }));

@@ -10,9 +10,11 @@ const json = 'application/json';
 export interface OtlpReceiverOptions {
   /** Takes what was decoded; must not throw. */
   readonly onSpans: (spans: readonly Span[]) => void;
-  /** Each accepted request as it came (already inflated), to send it on. */
-  readonly onExport?: (body: Buffer, contentType: string) => void;
+  /** Each accepted request as it came (already inflated) with the number of its usable spans, to send it on. */
+  readonly onExport?: (body: Buffer, contentType: string, spans: number) => void;
   readonly onRejected?: (spans: number, reason: string) => void;
+  /** Whether who sent the request may report this span; absent: anybody may report anything. */
+  readonly mayReport?: (span: Span, request: Request) => boolean;
 }
 
 /**
@@ -31,7 +33,8 @@ export function createOtlpReceiver(options: OtlpReceiverOptions): Router {
   return router;
 }
 
-function receive({ onSpans, onExport, onRejected }: OtlpReceiverOptions, request: Request, response: Response): void {
+function receive(options: OtlpReceiverOptions, request: Request, response: Response): void {
+  const { onSpans, onExport, onRejected, mayReport = () => true } = options;
   const type = request.is([protobuf, json]);
   if (type !== protobuf && type !== json) {
     response.status(415).type('text/plain').send(`OTLP/HTTP is ${protobuf} or ${json}\n`);
@@ -45,9 +48,13 @@ function receive({ onSpans, onExport, onRejected }: OtlpReceiverOptions, request
     sendStatus(response, 400, type, `cannot decode: ${(error as Error).message}`);
     return;
   }
-  onSpans(decoded.spans);
-  onExport?.(content, type);
-  const { rejected, reason = '' } = decoded;
+  const spans = decoded.spans.filter((span) => mayReport(span, request));
+  const foreign = decoded.spans.length - spans.length;
+  onSpans(spans);
+  // It is sent on as it came, or not at all.
+  if (foreign === 0) onExport?.(content, type, decoded.spans.length);
+  const rejected = decoded.rejected + foreign;
+  const reason = foreign > 0 ? "spans speak for another than their sender's pod" : (decoded.reason ?? '');
   if (rejected > 0) onRejected?.(rejected, reason);
   const partialSuccess = { rejectedSpans: rejected, errorMessage: reason };
   const answer = rejected > 0 ? { partialSuccess } : {};

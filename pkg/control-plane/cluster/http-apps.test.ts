@@ -1,13 +1,17 @@
 import assert from 'node:assert/strict';
-import { createServer, request, type RequestListener, type Server } from 'node:http';
+import { createServer, type IncomingMessage, request, type RequestListener, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { createLogger } from '../../observability/logger.ts';
 import { Metrics } from '../../observability/metrics.ts';
+import type { Span } from '../../observability/span.ts';
 import { toServiceIdentity, type TrustDomain } from '../../policy/identity.ts';
 import type { Authentication } from '../../xds/ads-server.ts';
 import type { AuthenticatePod } from './authenticate-pod.ts';
 import { createHealthApp } from './health-app.ts';
-import { guardOtlp } from './otlp-guard.ts';
+import { createSpanReporters, guardOtlp } from './otlp-guard.ts';
+
+const toTags = (record: Record<string, string>): Span['attributes'] =>
+  Object.entries(record).map(([key, value]) => ({ key, value }));
 
 describe('what is served over HTTP in a cluster', () => {
   let server: Server | undefined;
@@ -77,7 +81,9 @@ describe('what is served over HTTP in a cluster', () => {
         request.on('data', (chunk: Buffer) => taken.push(chunk.toString()));
         request.on('end', () => response.end());
       };
-      const base = await listen(guardOtlp({ app, authenticate, log, metrics, now: () => 0 }));
+      const base = await listen(
+        guardOtlp({ app, authenticate, reporters: createSpanReporters(), log, metrics, now: () => 0 }),
+      );
       const post = async (authorization?: string): Promise<number> => {
         const headers = authorization === undefined ? {} : { authorization };
         return (await fetch(base, { method: 'POST', body: 'spans', headers })).status;
@@ -93,6 +99,27 @@ describe('what is served over HTTP in a cluster', () => {
       assert.match(metrics.render(), /tulle_otlp_refused_total 8/);
       assert.equal(lines.length, 3, 'each reason once');
       assert.ok(lines.every((line) => !line.includes('secret')));
+    });
+
+    it('lets a pod tell of its own calls, and not of those of others', () => {
+      const reporters = createSpanReporters();
+      const request = {} as IncomingMessage;
+      const identity = toServiceIdentity('x' as TrustDomain, { namespace: 'shop', name: 'web' });
+      const span = (attributes: Record<string, string>, pod = 'web-1'): Span =>
+        ({
+          attributes: toTags(attributes),
+          resource: { attributes: toTags({ 'service.namespace': 'shop', 'k8s.pod.name': pod }) },
+        }) as unknown as Span;
+      const call = { 'tulle.direction': 'outbound', 'tulle.source': 'shop/web', 'tulle.destination': 'shop/cart' };
+      assert.equal(reporters.mayReport(span(call), request), false, 'nobody is known to have sent it');
+      reporters.note(request, { identity, pod: 'shop/web-1' });
+      assert.equal(reporters.mayReport(span(call), request), true);
+      assert.equal(reporters.mayReport(span({ ...call, 'tulle.source': 'bank/teller' }), request), false);
+      assert.equal(reporters.mayReport(span({ ...call, 'tulle.direction': 'inbound' }), request), false);
+      const inbound = { 'tulle.direction': 'inbound', 'tulle.source': 'bank/teller', 'tulle.destination': 'shop/web' };
+      assert.equal(reporters.mayReport(span(inbound), request), true);
+      assert.equal(reporters.mayReport(span(call, 'cart-7'), request), false);
+      assert.equal(reporters.mayReport(span({ 'http.route': '/' }), request), true);
     });
   });
 });

@@ -8,23 +8,25 @@ import { Metrics } from '../../observability/metrics.ts';
 import type { Problem } from '../../problem/problem.ts';
 import { findMeshKey } from '../../provider/objects/mesh-keys.ts';
 import { type Cluster, type ClusterOptions, openCluster } from '../../provider/kubernetes/cluster.ts';
-import { runLease } from '../../provider/kubernetes/lease.ts';
+import { type LeaseOptions, runLease } from '../../provider/kubernetes/lease.ts';
+import type { ReflectorStatus } from '../../provider/kubernetes/reflected.ts';
 import { type KubernetesProvider, runKubernetesProvider } from '../../provider/kubernetes/run-kubernetes-provider.ts';
+import { declareWatchMetrics } from '../../provider/kubernetes/watch-metrics.ts';
 import type { ControlPlane } from '../control-plane.ts';
 import { openCore } from '../core.ts';
 import { type KubernetesConfig, toServiceNames } from '../kubernetes-config.ts';
 import type { RunningController } from '../run-controller.ts';
-import { createWebApps } from '../web-apps.ts';
 import { createClusterTokenAuthentication, toPeerAddress } from './authenticate-pod.ts';
 import { openClusterAuthority } from './cluster-authority.ts';
 import type { ClusterControllerConfig } from './cluster-config.ts';
+import { createClusterWebApps } from './cluster-web-apps.ts';
 import { readClusterFacts } from './cluster-facts.ts';
 import { runEventReports } from './event-reports.ts';
 import { createHealthApp } from './health-app.ts';
 import { toInjectionSettings } from './injection.ts';
 import { runKeeper } from './keeper.ts';
 import { createLeaderWork } from './leader-work.ts';
-import { guardOtlp } from './otlp-guard.ts';
+import { readOwnToken } from './own-token.ts';
 import { listenPlain, listenXds } from './ports.ts';
 import { listenTls } from './tls-listener.ts';
 import { createTokenKeys } from './token-keys.ts';
@@ -35,15 +37,14 @@ import { createWebhookBundle, type WebhookBundle } from './webhook-bundle.ts';
 export interface ClusterControllerOptions {
   readonly log: Logger;
   readonly version: string;
+  /** In a pod: `https://10.96.0.1:443`, in place of a name that needs DNS. */
+  readonly apiServer?: string;
 }
 
 /** Of projected tokens that are meant for the control plane (DECISIONS I4). */
 const audience = 'tulle';
 /** How often a replica looks whether another has changed the roots, in milliseconds. */
 const lookAtRoots = 30_000;
-
-/** What is kept of traffic: the user's own collector has all of it. The whole process is to stay below 120 MiB. */
-const bounds = { spans: 4_000, bytes: 8 * 1024 * 1024, calls: 5_000 };
 
 const unread = 'the cluster has not been read yet';
 const unserved = 'xDS is not served yet';
@@ -53,7 +54,7 @@ const steps = [unread, unserved, unhooked];
 /** Runs the control plane of a cluster's mesh until the signal is aborted. */
 export async function runInCluster(
   config: ClusterControllerConfig,
-  { log, version }: ClusterControllerOptions,
+  { log, version, apiServer }: ClusterControllerOptions,
   stop: AbortSignal,
 ): Promise<RunningController> {
   const metrics = new Metrics();
@@ -63,7 +64,7 @@ export async function runInCluster(
   stop.addEventListener('abort', () => end.abort());
   if (stop.aborted) end.abort();
   const closing: (() => Promise<unknown>)[] = [];
-  const cluster = await openCluster(toClusterOptions(config.kubernetes));
+  const cluster = await openCluster(toClusterOptions(config.kubernetes, apiServer));
   const parts: Parts = { config, cluster, metrics, log, version, signal: end.signal, closing, missing: new Set(steps) };
 
   async function close(): Promise<void> {
@@ -116,8 +117,12 @@ async function start(parts: Parts): Promise<Started> {
 
   // First of all, so that a probe finds somebody alive whatever the cluster does.
   const bundle: { current?: WebhookBundle } = {};
+  const following: { status: KubernetesProvider['status'] } = { status: () => [] };
   const health = createHealthApp({
-    missing: () => [...missing, ...toList(bundle.current?.missing())],
+    missing: () =>
+      [...missing]
+        .map((step) => (step === unread ? toUnread(following.status()) : step))
+        .concat(toList(bundle.current?.missing())),
     metrics,
     version: { version },
   });
@@ -131,6 +136,8 @@ async function start(parts: Parts): Promise<Started> {
   closing.push(() => controlPlane.close());
 
   const { provider, first } = follow(parts, controlPlane);
+  following.status = () => provider.status();
+  declareWatchMetrics(metrics, following.status, Date.now);
   const trust = createTrustBundles({
     cluster,
     authority,
@@ -163,8 +170,10 @@ async function start(parts: Parts): Promise<Started> {
   authority.subscribe(() => work.changed());
   provider.namespaces.subscribe(() => work.changed());
   provider.pods.subscribe(() => work.changed());
+  const owner = await readOwner(kubernetes, log);
   const lease = runLease({
     cluster,
+    ...(owner ? { owner } : {}),
     namespace: kubernetes.namespace,
     name: kubernetes.lease,
     identity: `${instance}_${randomBytes(4).toString('hex')}`,
@@ -207,9 +216,10 @@ async function start(parts: Parts): Promise<Started> {
   );
   const onWait = (milliseconds: number): void => waits.observe(milliseconds / 1000);
   const authenticate = createClusterTokenAuthentication({ keys, pods, trustDomain, now: Date.now, sleep, onWait });
-  const apps = createWebApps({ config, view: controlPlane.view, metrics, log, signal, bounds });
-  const otlp = guardOtlp({ app: apps.otlp, authenticate, log, metrics, now: Date.now });
-  const otlpPort = await open(listenTls(otlp, kubernetes.otlpPort, leaves));
+  const { view } = controlPlane;
+  const common = { config, cluster, metrics, log, signal };
+  const apps = createClusterWebApps({ ...common, authority, authenticate, view, clock, random });
+  const otlpPort = await open(listenTls(apps.otlp, kubernetes.otlpPort, leaves));
   const xdsPort = await listenXds(controlPlane, kubernetes.xdsPort, ({ token, peer }) =>
     authenticate({ token, peer: toPeerAddress(peer) }),
   );
@@ -275,8 +285,28 @@ function declareMetrics(
   });
 }
 
-function toClusterOptions({ kubeconfig, context }: KubernetesConfig): ClusterOptions {
-  if (kubeconfig === undefined) return { inCluster: true };
+/** What is not read yet, and why: whoever asks is not known, so that no more than the kind of failure is said. */
+export function toUnread(watches: readonly Pick<ReflectorStatus, 'resource' | 'synced' | 'error'>[]): string {
+  const waiting = watches
+    .filter(({ synced }) => !synced)
+    .map(({ resource, error }) => (error === undefined ? resource : `${resource} (${error.reason})`));
+  return waiting.length === 0 ? unread : `${unread}: ${waiting.join(', ')}`;
+}
+
+/** The Lease goes with the ServiceAccount: after an uninstall nobody may release it, and the next install would wait. */
+async function readOwner({ tokenFile }: KubernetesConfig, log: Logger): Promise<LeaseOptions['owner']> {
+  if (tokenFile === undefined) return undefined;
+  try {
+    const { name, uid } = (await readOwnToken(tokenFile)).serviceAccount;
+    return { apiVersion: 'v1', kind: 'ServiceAccount', name, uid };
+  } catch (error) {
+    log.warn('the token of this replica could not be read: the Lease will stay after an uninstall', { error });
+    return undefined;
+  }
+}
+
+function toClusterOptions({ kubeconfig, context }: KubernetesConfig, apiServer: string | undefined): ClusterOptions {
+  if (kubeconfig === undefined) return { inCluster: apiServer === undefined ? true : { server: apiServer } };
   return { kubeconfig, ...(context === undefined ? {} : { context }) };
 }
 
