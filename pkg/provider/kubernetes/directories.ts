@@ -1,3 +1,4 @@
+import type { Clock } from '../../certs/clock.ts';
 import type { Cluster } from './cluster.ts';
 import { isNotFound } from './cluster-error.ts';
 import type { Change, Kept, Reflector } from './reflected.ts';
@@ -20,7 +21,7 @@ export interface RemovedPod {
 /** The living pods of a cluster: one whose containers have ended is none. */
 export interface PodDirectory {
   find(namespace: string, name: string): PodIdentity | undefined;
-  /** Asks the API server about a pod that may be too new to be known. */
+  /** Asks the API server about a pod that may be too new to be known; a few times a second at most. */
   lookUp(namespace: string, name: string): Promise<PodIdentity | undefined>;
   /** Names of the namespaces with living pods that have a sidecar, meshed or no longer. */
   namespaces(): ReadonlySet<string>;
@@ -48,10 +49,14 @@ export interface PodDirectoryFeed extends PodDirectory {
   note(changes: readonly Change<KeptPod>[]): void;
 }
 
+/** Milliseconds that an answer stands: who shows the token of a dead pod again and again is no burden to the API server. */
+const lookUpMs = 250;
+
 export function createPodDirectory(
   cluster: Pick<Cluster, 'request'>,
   pods: () => Reflector<KeptPod>['items'],
   signal: AbortSignal,
+  clock: Pick<Clock, 'at' | 'now'>,
 ): PodDirectoryFeed {
   const listeners = new Set<(pod: RemovedPod) => void>();
   const asked = new Map<string, Promise<PodIdentity | undefined>>();
@@ -76,7 +81,9 @@ export function createPodDirectory(
       const key = `${namespace}/${name}`;
       const before = asked.get(key);
       if (before) return before;
-      const answer = ask(namespace, name).finally(() => asked.delete(key));
+      const answer = ask(namespace, name).finally(() => {
+        clock.at(clock.now() + lookUpMs, () => asked.delete(key));
+      });
       asked.set(key, answer);
       return answer;
     },

@@ -367,6 +367,7 @@ describe('runKubernetesProvider', () => {
       server.interpose(path, (_, response) => sendJson(response, 200, { ...pod('new', { uid: 'u' }) }), 9);
       const found = await Promise.all([own.pods.lookUp('shop', 'new'), own.pods.lookUp('shop', 'new')]);
       assert.deepEqual(found[0], { uid: 'u', ips: ['10.244.0.9'], serviceAccount: 'new', deleting: false });
+      for (let i = 0; i < 20; i++) await own.pods.lookUp('shop', 'new');
       assert.equal(server.requests.filter((request) => request.path === path).length, 1);
       assert.equal(await own.pods.lookUp('shop', 'nobody'), undefined);
     });
