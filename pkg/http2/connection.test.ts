@@ -7,7 +7,8 @@ import {
   type IncomingHttpHeaders,
 } from 'node:http2';
 import { type AddressInfo, connect as connectSocket, createServer, type Server, type Socket } from 'node:net';
-import { Http2Connection, type ConnectionLimits, type ConnectionOptions } from './connection.ts';
+import type { ConnectionLimits, ConnectionOptions } from './connection-options.ts';
+import { Http2Connection } from './connection.ts';
 import { errorCode } from './error-codes.ts';
 import { preface, toFrame, toHeaderFrames, toPing, toReset, toSettings, toWindowUpdate } from './frames.ts';
 import { HpackEncoder } from './hpack-encoder.ts';

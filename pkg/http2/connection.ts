@@ -1,113 +1,63 @@
 import type { Socket } from 'node:net';
 import { Patience } from './abuse.ts';
+import type { ConnectionOptions } from './connection-options.ts';
+import { endSocket } from './end-socket.ts';
 import { ConnectionError, type ErrorCode, errorCode } from './error-codes.ts';
+import { toFirstWords } from './first-words.ts';
 import { FrameDecoder, type FrameEvents, protocolError } from './frame-decoder.ts';
-import {
-  maxFrameSize,
-  maxWindow,
-  preface,
-  setting,
-  settingsAck,
-  toDataHeader,
-  toGoaway,
-  toHeaderFrames,
-  toPing,
-  toReset,
-  toSettings,
-  toWindowUpdate,
-} from './frames.ts';
-import { readRequestHead, readResponseHead, areTrailers, type Http2RequestHead } from './head.ts';
-import { HpackDecoder, type HeaderBlock } from './hpack-decoder.ts';
-import { HpackEncoder } from './hpack-encoder.ts';
-import { Outbox } from './outbox.ts';
-import { Http2Stream, type StreamHost, type StreamReader } from './stream.ts';
+import { maxWindow, settingsAck, toGoaway, toPing, toReset } from './frames.ts';
+import { PeerSettings } from './peer-settings.ts';
+import { Reception, type ReceptionHost } from './reception.ts';
+import { Sender, type SenderHost } from './sender.ts';
+import { Http2Stream, type StreamOwner, type StreamReader } from './stream.ts';
 
-export interface ConnectionLimits {
-  /** Bytes of a header list, each field counting 32 more; what is longer is not kept. */
-  readonly headerBytes: number;
-  readonly headerFields: number;
-  /** Streams that a client may have open at once. */
-  readonly streams: number;
-  /** Bytes in flight on one stream. */
-  readonly streamWindow: number;
-  /** Bytes in flight on all streams together. */
-  readonly connectionWindow: number;
-}
-
-export interface ConnectionOptions {
-  readonly limits: ConnectionLimits;
-  /** Milliseconds. */
-  readonly now: () => number;
-  /** Servers: a request has come. It must give the stream a reader before it returns, or end it. */
-  readonly onRequest?: (stream: Http2Stream, head: Http2RequestHead, end: boolean, overflow: boolean) => void;
-  /** The number of streams changed, or bytes moved. */
-  readonly onActivity?: () => void;
-  /** No new stream will be opened on it. */
-  readonly onRetired?: () => void;
-  readonly onClosed?: () => void;
-}
-
-/** So many acknowledgements may wait for a peer that does not read. */
-const maxUnread = 1000;
-/** How long a peer may take to close a connection that we have ended, in milliseconds. */
-const lingering = 1000;
+/** How long a peer may take what was written before the end, in milliseconds: its answers, or why it has none. */
+const lastAnswers = 30_000;
+const lastWords = 1_000;
+/** How long clients have to hear that a connection goes, before streams of theirs are refused. */
+const notice = 2_000;
 const drainPing = Buffer.from('tulle-gw', 'latin1');
 
 /** One HTTP/2 connection, either side (RFC 9113). Server push, priorities and upgrades are not spoken. */
-export class Http2Connection implements StreamHost, FrameEvents {
+export class Http2Connection implements StreamOwner, FrameEvents, ReceptionHost, SenderHost {
   readonly #socket: Socket;
   readonly #role: 'client' | 'server';
   readonly #options: ConnectionOptions;
   readonly #streams = new Map<number, Http2Stream>();
-  readonly #waiting = new Set<Http2Stream>();
-  readonly #out: Outbox;
+  readonly #sender: Sender;
+  readonly #peer: PeerSettings;
   readonly #frames: FrameDecoder;
-  readonly #hpack: HpackDecoder;
-  readonly #encoder = new HpackEncoder();
+  readonly #reception: Reception;
   readonly #patience: Patience;
   /** What the peer did wrong, once the connection has ended for it. */
   failure: string | undefined;
+  #ready = false;
   #draining = false;
   /** We have told the peer the last of its streams that counts. */
   #goneAway = false;
   /** No stream of ours may be opened any more. */
   #retired = false;
+  #ended = false;
   #destroyed = false;
-  #lastStream = 0;
-  #nextStream = 1;
-  #sendWindow = 65_535;
-  #receiveWindow: number;
-  #unacknowledged = 0;
-  /** Acknowledgements since the socket's queue was empty. */
-  #unread = 0;
-  #peerWindow = 65_535;
-  #peerStreams = 100;
 
   constructor(socket: Socket, role: 'client' | 'server', options: ConnectionOptions) {
-    const { limits } = options;
+    const { limits, onRequest } = options;
     this.#socket = socket;
     this.#role = role;
     this.#options = options;
-    this.#out = new Outbox(socket);
-    this.#hpack = new HpackDecoder({ bytes: limits.headerBytes, fields: limits.headerFields });
+    const sender = new Sender(socket, limits.connectionWindow, this);
+    this.#sender = sender;
+    this.#peer = new PeerSettings((size) => sender.encoder.setTableSize(size));
+    this.#reception = new Reception(this, role, limits, onRequest);
     this.#frames = new FrameDecoder(role, 2 * limits.headerBytes, this);
     this.#patience = new Patience(options.now);
-    this.#receiveWindow = limits.connectionWindow;
-    if (role === 'client') this.#write(preface);
-    this.#write(
-      toSettings([
-        [setting.enablePush, 0],
-        [setting.maxConcurrentStreams, role === 'server' ? limits.streams : 0],
-        [setting.initialWindowSize, limits.streamWindow],
-        [setting.maxHeaderListSize, limits.headerBytes],
-      ]),
-    );
-    this.#write(toWindowUpdate(0, limits.connectionWindow - 65_535));
+    sender.write(toFirstWords(role, limits, sender.windows.firstIncrement));
     socket.on('data', (chunk: Buffer) => this.#push(chunk));
-    socket.on('drain', () => this.#pump());
     socket.on('error', () => this.destroy());
     socket.on('end', () => this.destroy());
     socket.on('close', () => this.destroy());
+    // It has said so before anybody listened.
+    if (socket.destroyed) setImmediate(() => this.destroy());
   }
 
   get streams(): number {
@@ -118,9 +68,9 @@ export class Http2Connection implements StreamHost, FrameEvents {
     return this.#destroyed;
   }
 
-  /** The peer is in the middle of what it must not be slow with: its first words, a header block. */
+  /** The peer is in the middle of what it must not be slow with: its first words, a header block, taking its answers. */
   get halfway(): boolean {
-    return this.#frames.halfway;
+    return this.#frames.halfway || this.#sender.out.stalled;
   }
 
   get draining(): boolean {
@@ -129,18 +79,20 @@ export class Http2Connection implements StreamHost, FrameEvents {
 
   /** Can one more stream be opened? */
   get open(): boolean {
-    return !this.#retired && !this.#destroyed && this.#streams.size < this.#peerStreams;
+    return this.#ready && !this.#retired && !this.#destroyed && this.#streams.size < this.#peer.streams;
   }
 
   get retired(): boolean {
     return this.#retired || this.#destroyed;
   }
 
-  /** Clients: begins a request. Only while `open`. */
-  request(fields: readonly string[], end: boolean, reader: StreamReader): Http2Stream {
-    const stream = this.#add(this.#nextStream, reader);
-    this.#nextStream += 2;
-    if (this.#nextStream > 0x3fff_ffff) this.#retire();
+  /** Clients: begins a request. Only while `open`. `bodiless`: its answer has no body whatever length it tells. */
+  request(fields: readonly string[], end: boolean, reader: StreamReader, bodiless = false): Http2Stream {
+    const reception = this.#reception;
+    const stream = this.#add(reception.nextStream, reader);
+    stream.bodiless = bodiless;
+    reception.nextStream += 2;
+    if (reception.nextStream > 0x3fff_ffff) this.#retire();
     stream.sendHeaders(fields, end);
     return stream;
   }
@@ -151,92 +103,60 @@ export class Http2Connection implements StreamHost, FrameEvents {
     this.#draining = true;
     if (this.#role === 'client') {
       this.#retire();
-    } else {
-      // What the client opens before it has read this still counts; its answer to the ping says when it has.
-      this.#write(toGoaway(maxWindow, errorCode.noError));
-      this.#write(toPing(drainPing, false));
+      this.#closeWhenDrained();
+      return;
     }
-    this.#closeWhenDrained();
+    // What the client opens before it has read this still counts; its answer to the ping says when it has.
+    this.#sender.write(toGoaway(maxWindow, errorCode.noError));
+    this.#sender.write(toPing(drainPing, false));
+    setTimeout(() => this.#goAway(), notice).unref();
   }
 
   destroy(): void {
     if (this.#destroyed) return;
     this.#socket.destroy();
-    this.#finish(errorCode.cancel);
+    this.#finish();
   }
 
-  // What streams ask for.
-
-  get room(): number {
-    return this.#sendWindow;
-  }
-
-  get blocked(): boolean {
-    return this.#out.blocked;
-  }
-
-  sendHeaders(stream: Http2Stream, fields: readonly string[], end: boolean): void {
-    this.#write(toHeaderFrames(stream.id, this.#encoder.encode(fields), end));
-  }
-
-  sendData(stream: Http2Stream, chunk: Buffer, end: boolean): void {
-    this.#sendWindow -= chunk.length;
-    this.#write(toDataHeader(stream.id, chunk.length, end));
-    if (chunk.length > 0) this.#write(chunk);
-  }
-
-  sendReset(stream: Http2Stream, code: number): void {
-    this.#write(toReset(stream.id, code));
-  }
-
-  sendWindowUpdate(stream: Http2Stream, bytes: number): void {
-    this.#write(toWindowUpdate(stream.id, bytes));
-  }
-
-  release(bytes: number): void {
-    this.#unacknowledged += bytes;
-    if (this.#destroyed || this.#unacknowledged < this.#options.limits.connectionWindow / 2) return;
-    this.#receiveWindow += this.#unacknowledged;
-    this.#write(toWindowUpdate(0, this.#unacknowledged));
-    this.#unacknowledged = 0;
-  }
-
-  waits(stream: Http2Stream): void {
-    this.#waiting.add(stream);
-  }
+  // What streams and what writes them tell.
 
   forget(stream: Http2Stream): void {
     this.#streams.delete(stream.id);
-    this.#waiting.delete(stream);
+    this.#sender.windows.forget(stream);
+    if (stream.localEnded && stream.remoteEnded) this.#patience.earn();
     this.#options.onActivity?.();
     this.#closeWhenDrained();
   }
 
-  afterFlush(callback: () => void): void {
-    if (this.#destroyed) callback();
-    else this.#out.afterFlush(callback);
+  crashed(stream: Http2Stream, error: unknown): void {
+    this.#options.onCrash?.(error);
+    if (stream.closed) return;
+    stream.reset(errorCode.internalError);
+    stream.tellClosed(errorCode.internalError);
   }
 
-  // Writing.
-
-  #write(frame: Buffer): void {
-    if (!this.#destroyed) this.#out.write(frame);
+  relieved(): void {
+    this.#options.onActivity?.();
   }
 
-  #pump(): void {
-    // Each in its turn: what could send only a part waits again, at the end.
-    for (const stream of [...this.#waiting]) {
-      if (this.#sendWindow <= 0 || this.blocked) return;
-      this.#waiting.delete(stream);
-      stream.pump();
-    }
+  overflows(): void {
+    this.failure ??= 'answers are not read';
+    this.destroy();
+  }
+
+  // The end.
+
+  #goAway(): void {
+    if (this.#goneAway || this.#destroyed) return;
+    this.#goneAway = true;
+    this.#sender.write(toGoaway(this.#reception.lastStream, errorCode.noError));
+    this.#closeWhenDrained();
   }
 
   #closeWhenDrained(): void {
     if (!this.#draining || this.#destroyed || this.#streams.size > 0) return;
     if (this.#role === 'server' && !this.#goneAway) return;
-    this.#out.flush();
-    this.#end();
+    this.#end(lastAnswers);
   }
 
   #retire(): void {
@@ -249,25 +169,24 @@ export class Http2Connection implements StreamHost, FrameEvents {
     const { code, message } =
       error instanceof ConnectionError ? error : new ConnectionError(errorCode.internalError, String(error));
     this.failure = message;
-    this.#write(toGoaway(this.#lastStream, code));
-    this.#out.flush();
-    this.#finish(errorCode.cancel);
-    this.#end();
+    this.#sender.write(toGoaway(this.#reception.lastStream, code));
+    this.#end(lastWords);
+    this.#finish();
   }
 
-  /** Lets what was written go, and the peer close. */
-  #end(): void {
-    this.#socket.end();
-    this.#socket.resume();
-    setTimeout(() => this.#socket.destroy(), lingering).unref();
+  #end(patience: number): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    this.#sender.out.flush();
+    endSocket(this.#socket, patience);
   }
 
-  #finish(code: ErrorCode): void {
+  #finish(): void {
     this.#destroyed = true;
     this.#frames.stop();
-    for (const stream of [...this.#streams.values()]) stream.abort(code);
+    for (const stream of [...this.#streams.values()]) stream.abort(errorCode.cancel);
     this.#retire();
-    this.#out.callBack();
+    this.#sender.close();
     this.#options.onClosed?.();
   }
 
@@ -284,146 +203,72 @@ export class Http2Connection implements StreamHost, FrameEvents {
   }
 
   data(id: number, bytes: Buffer, size: number, end: boolean): void {
-    const stream = this.#streams.get(id);
-    if (stream === undefined) this.#checkKnown(id);
-    this.#receiveWindow -= size;
-    if (this.#receiveWindow < 0) {
-      throw new ConnectionError(errorCode.flowControlError, 'more than the window of the connection');
-    }
-    if (size === 0 && !end) this.#patience.spend();
-    if (stream === undefined || stream.remoteEnded) {
-      this.release(size);
-      if (stream) this.#refuse(stream, errorCode.streamClosed);
-      return;
-    }
-    if (size > stream.receiveWindow) {
-      this.release(size);
-      this.#refuse(stream, errorCode.flowControlError);
-      return;
-    }
-    stream.received(size);
-    // Padding is nobody's to deal with.
-    if (size > bytes.length) stream.consumed(size - bytes.length);
-    if (!stream.headReceived || !isExpected(stream, bytes.length, end)) {
-      this.#refuse(stream, errorCode.protocolError);
-      return;
-    }
-    stream.reader?.data(bytes, end);
-    if (end) stream.endRemote();
+    this.#reception.data(id, bytes, size, end);
   }
 
   headerBlock(id: number, bytes: Buffer, end: boolean): void {
-    const block = this.#hpack.decode(bytes);
-    const stream = this.#streams.get(id);
-    if (stream) this.#moreHeaders(stream, block, end);
-    else if (this.#role === 'server' && id > this.#lastStream) this.#openRequest(id, block, end);
-    else this.#checkKnown(id);
+    this.#reception.headerBlock(id, bytes, end);
   }
 
-  #openRequest(id: number, { fields, overflow, malformed }: HeaderBlock, end: boolean): void {
-    if ((id & 1) === 0) protocolError('a client opens streams of odd numbers');
-    const { limits, onRequest } = this.#options;
-    this.#lastStream = id;
-    if (this.#goneAway || this.#streams.size >= limits.streams) {
-      this.#patience.spend();
-      this.#resetStream(id, errorCode.refusedStream);
-      return;
-    }
-    const head = malformed ? undefined : readRequestHead(fields);
-    if (!onRequest || (!head && !overflow)) {
-      this.#patience.spend();
-      this.#resetStream(id, errorCode.protocolError);
-      return;
-    }
-    const stream = this.#add(id, undefined);
-    stream.headReceived = true;
-    stream.expected = head?.contentLength ?? -1;
-    if (end && stream.expected > 0) {
-      this.#refuse(stream, errorCode.protocolError);
-      return;
-    }
-    onRequest(stream, head ?? tooLarge, end, overflow);
-    if (end) stream.endRemote();
+  find(id: number): Http2Stream | undefined {
+    return this.#streams.get(id);
   }
 
-  #moreHeaders(stream: Http2Stream, { fields, overflow, malformed }: HeaderBlock, end: boolean): void {
-    const wrong = malformed || overflow || stream.remoteEnded;
-    if (wrong || (stream.headReceived ? !end || !areTrailers(fields) : !this.#isResponse(stream, fields, end))) {
-      this.#refuse(stream, errorCode.protocolError);
-      return;
-    }
-    if (end && stream.expected > 0) {
-      this.#refuse(stream, errorCode.protocolError);
-      return;
-    }
-    stream.reader?.headers(fields, end);
-    if (end) stream.endRemote();
+  get admits(): boolean {
+    return !this.#goneAway && this.#streams.size < this.#options.limits.streams;
   }
 
-  #isResponse(stream: Http2Stream, fields: readonly string[], end: boolean): boolean {
-    const head = this.#role === 'client' ? readResponseHead(fields) : undefined;
-    if (!head) return false;
-    if (head.status < 200) {
-      this.#patience.spend();
-      return !end;
-    }
-    stream.headReceived = true;
-    // Answers to HEAD and 304 tell a length that does not come.
-    stream.expected = end || stream.bodiless || head.status === 304 ? -1 : head.contentLength;
-    return true;
+  admit(id: number): Http2Stream {
+    return this.#add(id, undefined);
+  }
+
+  received(bytes: number): void {
+    this.#sender.windows.received(bytes);
+  }
+
+  release(bytes: number): void {
+    this.#sender.release(bytes);
+  }
+
+  burden(): void {
+    this.#patience.spend();
+  }
+
+  refuse(stream: Http2Stream, code: ErrorCode): void {
+    this.#patience.spend();
+    stream.reset(code);
+    stream.tellClosed(code);
+  }
+
+  refuseUnopened(id: number, code: ErrorCode): void {
+    this.#patience.spend();
+    this.#sender.write(toReset(id, code));
   }
 
   reset(id: number, code: number): void {
-    const stream = this.#streams.get(id);
-    if (stream === undefined) {
-      this.#checkKnown(id);
-      return;
-    }
+    const stream = this.#openStream(id);
+    if (stream === undefined) return;
     if (this.#role === 'server') this.#patience.spend();
     stream.abort(code);
   }
 
   setting(id: number, value: number): void {
-    switch (id) {
-      case setting.headerTableSize:
-        this.#encoder.setTableSize(value);
-        return;
-      case setting.enablePush:
-        if (value > 1) protocolError('SETTINGS_ENABLE_PUSH');
-        return;
-      case setting.maxConcurrentStreams:
-        this.#peerStreams = value;
-        return;
-      case setting.initialWindowSize: {
-        if (value > maxWindow) throw new ConnectionError(errorCode.flowControlError, 'the initial window is too large');
-        const change = value - this.#peerWindow;
-        this.#peerWindow = value;
-        for (const stream of this.#streams.values()) {
-          stream.sendWindow += change;
-          if (stream.sendWindow > maxWindow)
-            throw new ConnectionError(errorCode.flowControlError, 'a window overflows');
-          if (change > 0) this.#waiting.add(stream);
-        }
-        return;
-      }
-      case setting.maxFrameSize:
-        if (value < maxFrameSize || value > 0xff_ffff) protocolError('SETTINGS_MAX_FRAME_SIZE');
-    }
+    this.#peer.set(id, value);
   }
 
   settingsEnd(): void {
-    this.#acknowledge(settingsAck);
-    this.#pump();
+    this.#patience.spend();
+    this.#sender.write(settingsAck);
+    const initial = this.#peer.takeInitialWindow();
+    if (initial !== undefined) this.#sender.windows.setPeerInitial(initial, this.#streams.values());
+    if (this.#ready) return;
+    this.#ready = true;
+    this.#options.onReady?.();
   }
 
   ping(payload: Buffer, ack: boolean): void {
-    if (!ack) {
-      this.#acknowledge(toPing(payload, true));
-    } else if (this.#draining && !this.#goneAway && payload.equals(drainPing)) {
-      this.#goneAway = true;
-      this.#write(toGoaway(this.#lastStream, errorCode.noError));
-      this.#closeWhenDrained();
-    }
+    if (!ack) this.#sender.write(toPing(payload, true));
+    else if (this.#draining && payload.equals(drainPing)) this.#goAway();
   }
 
   idle(): void {
@@ -431,8 +276,7 @@ export class Http2Connection implements StreamHost, FrameEvents {
   }
 
   wrongSize(id: number): void {
-    this.#patience.spend();
-    this.#resetStream(id, errorCode.frameSizeError);
+    this.refuseUnopened(id, errorCode.frameSizeError);
   }
 
   goaway(last: number): void {
@@ -451,67 +295,34 @@ export class Http2Connection implements StreamHost, FrameEvents {
   windowUpdate(id: number, increment: number): void {
     if (increment === 0) protocolError('a window update of 0');
     if (id === 0) {
-      this.#sendWindow += increment;
-      if (this.#sendWindow > maxWindow) throw new ConnectionError(errorCode.flowControlError, 'the window overflows');
-      this.#pump();
+      this.#sender.windows.opened(increment);
+      this.#sender.pump();
       return;
     }
-    const stream = this.#streams.get(id);
-    if (stream === undefined) {
-      this.#checkKnown(id);
-      return;
-    }
+    const stream = this.#openStream(id);
+    if (stream === undefined) return;
     stream.sendWindow += increment;
-    if (stream.sendWindow > maxWindow) this.#refuse(stream, errorCode.flowControlError);
+    if (stream.sendWindow > maxWindow) this.refuse(stream, errorCode.flowControlError);
     else stream.pump();
   }
 
-  /** A peer that asks and does not read the answers would fill our memory. */
-  #acknowledge(frame: Buffer): void {
-    this.#unread = this.#socket.writableLength > 0 ? this.#unread + 1 : 0;
-    if (this.#unread > maxUnread) throw new ConnectionError(errorCode.enhanceYourCalm, 'answers are not read');
-    this.#write(frame);
-  }
-
-  /** A frame of a stream that never was ends the connection; one of a stream that has ended comes late. */
-  #checkKnown(id: number): void {
-    const isOurs = this.#role === 'client';
-    const known = isOurs ? (id & 1) === 1 && id < this.#nextStream : id <= this.#lastStream;
-    if (id === 0 || !known) protocolError(`a frame of stream ${id}, which is not open`);
-  }
-
-  #resetStream(id: number, code: ErrorCode): void {
-    this.#write(toReset(id, code));
-  }
-
-  /** The peer broke a rule of this stream. */
-  #refuse(stream: Http2Stream, code: ErrorCode): void {
-    this.#patience.spend();
-    stream.reset(code);
-    stream.reader?.closed(code);
+  #openStream(id: number): Http2Stream | undefined {
+    const stream = this.#streams.get(id);
+    if (stream === undefined) this.#reception.checkKnown(id);
+    return stream;
   }
 
   #add(id: number, reader: StreamReader | undefined): Http2Stream {
-    const stream = new Http2Stream(this, id, this.#peerWindow, this.#options.limits.streamWindow);
+    const stream = new Http2Stream(
+      this,
+      this.#sender,
+      id,
+      this.#sender.windows.peerInitial,
+      this.#options.limits.streamWindow,
+    );
     stream.reader = reader;
     this.#streams.set(id, stream);
     this.#options.onActivity?.();
     return stream;
   }
-}
-
-/** A request whose head was too large to be kept. */
-const tooLarge: Http2RequestHead = {
-  method: 'GET',
-  scheme: 'http',
-  authority: undefined,
-  path: '/',
-  fields: [],
-  contentLength: -1,
-};
-
-function isExpected(stream: Http2Stream, bytes: number, end: boolean): boolean {
-  if (stream.expected === -1) return true;
-  stream.expected -= bytes;
-  return end ? stream.expected === 0 : stream.expected >= 0;
 }

@@ -88,6 +88,8 @@ export function readResponseHead(block: readonly string[]): Http2ResponseHead | 
   const status = Number(block[1]);
   // There are no upgrades (§8.6).
   if (contentLength === undefined || status === 101) return undefined;
+  // No content, and no length either (RFC 9110 §8.6); 0 is harmless.
+  if (contentLength > 0 && (status < 200 || status === 204)) return undefined;
   return { status, fields: block.slice(2), contentLength };
 }
 

@@ -27,6 +27,7 @@ const badValue = /[\0-\x08\x0a-\x1f\x7f]|^[ \t]|[ \t]$/;
 interface Entry {
   readonly name: string;
   readonly value: string;
+  readonly goodName: boolean;
   readonly good: boolean;
 }
 
@@ -85,20 +86,20 @@ export class HpackDecoder {
       } else {
         const indexed = first >= 0x40;
         const index = this.#integer(indexed ? 0x3f : 0x0f);
-        let good = true;
+        let goodName = true;
         if (index === 0) {
           name = this.#string();
-          good = namePattern.test(name);
+          goodName = namePattern.test(name);
         } else if (index <= staticLength) {
           name = staticNames[index] as string;
         } else {
           const entry = this.#entry(index);
-          ({ name, good } = entry);
+          ({ name, goodName } = entry);
         }
         value = this.#string();
-        if (badValue.test(value)) good = false;
+        const good = goodName && !badValue.test(value);
         if (!good) this.#good = false;
-        if (indexed) this.#add({ name, value, good });
+        if (indexed) this.#add({ name, value, goodName, good });
       }
       sizeMayChange = false;
       listSize += name.length + value.length + fieldOverhead;

@@ -1,4 +1,4 @@
-import { staticIndex, staticLength } from './static-table.ts';
+import { staticLength, staticNames, staticValues } from './static-table.ts';
 
 /** Kept out of every table on the way (RFC 7541 §7.1.3). */
 const sensitive: ReadonlySet<string> = new Set(['authorization', 'proxy-authorization', 'cookie', 'set-cookie']);
@@ -9,27 +9,44 @@ const maxNames = 256;
 const longestIndexed = 512;
 const ownTableSize = 4096;
 
-interface NameUse {
+/** A name, as the static table has it. */
+interface StaticName {
+  readonly index: number;
+  /** Indexes by value. */
+  readonly values: ReadonlyMap<string, number>;
+}
+
+/** A name that one connection has sent, and what of its values the table has. */
+interface NameUse extends StaticName {
+  readonly isSensitive: boolean;
+  /** The number of the insertion, by value. */
+  readonly known: Map<string, number>;
   inserts: number;
   hits: number;
 }
+
+interface Insertion {
+  readonly use: NameUse;
+  readonly value: string;
+  readonly size: number;
+}
+
+const staticUses = toStaticNames();
 
 /**
  * Encodes the header blocks of one connection (RFC 7541). Strings go as they are: on a hop inside one machine or cluster
  * their bits cost less than coding them.
  */
 export class HpackEncoder {
-  /** By `name\0value`: the number of its insertion. */
-  readonly #known = new Map<string, number>();
   readonly #uses = new Map<string, NameUse>();
-  /** Oldest first: keys and sizes, from `#first` on. */
-  #keys: string[] = [];
-  #sizes: number[] = [];
+  /** Oldest first, from `#first` on. */
+  #insertions: Insertion[] = [];
   #first = 0;
   #dropped = 0;
   #size = 0;
   #capacity = ownTableSize;
-  #sizeToTell = false;
+  /** What the next block has to say of the size: the smallest since the last one, and then the one in force (§4.2). */
+  #smallest: number | undefined;
   #out = Buffer.allocUnsafe(4096);
   #at = 0;
 
@@ -38,17 +55,18 @@ export class HpackEncoder {
     const capacity = Math.min(size, ownTableSize);
     if (capacity === this.#capacity) return;
     this.#capacity = capacity;
-    this.#sizeToTell = true;
+    this.#smallest = Math.min(this.#smallest ?? capacity, capacity);
     this.#evict(0);
   }
 
   /** Valid until the next call. Names are lower case, pseudo fields first. */
   encode(fields: readonly string[]): Buffer {
     this.#at = 0;
-    if (this.#sizeToTell) {
-      this.#sizeToTell = false;
-      this.#room(8);
+    if (this.#smallest !== undefined) {
+      this.#room(16);
+      if (this.#smallest < this.#capacity) this.#integer(0x20, 0x1f, this.#smallest);
       this.#integer(0x20, 0x1f, this.#capacity);
+      this.#smallest = undefined;
     }
     for (let i = 0; i + 1 < fields.length; i += 2) this.#field(fields[i] as string, fields[i + 1] as string);
     return this.#out.subarray(0, this.#at);
@@ -56,71 +74,68 @@ export class HpackEncoder {
 
   #field(name: string, value: string): void {
     this.#room(name.length + value.length + 32);
-    const key = `${name}\0${value}`;
-    const fixed = staticIndex.get(key);
-    // A name without a value in the static table is there under the empty one.
-    if (fixed !== undefined && value !== '') {
+    const use = this.#uses.get(name) ?? this.#addName(name);
+    if (use === undefined) {
+      this.#literal(0x00, 0x0f, 0, name, value);
+      return;
+    }
+    const fixed = use.values.get(value);
+    if (fixed !== undefined) {
       this.#integer(0x80, 0x7f, fixed);
       return;
     }
-    const insertion = this.#known.get(key);
+    const insertion = use.known.get(value);
     if (insertion !== undefined) {
-      this.#noteHit(name);
+      use.hits++;
       this.#integer(0x80, 0x7f, staticLength + this.#inserted - insertion);
-      return;
-    }
-    const nameIndex = staticIndex.get(name) ?? 0;
-    if (sensitive.has(name)) {
-      this.#literal(0x10, 0x0f, nameIndex, name, value);
-    } else if (this.#isWorthIndexing(name, value)) {
-      this.#literal(0x40, 0x3f, nameIndex, name, value);
-      this.#add(key, name.length + value.length + fieldOverhead);
+    } else if (use.isSensitive) {
+      this.#literal(0x10, 0x0f, use.index, name, value);
+    } else if (this.#isWorthIndexing(use, name, value)) {
+      this.#literal(0x40, 0x3f, use.index, name, value);
+      this.#add({ use, value, size: name.length + value.length + fieldOverhead });
     } else {
-      this.#literal(0x00, 0x0f, nameIndex, name, value);
+      this.#literal(0x00, 0x0f, use.index, name, value);
     }
   }
 
   get #inserted(): number {
-    return this.#dropped + this.#keys.length - this.#first;
+    return this.#dropped + this.#insertions.length - this.#first;
   }
 
-  #noteHit(name: string): void {
-    const use = this.#uses.get(name);
-    if (use) use.hits++;
+  #addName(name: string): NameUse | undefined {
+    const fixed = staticUses.get(name);
+    if (fixed === undefined && this.#uses.size >= maxNames) return undefined;
+    const { index, values } = fixed ?? unknownName;
+    const use = { index, values, isSensitive: sensitive.has(name), known: new Map(), inserts: 0, hits: 0 };
+    this.#uses.set(name, use);
+    return use;
   }
 
-  #isWorthIndexing(name: string, value: string): boolean {
+  #isWorthIndexing(use: NameUse, name: string, value: string): boolean {
     const size = name.length + value.length + fieldOverhead;
     if (size > longestIndexed || size > this.#capacity) return false;
-    let use = this.#uses.get(name);
-    if (use === undefined) {
-      if (this.#uses.size >= maxNames) return false;
-      this.#uses.set(name, (use = { inserts: 0, hits: 0 }));
-    }
     if (use.inserts >= trial && use.hits < use.inserts) return false;
     use.inserts++;
     return true;
   }
 
-  #add(key: string, size: number): void {
-    this.#evict(size);
-    this.#keys.push(key);
-    this.#sizes.push(size);
-    this.#size += size;
-    this.#known.set(key, this.#inserted - 1);
+  #add(insertion: Insertion): void {
+    this.#evict(insertion.size);
+    this.#insertions.push(insertion);
+    this.#size += insertion.size;
+    insertion.use.known.set(insertion.value, this.#inserted - 1);
   }
 
   #evict(size: number): void {
-    while (this.#size + size > this.#capacity && this.#first < this.#keys.length) {
-      const key = this.#keys[this.#first] as string;
-      this.#size -= this.#sizes[this.#first] as number;
-      if (this.#known.get(key) === this.#dropped) this.#known.delete(key);
+    while (this.#size + size > this.#capacity && this.#first < this.#insertions.length) {
+      const { use, value, size: freed } = this.#insertions[this.#first] as Insertion;
+      use.known.delete(value);
+      this.#size -= freed;
       this.#first++;
       this.#dropped++;
     }
     if (this.#first > 256) {
-      this.#keys = this.#keys.slice(this.#first);
-      this.#sizes = this.#sizes.slice(this.#first);
+      this.#insertions = this.#insertions.slice(this.#first);
       this.#first = 0;
     }
   }
@@ -154,4 +169,19 @@ export class HpackEncoder {
     this.#out.copy(larger, 0, 0, this.#at);
     this.#out = larger;
   }
+}
+
+const unknownName: StaticName = { index: 0, values: new Map() };
+
+/** The lowest index of each name; its values, where it has some. */
+function toStaticNames(): ReadonlyMap<string, StaticName> {
+  const names = new Map<string, { index: number; values: Map<string, number> }>();
+  for (let index = 1; index <= staticLength; index++) {
+    const name = staticNames[index] as string;
+    let entry = names.get(name);
+    if (!entry) names.set(name, (entry = { index, values: new Map() }));
+    const value = staticValues[index] as string;
+    if (value !== '') entry.values.set(value, index);
+  }
+  return names;
 }

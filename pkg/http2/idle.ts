@@ -14,6 +14,7 @@ export class IdleWatch implements Timed {
   readonly #deadlines: Deadlines;
   readonly #limits: IdleLimits;
   #connection: Http2Connection | undefined;
+  #state: 'halfway' | 'idle' | 'busy' | undefined;
 
   constructor(deadlines: Deadlines, limits: IdleLimits) {
     this.#deadlines = deadlines;
@@ -35,8 +36,12 @@ export class IdleWatch implements Timed {
     const connection = this.#connection;
     if (!connection) return;
     const { idle, headers } = this.#limits;
-    if (connection.halfway) this.deadline = Math.min(this.deadline, this.#deadlines.within(headers));
-    else this.deadline = connection.streams === 0 ? this.#deadlines.after(idle) : Number.POSITIVE_INFINITY;
+    const state = connection.halfway ? 'halfway' : connection.streams === 0 ? 'idle' : 'busy';
+    // What comes in between moves no deadline: neither a byte now and then nor a PING.
+    if (state === this.#state) return;
+    this.#state = state;
+    if (state === 'busy') this.deadline = Number.POSITIVE_INFINITY;
+    else this.deadline = state === 'halfway' ? this.#deadlines.within(headers) : this.#deadlines.after(idle);
   }
 
   expire(): void {
@@ -44,5 +49,6 @@ export class IdleWatch implements Timed {
     // One that was asked to go and does not answer is not asked twice.
     if (connection?.halfway === true || connection?.draining === true) connection.destroy();
     else connection?.drain();
+    this.deadline = this.#deadlines.after(this.#limits.headers);
   }
 }

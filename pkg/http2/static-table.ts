@@ -66,13 +66,3 @@ const entries: readonly (readonly [string, string?])[] = [
 export const staticNames: readonly string[] = ['', ...entries.map(([name]) => name)];
 export const staticValues: readonly string[] = ['', ...entries.map(([, value = '']) => value)];
 export const staticLength = entries.length;
-
-/** Index by name, and by `name\0value`: the lowest of each. */
-export const staticIndex: ReadonlyMap<string, number> = new Map(
-  entries
-    .flatMap(([name, value], i): [string, number][] => [
-      [name, i + 1],
-      [`${name}\0${value ?? ''}`, i + 1],
-    ])
-    .reverse(),
-);

@@ -1,3 +1,4 @@
+import { BodyQueue } from './body-queue.ts';
 import { type ErrorCode, errorCode } from './error-codes.ts';
 import { maxFrameSize } from './frames.ts';
 
@@ -11,23 +12,28 @@ export interface StreamReader {
   closed(code: number): void;
 }
 
-/** What a stream needs of its connection. */
-export interface StreamHost {
+/** The side of a connection that writes. */
+export interface StreamSender {
   /** Bytes that the connection's window has left. */
   readonly room: number;
   /** The socket takes no more for now. */
   readonly blocked: boolean;
-  sendHeaders(stream: Http2Stream, fields: readonly string[], end: boolean): void;
-  sendData(stream: Http2Stream, chunk: Buffer, end: boolean): void;
-  sendReset(stream: Http2Stream, code: number): void;
-  sendWindowUpdate(stream: Http2Stream, bytes: number): void;
+  sendHeaders(id: number, fields: readonly string[], end: boolean): void;
+  sendData(id: number, chunk: Buffer, end: boolean): void;
+  sendReset(id: number, code: number): void;
+  sendWindowUpdate(id: number, bytes: number): void;
   /** So many bytes of the connection's window are free again. */
   release(bytes: number): void;
-  /** It has something to send and no room for it. */
+  /** It has something to send, a window for it, and no room. */
   waits(stream: Http2Stream): void;
-  forget(stream: Http2Stream): void;
   /** Calls back once all that was sent so far is the socket's. */
   afterFlush(callback: () => void): void;
+}
+
+export interface StreamOwner {
+  forget(stream: Http2Stream): void;
+  /** A reader threw. */
+  crashed(stream: Http2Stream, error: unknown): void;
 }
 
 /** One stream of a connection, either side of it. */
@@ -46,23 +52,27 @@ export class Http2Stream {
   expected = -1;
   /** The answer has no body whatever length it tells: that to HEAD. */
   bodiless = false;
+  /** Interim heads that came. */
+  interims = 0;
   /** Once our side has ended, what the peer still sends is of no use (RFC 9113 §8.1). */
   abandonsRest = false;
   /** A head came, and is not an interim one. */
   headReceived = false;
-  readonly #host: StreamHost;
+  readonly #owner: StreamOwner;
+  readonly #sender: StreamSender;
   readonly #window: number;
   #closed = false;
   #unacknowledged = 0;
   /** Received and not dealt with. */
   #outstanding = 0;
-  #queue: Buffer[] = [];
+  #queue: BodyQueue | undefined;
   #end = false;
   #trailers: readonly string[] | undefined;
   #source: Http2Stream | undefined;
 
-  constructor(host: StreamHost, id: number, sendWindow: number, receiveWindow: number) {
-    this.#host = host;
+  constructor(owner: StreamOwner, sender: StreamSender, id: number, sendWindow: number, receiveWindow: number) {
+    this.#owner = owner;
+    this.#sender = sender;
     this.id = id;
     this.sendWindow = sendWindow;
     this.receiveWindow = receiveWindow;
@@ -81,16 +91,17 @@ export class Http2Stream {
   /** A head, interim or not. */
   sendHeaders(fields: readonly string[], end: boolean): void {
     if (this.#closed || this.localEnded) return;
-    this.#host.sendHeaders(this, fields, end);
+    this.#sender.sendHeaders(this.id, fields, end);
     if (end) this.#endLocal();
   }
 
   /** In order; what there is no room for waits. */
   sendData(chunk: Buffer, end: boolean): void {
     if (this.#closed || this.localEnded || this.#end) return;
-    if (chunk.length > 0) this.#queue.push(chunk);
     this.#end = end;
-    this.pump();
+    if (this.#queue !== undefined) this.#queue.push(chunk);
+    else if (chunk.length > 0) this.#sendOrKeep(chunk);
+    else if (end) this.#sendEnd();
   }
 
   /** After all data; ends our side. */
@@ -98,36 +109,64 @@ export class Http2Stream {
     if (this.#closed || this.localEnded || this.#end) return;
     this.#end = true;
     this.#trailers = fields.length > 0 ? fields : undefined;
-    this.pump();
+    if (this.#queue === undefined) this.#sendEnd();
   }
 
   /** Sends what there is room for. */
   pump(): void {
-    if (this.#closed || this.localEnded) return;
-    const host = this.#host;
-    while (this.#queue.length > 0) {
-      const chunk = this.#queue[0] as Buffer;
-      const size = Math.min(chunk.length, maxFrameSize, this.sendWindow, host.room);
-      if (size <= 0 || host.blocked) {
-        host.waits(this);
-        return;
-      }
-      const isWhole = size === chunk.length;
-      if (isWhole) this.#queue.shift();
-      else this.#queue[0] = chunk.subarray(size);
-      const end = isWhole && this.#end && this.#queue.length === 0 && this.#trailers === undefined;
-      this.sendWindow -= size;
-      host.sendData(this, isWhole ? chunk : chunk.subarray(0, size), end);
-      this.#source?.consumed(size);
-      if (end) {
-        this.#endLocal();
-        return;
-      }
-      if (this.#closed) return;
+    const queue = this.#queue;
+    while (queue !== undefined && !this.#closed) {
+      const room = this.#room();
+      if (room === 0) return;
+      const chunk = queue.take(room);
+      const isLast = queue.bytes === 0;
+      if (isLast) this.#queue = undefined;
+      this.#send(chunk, isLast);
+      if (isLast) return;
     }
-    if (!this.#end) return;
-    if (this.#trailers === undefined) host.sendData(this, empty, true);
-    else host.sendHeaders(this, this.#trailers, true);
+  }
+
+  #sendOrKeep(chunk: Buffer): void {
+    let rest = chunk;
+    while (!this.#closed) {
+      const room = this.#room();
+      if (room === 0) {
+        this.#queue = new BodyQueue();
+        this.#queue.push(rest);
+        return;
+      }
+      if (rest.length <= room) {
+        this.#send(rest, true);
+        return;
+      }
+      this.#send(rest.subarray(0, room), false);
+      rest = rest.subarray(room);
+    }
+  }
+
+  /** Bytes that may go out in one frame now. Where there is none, the stream is called when there is. */
+  #room(): number {
+    const sender = this.#sender;
+    // Its own window wakes it by itself.
+    if (this.sendWindow <= 0) return 0;
+    if (sender.room > 0 && !sender.blocked) return Math.min(maxFrameSize, this.sendWindow, sender.room);
+    sender.waits(this);
+    return 0;
+  }
+
+  /** `isLast`: nothing waits behind it. */
+  #send(chunk: Buffer, isLast: boolean): void {
+    const end = isLast && this.#end && this.#trailers === undefined;
+    this.sendWindow -= chunk.length;
+    this.#sender.sendData(this.id, chunk, end);
+    this.#source?.consumed(chunk.length);
+    if (end) this.#endLocal();
+    else if (isLast && this.#end) this.#sendEnd();
+  }
+
+  #sendEnd(): void {
+    if (this.#trailers === undefined) this.#sender.sendData(this.id, empty, true);
+    else this.#sender.sendHeaders(this.id, this.#trailers, true);
     this.#endLocal();
   }
 
@@ -141,62 +180,65 @@ export class Http2Stream {
   consumed(bytes: number): void {
     if (this.#closed) return;
     this.#outstanding -= bytes;
-    this.#host.release(bytes);
+    this.#sender.release(bytes);
     this.#unacknowledged += bytes;
     if (this.remoteEnded || this.#unacknowledged < this.#window / 2) return;
     const increment = this.#unacknowledged;
     this.#unacknowledged = 0;
     this.receiveWindow += increment;
-    this.#host.sendWindowUpdate(this, increment);
+    this.#sender.sendWindowUpdate(this.id, increment);
   }
 
   /** Calls back once all that was sent so far is on its way. */
   afterFlush(callback: () => void): void {
-    this.#host.afterFlush(callback);
+    this.#sender.afterFlush(callback);
   }
 
   /** Ends it at once, in both directions; the reader hears no more of it. */
   reset(code: ErrorCode): void {
     if (this.#closed) return;
-    this.#host.sendReset(this, code);
+    if (!this.localEnded || !this.remoteEnded) this.#sender.sendReset(this.id, code);
     this.#finish();
-  }
-
-  /** Called by the connection: the peer has ended its side. */
-  endRemote(): void {
-    this.remoteEnded = true;
-    this.#closeWhenDone();
   }
 
   /** Called by the connection: nothing more will come or go. */
   abort(code: number): void {
     if (this.#closed) return;
     this.#finish();
-    this.reader?.closed(code);
+    this.tellClosed(code);
+  }
+
+  /** Called by the connection, when the reader has all. */
+  closeWhenDone(): void {
+    if (this.#closed || !this.localEnded || !this.remoteEnded) return;
+    this.#finish();
+    this.tellClosed(errorCode.noError);
+  }
+
+  tellClosed(code: number): void {
+    try {
+      this.reader?.closed(code);
+    } catch (error) {
+      this.#owner.crashed(this, error);
+    }
   }
 
   #endLocal(): void {
     this.localEnded = true;
     if (this.abandonsRest && !this.remoteEnded) {
       this.reset(errorCode.noError);
-      this.reader?.closed(errorCode.noError);
+      this.tellClosed(errorCode.noError);
       return;
     }
-    this.#closeWhenDone();
-  }
-
-  #closeWhenDone(): void {
-    if (this.#closed || !this.localEnded || !this.remoteEnded) return;
-    this.#finish();
-    this.reader?.closed(errorCode.noError);
+    this.closeWhenDone();
   }
 
   #finish(): void {
     this.#closed = true;
-    this.#queue = [];
-    if (this.#outstanding > 0) this.#host.release(this.#outstanding);
+    this.#queue = undefined;
+    if (this.#outstanding > 0) this.#sender.release(this.#outstanding);
     this.#source = undefined;
-    this.#host.forget(this);
+    this.#owner.forget(this);
   }
 }
 

@@ -1,17 +1,42 @@
+import type { Deadlines, Timed } from '../http1/proxy/deadlines.ts';
+import { errorCode } from '../http2/error-codes.ts';
 import type { Http2Stream } from '../http2/stream.ts';
 import { toGrpcMessage, toGrpcStatus } from './denial.ts';
 import type { LocalAnswer } from './denial.ts';
 import type { Exchange } from './exchange.ts';
 
 /** Gives an answer of our own; to gRPC as gRPC (HTTP 200 and `grpc-status`, DECISIONS S11). */
-export function answerHttp2(exchange: Exchange, stream: Http2Stream, answer: LocalAnswer, error?: string): void {
-  const { facts } = exchange;
+export function answerHttp2(
+  exchange: Exchange,
+  stream: Http2Stream,
+  answer: LocalAnswer,
+  deadlines: Deadlines,
+  error?: string,
+): void {
+  const { facts, site } = exchange;
+  const patience: Timed = {
+    deadline: deadlines.after(site.limits.streamIdle),
+    expire() {
+      deadlines.remove(patience);
+      stream.reset(errorCode.cancel);
+      exchange.end('timeout');
+    },
+  };
   stream.reader = {
     headers: () => undefined,
     data: (chunk) => stream.consumed(chunk.length),
-    closed: () => exchange.end(error),
+    closed() {
+      deadlines.remove(patience);
+      exchange.end(error);
+    },
   };
   stream.abandonsRest = true;
+  send(facts, stream, answer);
+  // The client does not take it.
+  if (!stream.closed && !stream.localEnded) deadlines.add(patience);
+}
+
+function send(facts: Exchange['facts'], stream: Http2Stream, answer: LocalAnswer): void {
   if (facts.grpc) {
     facts.status = 200;
     facts.grpcStatus = toGrpcStatus(answer.status);

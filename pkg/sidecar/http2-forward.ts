@@ -1,24 +1,19 @@
 import type { Deadlines, Timed } from '../http1/proxy/deadlines.ts';
 import { type ErrorCode, errorCode } from '../http2/error-codes.ts';
+import { BodyQueue } from '../http2/body-queue.ts';
+import type { Http2Connection } from '../http2/connection.ts';
 import type { Http2RequestHead } from '../http2/head.ts';
 import type { Http2Stream } from '../http2/stream.ts';
 import type { Route, Ruling } from './call.ts';
-import { toBadRequest, toTimeout, toUnavailable } from './denial.ts';
-import type { LocalAnswer } from './denial.ts';
+import { toTimeout, toUnavailable } from './denial.ts';
 import { beginExchange } from './exchange.ts';
 import type { AskedRequest, Exchange, HttpSite } from './exchange.ts';
-import {
-  isAuthority,
-  linesOf,
-  maxHeaderCount,
-  toForwardedRequestHeaders,
-  toForwardedResponseHeaders,
-  toForwardedTrailers,
-} from './headers.ts';
+import { toForwardedTrailers } from './headers.ts';
 import type { RawHeaders } from './headers.ts';
 import { answerHttp2 } from './http2-answer.ts';
+import { linesOfField, linesOfRequest, toHeadRefusal, toHopAnswer, toHopHead } from './http2-head.ts';
 import type { Peer } from './peer-identity.ts';
-import { decodeTrace, toTraceHeaders } from './trace-context.ts';
+import { decodeTrace } from './trace-context.ts';
 
 const maxAttempts = 3;
 
@@ -33,10 +28,10 @@ export interface Http2Request {
 
 /** Decides one HTTP/2 stream and, when it may pass, streams it to its upstream and the answer back. */
 export function forwardHttp2(site: HttpSite, request: Http2Request, peer: Peer, deadlines: Deadlines): void {
-  const { stream, head, end } = request;
+  const { stream, head, end, overflow } = request;
   const { fields, method, path } = head;
-  const authority = head.authority ?? linesOf(fields, 'host')[0] ?? '';
-  const header = (name: string): readonly string[] => linesOf(fields, name);
+  const authority = head.authority ?? linesOfField(fields, 'host')[0] ?? '';
+  const header = (name: string): readonly string[] => linesOfRequest(fields, name);
   const asked: AskedRequest = {
     method,
     target: path === '' ? '/' : path,
@@ -44,42 +39,13 @@ export function forwardHttp2(site: HttpSite, request: Http2Request, peer: Peer, 
     version: '2',
     header,
     trace: decodeTrace(header),
-    refusal: toRefusal(request, authority),
+    refusal: toHeadRefusal(head, authority, overflow),
     whenSent: (callback) => stream.afterFlush(callback),
   };
   const exchange = beginExchange(site, asked, peer);
   const { ruling } = exchange;
-  if (ruling.kind === 'answer') answerHttp2(exchange, stream, ruling.answer);
+  if (ruling.kind === 'answer') answerHttp2(exchange, stream, ruling.answer, deadlines);
   else new Http2Forwarder(exchange, ruling, stream, toHopHead(exchange, head, authority, peer), end, deadlines).start();
-}
-
-/** The head of the next hop: pseudo fields, what goes from end to end, and the trace of this hop. */
-function toHopHead(
-  { site, trace, target }: Exchange,
-  { method, scheme, fields }: Http2RequestHead,
-  authority: string,
-  { forwardedCert }: Peer,
-): RawHeaders {
-  const head = [':method', method, ':scheme', scheme === 'https' ? 'https' : 'http', ':path', target];
-  if (authority !== '') head.push(':authority', authority);
-  for (const text of toForwardedRequestHeaders(fields)) head.push(text);
-  for (const text of toTraceHeaders(trace)) head.push(text);
-  if (site.direction === 'inbound' && forwardedCert !== undefined) head.push('x-forwarded-client-cert', forwardedCert);
-  // The one hop-by-hop field that HTTP/2 has, and gRPC asks for (RFC 9113 §8.2.2).
-  head.push('te', 'trailers');
-  return head;
-}
-
-function toRefusal({ head, overflow }: Http2Request, authority: string): LocalAnswer | undefined {
-  const { method, fields } = head;
-  if (overflow || fields.length > maxHeaderCount * 2) return toBadRequest('too many headers', 431);
-  if (method === 'CONNECT') return toBadRequest('CONNECT is for the forward proxy', 405);
-  if (!isAuthority(authority)) return toBadRequest(':authority is not an authority');
-  const hosts = linesOf(fields, 'host');
-  // Two names for one target: which one a rule matched must be the one that the app sees.
-  if (hosts.some((host) => host.toLowerCase() !== authority.toLowerCase()))
-    return toBadRequest('Host differs from :authority');
-  return undefined;
 }
 
 class Http2Forwarder implements Timed {
@@ -93,7 +59,7 @@ class Http2Forwarder implements Timed {
   #route: Route | undefined;
   #attempts = 0;
   /** Of the body, what came before there was a way for it. */
-  #early: Buffer[] = [];
+  readonly #early = new BodyQueue();
   #requestEnded: boolean;
   /** Something of the body went out: it can't be asked again. */
   #bodySent = false;
@@ -124,7 +90,7 @@ class Http2Forwarder implements Timed {
       data: (chunk, end) => this.#requestData(chunk, end),
       closed: (code) => this.#clientClosed(code),
     };
-    void this.#attempt();
+    this.#attempt();
   }
 
   expire(): void {
@@ -138,51 +104,54 @@ class Http2Forwarder implements Timed {
 
   // The request.
 
-  async #attempt(): Promise<void> {
+  #attempt(): void {
     this.#attempts += 1;
     const route = this.#ruling.next();
     if (!route) {
       this.#fail('no ready endpoint', 'connect');
       return;
     }
+    this.#route = route;
+    const isWanted = (): boolean => this.#route === route;
+    this.#exchange.site.http2.acquire(route.upstream, {
+      get wanted() {
+        return isWanted();
+      },
+      ready: (connection) => this.#begin(connection, route),
+      failed: () => this.#notConnected(route),
+    });
+  }
+
+  #notConnected(route: Route): void {
+    route.failed();
+    this.#leaveRoute();
+    if (this.#attempts < maxAttempts) this.#attempt();
+    else this.#fail('could not connect', 'connect');
+  }
+
+  #begin(connection: Http2Connection, route: Route): void {
+    route.succeeded();
+    const { method } = this.#exchange.facts;
+    const bodiless = this.#requestEnded && this.#early.bytes === 0 && this.#trailers.length === 0;
     const reader = {
       headers: (block: RawHeaders, end: boolean): void => this.#answerHeaders(block, end, route.fromApp),
       data: (chunk: Buffer, end: boolean): void => this.#answerData(chunk, end),
       closed: (code: number): void => this.#upstreamClosed(code),
     };
-    const bodiless = this.#requestEnded && this.#early.length === 0;
-    let upstream: Http2Stream;
-    try {
-      upstream = await this.#exchange.site.http2.open(route.upstream, this.#head, bodiless, reader);
-    } catch {
-      route.failed();
-      route.done();
-      if (this.#client.closed) return;
-      if (this.#attempts < maxAttempts) await this.#attempt();
-      else this.#fail('could not connect', 'connect');
-      return;
-    }
-    route.succeeded();
-    this.#route = route;
+    const upstream = connection.request(this.#head, bodiless, reader, method === 'HEAD');
     this.#upstream = upstream;
-    if (this.#client.closed) {
-      this.#dropUpstream();
-      return;
-    }
-    upstream.bodiless = this.#exchange.facts.method === 'HEAD';
     upstream.carries(this.#client);
     this.#client.carries(upstream);
-    this.#sendEarly(upstream, bodiless);
+    if (!bodiless) this.#sendEarly(upstream);
   }
 
-  #sendEarly(upstream: Http2Stream, bodiless: boolean): void {
+  #sendEarly(upstream: Http2Stream): void {
     const early = this.#early;
-    this.#early = [];
-    for (const chunk of early) {
+    while (early.bytes > 0) {
       this.#bodySent = true;
-      upstream.sendData(chunk, false);
+      upstream.sendData(early.take(early.bytes), false);
     }
-    if (this.#requestEnded && !bodiless) upstream.sendTrailers(this.#trailers);
+    if (this.#requestEnded) upstream.sendTrailers(this.#trailers);
   }
 
   #trailers: RawHeaders = [];
@@ -219,14 +188,13 @@ class Http2Forwarder implements Timed {
       client.sendTrailers(toForwardedTrailers(block));
       return;
     }
-    const status = block[1] as string;
-    const fields = toForwardedResponseHeaders(block.slice(2), fromApp);
-    if (Number(status) >= 200) {
+    const status = Number(block[1]);
+    if (status >= 200) {
       this.#answered = true;
-      this.#exchange.facts.status = Number(status);
+      this.#exchange.facts.status = status;
       this.#noteGrpcStatus(block);
     }
-    client.sendHeaders([':status', status, ...fields], end);
+    client.sendHeaders(toHopAnswer(block, fromApp), end);
   }
 
   #answerData(chunk: Buffer, end: boolean): void {
@@ -236,8 +204,7 @@ class Http2Forwarder implements Timed {
 
   #upstreamClosed(code: number): void {
     const upstream = this.#upstream;
-    this.#route?.done();
-    this.#route = undefined;
+    this.#leaveRoute();
     const client = this.#client;
     if (client.closed) return;
     if (this.#answered) {
@@ -248,11 +215,11 @@ class Http2Forwarder implements Timed {
       }
       // The answer is not whole: the client must see that.
       this.#error ??= 'reset';
-      this.#resetClient(code === errorCode.noError ? errorCode.internalError : (code as ErrorCode));
+      this.#resetClient(toClientCode(code));
       return;
     }
     this.#upstream = undefined;
-    if (!this.#bodySent && code === errorCode.refusedStream && this.#attempts < maxAttempts) void this.#attempt();
+    if (!this.#bodySent && code === errorCode.refusedStream && this.#attempts < maxAttempts) this.#attempt();
     else this.#fail('the connection ended before an answer', 'reset');
   }
 
@@ -264,8 +231,8 @@ class Http2Forwarder implements Timed {
   #noteGrpcStatus(block: RawHeaders): void {
     const { facts } = this.#exchange;
     if (!facts.grpc) return;
-    const [status] = linesOf(block, 'grpc-status');
-    if (status !== undefined) facts.grpcStatus = Number(status);
+    const [status] = linesOfField(block, 'grpc-status');
+    if (status !== undefined && /^\d{1,9}$/.test(status)) facts.grpcStatus = Number(status);
   }
 
   // The end.
@@ -282,7 +249,8 @@ class Http2Forwarder implements Timed {
     this.#deadlines.remove(this);
     const answer = error === 'timeout' ? toTimeout(why) : toUnavailable(why);
     this.#ruling.call.reason ??= answer.reason;
-    answerHttp2(this.#exchange, client, answer, this.#error);
+    this.#early.clear();
+    answerHttp2(this.#exchange, client, answer, this.#deadlines, this.#error);
   }
 
   #resetClient(code: ErrorCode): void {
@@ -294,6 +262,10 @@ class Http2Forwarder implements Timed {
     const upstream = this.#upstream;
     this.#upstream = undefined;
     if (upstream && !upstream.closed) upstream.reset(errorCode.cancel);
+    this.#leaveRoute();
+  }
+
+  #leaveRoute(): void {
     this.#route?.done();
     this.#route = undefined;
   }
@@ -303,4 +275,9 @@ class Http2Forwarder implements Timed {
     this.#dropUpstream();
     this.#exchange.end(this.#error);
   }
+}
+
+/** Of an answer that was begun: nothing may say that the request was not looked at. */
+function toClientCode(code: number): ErrorCode {
+  return code === errorCode.noError || code === errorCode.refusedStream ? errorCode.internalError : (code as ErrorCode);
 }

@@ -1,15 +1,24 @@
 import { Deadlines } from '../http1/proxy/deadlines.ts';
 import { Http2Connection } from '../http2/connection.ts';
 import { IdleWatch } from '../http2/idle.ts';
-import type { Http2Stream, StreamReader } from '../http2/stream.ts';
-import { http2Limits } from './http2-settings.ts';
+import { toUpstreamLimits } from './http2-settings.ts';
+import { connectTimeout } from './upstream.ts';
 import type { Upstream } from './upstream.ts';
 
 /** HTTP/2 connections, by the key of their upstream; many streams share one. */
 export interface Http2Pool {
-  /** Opens a stream. Rejects when the peer can't be reached: nothing was sent then. */
-  open(upstream: Upstream, fields: readonly string[], end: boolean, reader: StreamReader): Promise<Http2Stream>;
+  /** Finds room for one stream more: calls the waiter, at once where there is room, or later. */
+  acquire(upstream: Upstream, waiter: Waiter): void;
   close(): void;
+}
+
+export interface Waiter {
+  /** False: it is neither called nor waited for any more. */
+  readonly wanted: boolean;
+  /** The connection takes a stream; only until this returns. */
+  ready(connection: Http2Connection): void;
+  /** The peer can't be reached, or takes no streams: nothing was sent. */
+  failed(): void;
 }
 
 interface PoolOptions {
@@ -20,21 +29,38 @@ interface PoolOptions {
 }
 
 interface Host {
+  /** The last that was asked for: equal keys lead to the same place. */
+  upstream: Upstream;
   readonly connections: Set<Http2Connection>;
-  opening: Promise<Http2Connection> | undefined;
+  opening: boolean;
+  serving: boolean;
+  /** No further connection before: the last could not be made while others are there. */
+  notBefore: number;
+  waiting: Waiter[];
 }
 
 const tick = 1_000;
+/** After a connection that could not be made beside others, in milliseconds. */
+const pause = 1_000;
+/** So many requests may wait for a stream to one upstream. */
+const maxWaiting = 1_024;
 
-export function createHttp2Pool({ streamsPerConnection, maxConnections, idleTimeout }: PoolOptions): Http2Pool {
+export function createHttp2Pool(options: PoolOptions): Http2Pool {
+  const { streamsPerConnection, maxConnections, idleTimeout } = options;
   const hosts = new Map<string, Host>();
   const stopping = new AbortController();
   const deadlines = new Deadlines(Math.min(tick, idleTimeout));
   deadlines.run(stopping.signal);
+  const limits = toUpstreamLimits(streamsPerConnection);
 
-  function hostOf(key: string): Host {
-    let host = hosts.get(key);
-    if (!host) hosts.set(key, (host = { connections: new Set(), opening: undefined }));
+  function hostOf(upstream: Upstream): Host {
+    let host = hosts.get(upstream.key);
+    if (!host)
+      hosts.set(
+        upstream.key,
+        (host = { upstream, connections: new Set(), opening: false, serving: false, notBefore: 0, waiting: [] }),
+      );
+    host.upstream = upstream;
     return host;
   }
 
@@ -48,47 +74,100 @@ export function createHttp2Pool({ streamsPerConnection, maxConnections, idleTime
     return best;
   }
 
-  async function connect(upstream: Upstream, host: Host): Promise<Http2Connection> {
-    const socket = await upstream.connect('h2');
-    const idle = new IdleWatch(deadlines, { idle: idleTimeout, headers: idleTimeout });
-    const connection = new Http2Connection(socket, 'client', {
-      limits: http2Limits,
-      now: Date.now,
-      onActivity: () => idle.update(),
-      onRetired() {
-        host.connections.delete(connection);
-        forgetWhenEmpty(upstream.key, host);
-      },
-      onClosed: () => idle.stop(),
-    });
-    idle.start(connection);
+  /** Gives those who wait what there is, and opens more where it is not enough. */
+  function serve(host: Host): void {
+    // What a waiter does with its stream leads back here.
+    if (host.serving) return;
+    host.serving = true;
+    while (host.waiting.length > 0) {
+      const connection = find(host);
+      if (!connection) break;
+      const waiter = host.waiting.shift() as Waiter;
+      if (waiter.wanted) waiter.ready(connection);
+    }
+    host.serving = false;
+    if (host.waiting.length === 0) forgetWhenEmpty(host);
+    else if (mayOpen(host)) void open(host);
+  }
+
+  function mayOpen({ opening, connections, notBefore }: Host): boolean {
+    return !opening && connections.size < maxConnections && (connections.size === 0 || Date.now() >= notBefore);
+  }
+
+  function failAll(host: Host): void {
+    const { waiting } = host;
+    host.waiting = [];
+    for (const waiter of waiting) if (waiter.wanted) waiter.failed();
+  }
+
+  async function open(host: Host): Promise<void> {
+    host.opening = true;
+    const connection = await connect(host);
+    host.opening = false;
+    if (!connection?.open) host.notBefore = Date.now() + pause;
+    // Others may yet have room for those who wait; one that takes no stream at all never will.
+    if (!connection?.open && host.connections.size === (connection?.retired === false ? 1 : 0)) failAll(host);
+    serve(host);
+  }
+
+  /** Resolves when streams may be opened, or never will be. */
+  async function connect(host: Host): Promise<Http2Connection | undefined> {
+    let connection: Http2Connection;
+    let settle: (() => void) | undefined;
+    const settled = new Promise<void>((resolve) => (settle = resolve));
+    const idle = new IdleWatch(deadlines, { idle: idleTimeout, headers: Math.min(connectTimeout, idleTimeout) });
+    try {
+      const socket = await host.upstream.connect('h2');
+      connection = new Http2Connection(socket, 'client', {
+        limits,
+        now: Date.now,
+        onActivity() {
+          idle.update();
+          if (host.waiting.length > 0) serve(host);
+        },
+        onReady: () => settle?.(),
+        onRetired() {
+          host.connections.delete(connection);
+          forgetWhenEmpty(host);
+          settle?.();
+        },
+        onClosed: () => idle.stop(),
+      });
+    } catch {
+      return undefined;
+    }
     host.connections.add(connection);
+    idle.start(connection);
     if (stopping.signal.aborted) connection.drain();
+    await settled;
     return connection;
   }
 
-  function forgetWhenEmpty(key: string, host: Host): void {
-    if (host.connections.size === 0 && !host.opening && hosts.get(key) === host) hosts.delete(key);
-  }
-
-  function connectOnce(upstream: Upstream, host: Host): Promise<Http2Connection> {
-    host.opening ??= connect(upstream, host).finally(() => {
-      host.opening = undefined;
-      forgetWhenEmpty(upstream.key, host);
-    });
-    return host.opening;
+  function forgetWhenEmpty(host: Host): void {
+    const { key } = host.upstream;
+    const isEmpty = host.connections.size === 0 && !host.opening && host.waiting.length === 0;
+    if (isEmpty && hosts.get(key) === host) hosts.delete(key);
   }
 
   return {
-    async open(upstream, fields, end, reader) {
-      const host = hostOf(upstream.key);
-      const connection = find(host) ?? (await connectOnce(upstream, host));
-      if (!connection.open) throw new Error('the connection ended before it was used');
-      return connection.request(fields, end, reader);
+    acquire(upstream, waiter) {
+      const host = hostOf(upstream);
+      const connection = host.waiting.length === 0 ? find(host) : undefined;
+      if (connection) {
+        waiter.ready(connection);
+        return;
+      }
+      if (host.waiting.length >= maxWaiting) host.waiting = host.waiting.filter(({ wanted }) => wanted);
+      if (host.waiting.length >= maxWaiting) {
+        waiter.failed();
+        return;
+      }
+      host.waiting.push(waiter);
+      serve(host);
     },
     close() {
       stopping.abort();
-      for (const { connections } of hosts.values()) for (const connection of connections) connection.drain();
+      for (const { connections } of hosts.values()) for (const connection of [...connections]) connection.drain();
     },
   };
 }
