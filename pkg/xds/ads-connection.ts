@@ -3,8 +3,9 @@ import type { Logger } from '../observability/logger.ts';
 import type { Counter, Gauge, Histogram } from '../observability/metrics.ts';
 import type { AdsServerLimits, Authenticate, Authentication } from './ads-server.ts';
 import { type AdsProtocol, type AdsTypeStatus, createAdsStream } from './ads-stream.ts';
-import { decodeDeltaRequest, decodeSotwRequest, type NodeInfo } from './discovery.ts';
+import { decodeDeltaRequest, decodeSotwRequest } from './discovery.ts';
 import type { FlushBudget } from './flush-budget.ts';
+import type { NodeInfo } from './node-info.ts';
 import type { ResponseEncoder } from './response-encoder.ts';
 import type { ResourceSource, XdsClient } from './resources.ts';
 

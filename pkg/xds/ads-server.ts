@@ -9,8 +9,9 @@ import type { Logger } from '../observability/logger.ts';
 import type { Metrics } from '../observability/metrics.ts';
 import { type AdsConnection, openConnection, type StreamMetrics } from './ads-connection.ts';
 import type { AdsLimits, AdsProtocol, AdsTypeStatus } from './ads-stream.ts';
-import { adsPaths, type NodeInfo } from './discovery.ts';
+import { adsPaths } from './discovery.ts';
 import { createFlushBudget } from './flush-budget.ts';
+import type { NodeInfo } from './node-info.ts';
 import { createResponseEncoder } from './response-encoder.ts';
 import type { ResourceSource, XdsClient } from './resources.ts';
 
