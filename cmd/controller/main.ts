@@ -1,10 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { decodeControllerConfig } from '../../pkg/control-plane/config.ts';
-import { runController } from '../../pkg/control-plane/run-controller.ts';
+import { runController, toApiServer } from '../../pkg/control-plane/run-controller.ts';
 import { createLogger, type LogLevel } from '../../pkg/observability/logger.ts';
+import { version } from '../version.ts';
 
-declare const TULLE_VERSION: string | undefined;
-const version = typeof TULLE_VERSION === 'string' ? TULLE_VERSION : 'development';
 const level = (/^(debug|info|warn|error)$/.exec(process.env['TULLE_LOG_LEVEL'] ?? '')?.[0] ?? 'info') as LogLevel;
 const log = createLogger({ level, component: 'controller', write: (line) => process.stderr.write(line) });
 
@@ -31,7 +30,10 @@ for (const event of ['uncaughtException', 'unhandledRejection']) process.on(even
 
 try {
   const config = decodeControllerConfig(readFileSync(file, 'utf8'));
-  const { done } = await runController(config, { log, version }, stop.signal);
+  const { KUBERNETES_SERVICE_HOST: host, KUBERNETES_SERVICE_PORT: port } = process.env;
+  const apiServer = toApiServer(host, port);
+  const options = { log, version, ...(apiServer === undefined ? {} : { apiServer }) };
+  const { done } = await runController(config, options, stop.signal);
   await done;
   process.exit(0);
 } catch (error) {

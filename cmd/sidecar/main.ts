@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { createLogger, type LogLevel } from '../../pkg/observability/logger.ts';
 import { decodeSidecarConfig } from '../../pkg/sidecar/config.ts';
 import { runSidecar } from '../../pkg/sidecar/run-sidecar.ts';
+import { version } from '../version.ts';
 
 const level = ['debug', 'info', 'warn', 'error'].find((name) => name === process.env['TULLE_LOG_LEVEL']) ?? 'info';
 const write = (line: string): boolean => process.stderr.write(line);
@@ -27,7 +28,7 @@ process.on('unhandledRejection', fail);
 
 try {
   const config = decodeSidecarConfig(readFileSync(file, 'utf8'));
-  const { done } = await runSidecar(config, { logger, version: '0.1.0' }, stop.signal);
+  const { done } = await runSidecar(config, { logger, version }, stop.signal);
   await done;
   process.exit(0);
 } catch (error) {

@@ -1,8 +1,7 @@
 import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { runCli } from '../../pkg/cli/program.ts';
-
-declare const TULLE_VERSION: string | undefined;
+import { version } from '../version.ts';
 
 const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 // Whoever reads our output may stop reading.
@@ -27,7 +26,7 @@ const exitCode = await runCli(process.argv.slice(2), {
   pid: process.pid,
   node: process.execPath,
   dist: dirname(fileURLToPath(import.meta.url)),
-  version: typeof TULLE_VERSION === 'string' ? TULLE_VERSION : 'development',
+  version,
   stdout: process.stdout,
   stderr: process.stderr,
   onSignal(handler) {
