@@ -59,6 +59,7 @@ describe('the configuration of a controller in a cluster', () => {
       [{ ...kubernetes, namespace: 'a/b' }, /kubernetes\.namespace/],
       [{ ...kubernetes, lease: '../x' }, /kubernetes\.lease/],
       [{ ...kubernetes, kubeconfig: 'relative' }, /kubernetes\.kubeconfig/],
+      [{ ...kubernetes, tokenFile: 'relative' }, /kubernetes\.tokenFile/],
     ];
     for (const [json, field] of wrong) assert.throws(() => decode({ ...config, kubernetes: json }), field);
     assert.throws(() => decode({ ...config, kubernetes: 7 }), /kubernetes is missing or wrong/);

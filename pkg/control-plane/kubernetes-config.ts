@@ -24,6 +24,11 @@ export interface KubernetesConfig {
   readonly lease: string;
   /** What is put into pods, as `pkg/injector` takes it. */
   readonly injection: InjectionOptions;
+  /**
+   * Path of a projected token of the pod's own ServiceAccount, of the audience `tulle`: replicas hand spans on to each
+   * other with it. Absent: they don't.
+   */
+  readonly tokenFile?: string;
   /** Path of a kubeconfig, for a controller outside of the cluster. Absent: the ServiceAccount of the pod. */
   readonly kubeconfig?: string;
   readonly context?: string;
@@ -43,6 +48,7 @@ const fields = [
   'meshConfig',
   'lease',
   'injection',
+  'tokenFile',
   'kubeconfig',
   'context',
 ];
@@ -58,9 +64,9 @@ export function decodeKubernetesConfig(value: unknown, check: Check): Kubernetes
   check('kubernetes.meshName', typeof json['meshName'] === 'string' && /^[\w.-]{1,63}$/.test(json['meshName']));
   for (const key of ['xdsPort', 'otlpPort', 'webhookPort', 'healthPort']) check(`kubernetes.${key}`, isPort(json[key]));
   check('kubernetes.caManaged', typeof json['caManaged'] === 'boolean');
-  const { webhookConfiguration, injection, kubeconfig, context } = json;
+  const { webhookConfiguration, injection, context } = json;
   check('kubernetes.webhookConfiguration', webhookConfiguration === undefined || isName(webhookConfiguration));
-  check('kubernetes.kubeconfig', kubeconfig === undefined || (isText(kubeconfig) && kubeconfig.startsWith('/')));
+  for (const key of ['tokenFile', 'kubeconfig']) check(`kubernetes.${key}`, isPath(json[key]));
   check('kubernetes.context', context === undefined || isText(context));
   checkInjectionOptions(injection, check);
   return json as unknown as KubernetesConfig;
@@ -72,6 +78,7 @@ export function toServiceNames({ service, namespace }: KubernetesConfig): readon
   return [name, `${name}.cluster.local`];
 }
 
+const isPath = (value: unknown): boolean => value === undefined || (isText(value) && value.startsWith('/'));
 const isLabel = (value: unknown): boolean => isText(value) && /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/.test(value);
 const isName = (value: unknown): boolean => isText(value) && /^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$/.test(value);
 /** 0: any, for tests. */

@@ -26,17 +26,34 @@ export interface RunningController {
   readonly done: Promise<void>;
 }
 
+export interface ControllerOptions {
+  readonly log: Logger;
+  readonly version?: string;
+  /** In a pod: where the API server is, without DNS. */
+  readonly apiServer?: string;
+}
+
+/** The API server as the kubelet tells each container: KUBERNETES_SERVICE_HOST and _PORT; undefined outside of a pod. */
+export function toApiServer(host: string | undefined, port: string | undefined): string | undefined {
+  if (host === undefined || host === '' || port === undefined || port === '') return undefined;
+  return `https://${host.includes(':') ? `[${host}]` : host}:${port}`;
+}
+
 /** Runs the control plane of one mesh until the signal is aborted: of a cluster, or of files. */
 export async function runController(
   config: ControllerConfig,
-  { log, version = 'development' }: { readonly log: Logger; readonly version?: string },
+  { log, version = 'development', apiServer }: ControllerOptions,
   signal: AbortSignal,
 ): Promise<RunningController> {
   // Everything that runs here ends with this one signal.
   setMaxListeners(0, signal);
   if (config.kubernetes) {
     const { runInCluster } = await import('./cluster/run-in-cluster.ts');
-    return runInCluster({ ...config, kubernetes: config.kubernetes }, { log, version }, signal);
+    return runInCluster(
+      { ...config, kubernetes: config.kubernetes },
+      { log, version, ...(apiServer === undefined ? {} : { apiServer }) },
+      signal,
+    );
   }
   return runOnFiles(config, { log }, signal);
 }

@@ -41,7 +41,7 @@ export interface PodSpec {
       readonly capabilities: object;
     };
   }[];
-  readonly volumes: readonly { readonly configMap?: object; readonly emptyDir?: object }[];
+  readonly volumes: readonly { readonly configMap?: object; readonly emptyDir?: object; readonly projected?: object }[];
 }
 
 interface Selector {

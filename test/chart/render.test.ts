@@ -99,7 +99,9 @@ describeWith(['helm'], 'the chart', function (this: void) {
             assert.deepEqual(own.capabilities, { drop: ['ALL'] });
             assert.ok(resources.requests.cpu && resources.requests.memory);
           }
-          for (const volume of volumes) assert.ok(volume.configMap ?? volume.emptyDir, JSON.stringify(volume));
+          for (const volume of volumes) {
+            assert.ok(volume.configMap ?? volume.emptyDir ?? volume.projected, JSON.stringify(volume));
+          }
         }
       }).timeout(60_000);
     });

@@ -1,7 +1,11 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { randomBytes } from 'node:crypto';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:http';
 import { get as getHttps, request as requestHttps } from 'node:https';
-import { resolve } from 'node:path';
+import type { AddressInfo } from 'node:net';
+import { networkInterfaces } from 'node:os';
+import { join, resolve } from 'node:path';
 import { type ControllerConfig, decodeControllerConfig } from '../../pkg/control-plane/config.ts';
 import { runController, type RunningController } from '../../pkg/control-plane/run-controller.ts';
 import { createLogger } from '../../pkg/observability/logger.ts';
@@ -13,6 +17,23 @@ import { type KubernetesApi, openKubernetesApi } from '../support/kubernetes-api
 const system = 'tulle-system';
 const serverName = `tulle-controller.${system}.svc`;
 const webhooks = '/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations';
+
+/** What a replica is told that others are not. */
+interface Replica {
+  readonly tokenFile: string;
+  readonly otlpForward: string;
+}
+
+interface Workload {
+  readonly name: string;
+  readonly account: string;
+}
+
+/** An address that other machines could reach us at: the API server takes no loopback as an endpoint. */
+function ownAddress(): string | undefined {
+  const all = Object.values(networkInterfaces()).flatMap((list) => list ?? []);
+  return all.find(({ family, internal }) => family === 'IPv4' && !internal)?.address;
+}
 
 /** A controller in this process, on a real API server that runs no pods: their addresses are what the test says. */
 describe('a controller in a cluster', function () {
@@ -49,7 +70,7 @@ describe('a controller in a cluster', function () {
     running.length = 0;
   });
 
-  function toConfig(): ControllerConfig {
+  function toConfig(more: Partial<Replica> = {}): ControllerConfig {
     const mesh = { mode: 'permissive', modeFrom: 'default', pathMatch: 'full', trustDomain: 'cluster.local' } as const;
     return decodeControllerConfig(
       JSON.stringify({
@@ -62,18 +83,21 @@ describe('a controller in a cluster', function () {
           ...{ xdsPort: 0, otlpPort: 0, webhookPort: 0, healthPort: 0, caSecret: 'tulle-ca', caManaged: true },
           ...{ webhookConfiguration: 'tulle-injector-osm', meshConfig: 'osm-mesh-config', lease: 'tulle-controller' },
           injection: { envoyImage: 'envoy:1', initImage: 'init:1' },
+          ...(more.tokenFile === undefined ? {} : { tokenFile: more.tokenFile }),
         },
+        apiPort: 0,
+        ...(more.otlpForward === undefined ? {} : { otlpForward: more.otlpForward }),
         protosFile: resolve('build/protos.json'),
       }),
     );
   }
 
-  async function start(): Promise<(typeof running)[number]> {
+  async function start(more: Partial<Replica> = {}): Promise<(typeof running)[number]> {
     const end = new AbortController();
     const logs: Record<string, unknown>[] = [];
     const write = (line: string): void => void logs.push(JSON.parse(line) as Record<string, unknown>);
     const log = createLogger({ level: 'debug', component: 'test', write });
-    const controller = await runController(toConfig(), { log }, end.signal);
+    const controller = await runController(toConfig(more), { log }, end.signal);
     const entry = { controller, end, logs };
     running.push(entry);
     await until(async () => (await health(controller, 'ready')) === 200);
@@ -103,22 +127,71 @@ describe('a controller in a cluster', function () {
     return name;
   }
 
+  const web: Workload = { name: 'web-0', account: 'web' };
+
   /** A pod as the injector leaves it, running at an address; gives its uid. */
-  async function makePod(namespace: string, ip: string): Promise<string> {
+  async function makePod(namespace: string, ip: string, { name, account } = web): Promise<string> {
     const containers = [{ name: 'envoy', image: 'envoy:1' }];
-    const metadata = { name: 'web-0', annotations: { 'tulle.dev/injected': '1' } };
+    const metadata = { name, annotations: { 'tulle.dev/injected': '1' } };
     const path = `/api/v1/namespaces/${namespace}/pods`;
-    const pod = await api.call('POST', path, { metadata, spec: { serviceAccountName: 'web', containers } });
+    const pod = await api.call('POST', path, { metadata, spec: { serviceAccountName: account, containers } });
     const status = { phase: 'Running', podIP: ip, podIPs: [{ ip }] };
-    await api.call('PATCH', `${path}/web-0/status`, { status }, 'application/merge-patch+json');
+    await api.call('PATCH', `${path}/${name}/status`, { status }, 'application/merge-patch+json');
     return pod.metadata.uid ?? '';
   }
 
-  async function makeToken(namespace: string, uid: string, audience = 'tulle'): Promise<string> {
-    const boundObjectRef = { apiVersion: 'v1', kind: 'Pod', name: 'web-0', uid };
+  async function makeToken(
+    namespace: string,
+    uid: string,
+    audience = 'tulle',
+    { name, account } = web,
+  ): Promise<string> {
+    const boundObjectRef = { apiVersion: 'v1', kind: 'Pod', name, uid };
     const spec = { audiences: [audience], expirationSeconds: 600, boundObjectRef };
-    const answer = await api.call('POST', `/api/v1/namespaces/${namespace}/serviceaccounts/web/token`, { spec });
+    const answer = await api.call('POST', `/api/v1/namespaces/${namespace}/serviceaccounts/${account}/token`, { spec });
     return (answer['status'] as { token: string }).token;
+  }
+
+  /** What the cluster makes of the control plane's Service: here a slice for each replica, for each has ports of its own. */
+  async function makeSlice(pod: string, address: string, port: number): Promise<void> {
+    await api.call('POST', `/apis/discovery.k8s.io/v1/namespaces/${system}/endpointslices`, {
+      metadata: { name: pod, labels: { 'kubernetes.io/service-name': 'tulle-controller' } },
+      addressType: 'IPv4',
+      endpoints: [
+        { addresses: [address], conditions: { ready: true }, targetRef: { kind: 'Pod', namespace: system, name: pod } },
+      ],
+      ports: [{ name: 'otlp', port, protocol: 'TCP' }],
+    });
+  }
+
+  interface Exported {
+    readonly token: string;
+    readonly trace?: string;
+    readonly name?: string;
+    readonly host?: string;
+    readonly relayed?: boolean;
+  }
+
+  /** Sends one span as a sidecar does; gives the status of the answer. */
+  function exportSpans({ ports }: RunningController, ca: string, exported: Exported): Promise<number | undefined> {
+    const { token, trace = '1'.repeat(32), name = 'call', host = '127.0.0.1', relayed = false } = exported;
+    const spanId = randomBytes(8).toString('hex');
+    const at = `${Date.now()}000000`;
+    const span = { traceId: trace, spanId, name, startTimeUnixNano: at, endTimeUnixNano: at };
+    return new Promise((done, fail) => {
+      const headers = {
+        'content-type': 'application/json',
+        ...(token === '' ? {} : { authorization: `Bearer ${token}` }),
+        ...(relayed ? { 'tulle-relay': '1' } : {}),
+      };
+      const options = { host, port: ports?.otlp, path: '/v1/traces', method: 'POST' };
+      const request = requestHttps({ ...options, headers, ca, servername: serverName }, (answer) => {
+        answer.resume();
+        done(answer.statusCode);
+      });
+      request.on('error', fail);
+      request.end(JSON.stringify({ resourceSpans: [{ scopeSpans: [{ spans: [span] }] }] }));
+    });
   }
 
   const deletePod = (namespace: string) =>
@@ -211,21 +284,99 @@ describe('a controller in a cluster', function () {
     const token = await makeToken(namespace, await makePod(namespace, '127.0.0.1'));
     await until(async () => (await metadataOf(trustPath(namespace))) !== undefined);
     const ca = await roots(namespace);
-    const post = (authorization: string): Promise<number | undefined> =>
-      new Promise((done, fail) => {
-        const headers = { 'content-type': 'application/json', ...(authorization === '' ? {} : { authorization }) };
-        const options = { host: '127.0.0.1', port: controller.ports?.otlp, path: '/v1/traces', method: 'POST' };
-        const request = requestHttps({ ...options, headers, ca, servername: serverName }, (answer) => {
-          answer.resume();
-          done(answer.statusCode);
-        });
-        request.on('error', fail).end('{"resourceSpans":[]}');
-      });
+    const post = (sent: string): Promise<number | undefined> => exportSpans(controller, ca, { token: sent });
 
     assert.equal(await post(''), 401);
-    assert.equal(await post(`Bearer ${token}`), 200);
+    assert.equal(await post(token), 200);
     await deletePod(namespace);
-    await until(async () => (await post(`Bearer ${token}`)) === 401);
+    await until(async () => (await post(token)) === 401);
+  });
+
+  it('has the spans of a trace on every replica, whichever they were sent to, once each', async function () {
+    const host = ownAddress();
+    if (host === undefined) this.skip();
+    const collected: string[] = [];
+    const collector = createServer((request, response) => {
+      request.on('data', (chunk: Buffer) => collected.push(chunk.toString()));
+      request.on('end', () => response.end());
+    });
+    await new Promise<void>((done) => collector.listen(0, '127.0.0.1', done));
+    const otlpForward = `http://127.0.0.1:${(collector.address() as AddressInfo).port}`;
+    await api.call('POST', `/api/v1/namespaces/${system}/serviceaccounts`, { metadata: { name: 'tulle-controller' } });
+    const replicas = await Promise.all(
+      ['one', 'two', 'three'].map(async (which) => {
+        const workload = { name: `tulle-controller-${which}`, account: 'tulle-controller' };
+        const uid = await makePod(system, host, workload);
+        const token = await makeToken(system, uid, 'tulle', workload);
+        const tokenFile = join(folder, which);
+        await writeFile(tokenFile, `${token}\n`, { mode: 0o600 });
+        const entry = await start({ tokenFile, otlpForward });
+        await makeSlice(workload.name, host, entry.controller.ports?.otlp ?? 0);
+        return { ...entry, token };
+      }),
+    );
+    const [one = assert.fail(), two = assert.fail()] = replicas;
+    const namespace = await makeNamespace();
+    const token = await makeToken(namespace, await makePod(namespace, '127.0.0.1'));
+    await until(async () => (await metadataOf(trustPath(namespace))) !== undefined);
+    const ca = await roots(namespace);
+    const traceOf = async ({ controller }: typeof one, trace: string): Promise<readonly string[]> => {
+      const response = await fetch(`http://127.0.0.1:${controller.apiPort}/api/traces/${trace}`);
+      if (response.status !== 200) return [];
+      const { data } = (await response.json()) as { data: { spans: { operationName: string }[] }[] };
+      return data.flatMap(({ spans }) => spans.map(({ operationName }) => operationName)).sort();
+    };
+
+    // A replica is known to the others somewhat after it is ready.
+    let tries = 0;
+    await until(async () => {
+      const trace = `${(tries += 1)}`.padStart(32, 'f');
+      for (const { controller } of replicas) {
+        const name = `to ${controller.ports?.otlp}`;
+        assert.equal(await exportSpans(controller, ca, { token, trace, name }), 200);
+      }
+      await new Promise((done) => setTimeout(done, 200));
+      const found = await Promise.all(replicas.map((replica) => traceOf(replica, trace)));
+      return found.every((names) => names.length === replicas.length);
+    });
+    const trace = 'a'.repeat(32);
+    const names = ['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h'];
+    for (const [i, name] of names.entries()) {
+      const { controller } = replicas[i % replicas.length] ?? one;
+      assert.equal(await exportSpans(controller, ca, { token, trace, name }), 200);
+    }
+    for (const replica of replicas) {
+      await until(async () => (await traceOf(replica, trace)).length >= names.length);
+      assert.deepEqual(await traceOf(replica, trace), names);
+    }
+    await until(() => names.every((name) => collected.some((body) => body.includes(`"name":"${name}"`))));
+    for (const name of names) {
+      assert.equal(collected.filter((body) => body.includes(`"name":"${name}"`)).length, 1, 'collected once');
+    }
+
+    // Nobody else hands spans on, not even with a good token, and not a replica's token from elsewhere.
+    const forged = { trace: 'b'.repeat(32), name: 'forged', relayed: true };
+    assert.equal(await exportSpans(one.controller, ca, { token, ...forged }), 403);
+    assert.equal(await exportSpans(one.controller, ca, { token: two.token, ...forged }), 401);
+    assert.equal(await exportSpans(one.controller, ca, { token: two.token, ...forged, host }), 200);
+    assert.deepEqual(await traceOf(one, forged.trace), ['forged']);
+    assert.deepEqual(await traceOf(two, forged.trace), [], 'handed on once');
+    assert.ok(!collected.some((body) => body.includes('forged')));
+    const metrics = await (await fetch(`http://127.0.0.1:${two.controller.ports?.health}/metrics`)).text();
+    assert.match(metrics, /^tulle_otlp_relayed_total [1-9]/m);
+    assert.match(metrics, /^tulle_watch_synced\{resource="pods"\} 1$/m);
+    const lease = await api.get(`/apis/coordination.k8s.io/v1/namespaces/${system}/leases/tulle-controller`);
+    const { ownerReferences } = lease.metadata as { ownerReferences?: { kind: string; name: string }[] };
+    assert.deepEqual(
+      ownerReferences?.map(({ kind, name }) => [kind, name]),
+      [['ServiceAccount', 'tulle-controller']],
+    );
+    await new Promise((done) => collector.close(done));
+    for (const { controller } of replicas) assert.equal(await health(controller, 'alive'), 200);
+    for (const which of ['one', 'two', 'three']) {
+      const path = `/apis/discovery.k8s.io/v1/namespaces/${system}/endpointslices/tulle-controller-${which}`;
+      await api.call('DELETE', path);
+    }
   });
 
   it('keeps the roots in meshed namespaces, whoever deletes or changes them, and takes them away afterwards', async () => {

@@ -88,6 +88,7 @@ capabilities:
   "webhookConfiguration" (printf "tulle-injector-%s" .Values.meshName)
   "meshConfig" "osm-mesh-config"
   "lease" "tulle-controller"
+  "tokenFile" "/var/run/tulle/token"
   "injection" $injection -}}
 {{- $mesh := dict
   "mode" .Values.mode

@@ -8,8 +8,7 @@ import { Metrics } from '../../observability/metrics.ts';
 import type { Problem } from '../../problem/problem.ts';
 import { findMeshKey } from '../../provider/objects/mesh-keys.ts';
 import { type Cluster, type ClusterOptions, openCluster } from '../../provider/kubernetes/cluster.ts';
-import { type LeaseOptions, runLease } from '../../provider/kubernetes/lease.ts';
-import type { ReflectorStatus } from '../../provider/kubernetes/reflected.ts';
+import { runLease } from '../../provider/kubernetes/lease.ts';
 import { type KubernetesProvider, runKubernetesProvider } from '../../provider/kubernetes/run-kubernetes-provider.ts';
 import { declareWatchMetrics } from '../../provider/kubernetes/watch-metrics.ts';
 import type { ControlPlane } from '../control-plane.ts';
@@ -26,11 +25,12 @@ import { createHealthApp } from './health-app.ts';
 import { toInjectionSettings } from './injection.ts';
 import { runKeeper } from './keeper.ts';
 import { createLeaderWork } from './leader-work.ts';
-import { readOwnToken } from './own-token.ts';
+import { readOwner } from './own-token.ts';
 import { listenPlain, listenXds } from './ports.ts';
 import { listenTls } from './tls-listener.ts';
 import { createTokenKeys } from './token-keys.ts';
 import { createTrustBundles } from './trust-bundles.ts';
+import { toUnread } from './unread.ts';
 import { createWebhookApp } from './webhook-app.ts';
 import { createWebhookBundle, type WebhookBundle } from './webhook-bundle.ts';
 
@@ -46,7 +46,7 @@ const audience = 'tulle';
 /** How often a replica looks whether another has changed the roots, in milliseconds. */
 const lookAtRoots = 30_000;
 
-const unread = 'the cluster has not been read yet';
+const unread = 'unread';
 const unserved = 'xDS is not served yet';
 const unhooked = 'the webhook is not served yet';
 const steps = [unread, unserved, unhooked];
@@ -170,7 +170,7 @@ async function start(parts: Parts): Promise<Started> {
   authority.subscribe(() => work.changed());
   provider.namespaces.subscribe(() => work.changed());
   provider.pods.subscribe(() => work.changed());
-  const owner = await readOwner(kubernetes, log);
+  const owner = await readOwner(kubernetes.tokenFile, log);
   const lease = runLease({
     cluster,
     ...(owner ? { owner } : {}),
@@ -283,26 +283,6 @@ function declareMetrics(
     leader.set(isLeader() ? 1 : 0);
     root.set(Math.floor(expiry() / 1000));
   });
-}
-
-/** What is not read yet, and why: whoever asks is not known, so that no more than the kind of failure is said. */
-export function toUnread(watches: readonly Pick<ReflectorStatus, 'resource' | 'synced' | 'error'>[]): string {
-  const waiting = watches
-    .filter(({ synced }) => !synced)
-    .map(({ resource, error }) => (error === undefined ? resource : `${resource} (${error.reason})`));
-  return waiting.length === 0 ? unread : `${unread}: ${waiting.join(', ')}`;
-}
-
-/** The Lease goes with the ServiceAccount: after an uninstall nobody may release it, and the next install would wait. */
-async function readOwner({ tokenFile }: KubernetesConfig, log: Logger): Promise<LeaseOptions['owner']> {
-  if (tokenFile === undefined) return undefined;
-  try {
-    const { name, uid } = (await readOwnToken(tokenFile)).serviceAccount;
-    return { apiVersion: 'v1', kind: 'ServiceAccount', name, uid };
-  } catch (error) {
-    log.warn('the token of this replica could not be read: the Lease will stay after an uninstall', { error });
-    return undefined;
-  }
 }
 
 function toClusterOptions({ kubeconfig, context }: KubernetesConfig, apiServer: string | undefined): ClusterOptions {

@@ -21,6 +21,9 @@ export interface LeaseOptions {
   readonly name: string;
   /** Unique: the name of the pod and something random. */
   readonly identity: string;
+  /** An object of the same namespace: when it is deleted, the lease is. */
+  readonly owner?:
+    { readonly apiVersion: string; readonly kind: string; readonly name: string; readonly uid: string } | undefined;
   /** Lets go of the lease when it is aborted. */
   readonly signal: AbortSignal;
   /**
@@ -52,7 +55,7 @@ export interface LeaderElection {
  * renewal, before anybody else may begin.
  */
 export function runLease(options: LeaseOptions): LeaderElection {
-  const { cluster, namespace, name, identity, signal, lead, onError, sleep } = options;
+  const { cluster, namespace, name, identity, owner, signal, lead, onError, sleep } = options;
   const { duration = 15_000, interval = 2_000, now = () => performance.now() } = options;
   const path = `/apis/coordination.k8s.io/v1/namespaces/${namespace}/leases/${name}`;
   let term: AbortController | undefined;
@@ -74,7 +77,9 @@ export function runLease(options: LeaseOptions): LeaderElection {
 
   async function write(lease: Lease, spec: LeaseSpec): Promise<Lease> {
     const query = { fieldManager };
-    return cluster.request<Lease>('PUT', path, { query, body: { ...lease, spec }, timeoutMs: interval * 2, signal });
+    const metadata = { ...lease.metadata, ...(owner ? { ownerReferences: [owner] } : {}) };
+    const body = { ...lease, metadata, spec };
+    return cluster.request<Lease>('PUT', path, { query, body, timeoutMs: interval * 2, signal });
   }
 
   function isFree({ spec, metadata: { resourceVersion: version } }: Lease): boolean {
