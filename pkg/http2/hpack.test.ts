@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { EventEmitter, once } from 'node:events';
-import { connect, createServer } from 'node:http2';
+import { connect, createServer, type ServerHttp2Stream } from 'node:http2';
 import type { AddressInfo } from 'node:net';
 import { connect as connectSocket, createServer as createSocketServer } from 'node:net';
 import fc from 'fast-check';
@@ -263,7 +263,7 @@ describe("HPACK, with node's HTTP/2 on the other side", () => {
     this.timeout(60_000);
     for (const headerTableSize of [0, 100, 4096, 65_536]) {
       const theirs = createServer({ settings: { headerTableSize } }).listen(0, '127.0.0.1');
-      theirs.on('stream', (stream, _headers, _flags, raw: string[]) => {
+      theirs.on('stream', (stream: ServerHttp2Stream, _headers: unknown, _flags: unknown, raw: string[]) => {
         stream.respond(
           { ':status': 200, 'x-seen': Buffer.from(JSON.stringify(raw)).toString('hex') },
           { endStream: true },

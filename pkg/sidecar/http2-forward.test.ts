@@ -171,6 +171,79 @@ describe('HTTP/2 through two sidecars', () => {
     await once(stream, 'end');
     assert.equal(received, size);
   });
+  it('passes the length of a body, and cookies as one field', async () => {
+    handler = (stream, headers) => {
+      stream.respond(
+        { ':status': 200, 'x-seen': `${headers['content-length']} ${headers['cookie']}` },
+        { endStream: true },
+      );
+      stream.resume();
+    };
+    const cookies = ['a=1', 'b=2'] as unknown as string;
+    const { answer } = await call({ ':method': 'POST', ':path': '/', 'content-length': '5', cookie: cookies }, 'hello');
+    assert.equal(answer['x-seen'], '5 a=1; b=2');
+  });
+
+  it('decides by all pieces of a cookie together', async () => {
+    const cookie = { name: 'cookie', value: 'a=1; b=2' };
+    const origin = { kind: 'HTTPRouteGroup', namespace: 'shop', name: 'g' } as const;
+    server.setRules([allow([client.identity], { http: [{ name: 'm', origin, headers: [cookie] }] })]);
+    handler = (stream) => stream.respond({ ':status': 204 }, { endStream: true });
+    const pieces = ['a=1', 'b=2'] as unknown as string;
+    assert.equal((await call({ ':path': '/', cookie: pieces })).answer[':status'], 204);
+    assert.equal((await call({ ':path': '/', cookie: 'a=1' })).answer[':status'], 403);
+  });
+
+  it('ends streams of an app without a reset where both sides have ended', async () => {
+    const closed: unknown[] = [];
+    handler = (stream) => {
+      stream.respond({ ':status': 200 });
+      stream.end('x');
+      stream.once('aborted', () => closed.push('aborted'));
+      stream.once('close', () => closed.push(stream.rstCode));
+    };
+    for (let i = 0; i < 5; i++) await call({ ':path': '/' });
+    await until(() => closed.length >= 5);
+    assert.deepEqual(closed, [0, 0, 0, 0, 0]);
+  });
+
+  it('answers others while clients do not take their answers', async () => {
+    const greedy = connect(`http://127.0.0.1:${client.portOf('shop/cart:80')}`, { settings: { initialWindowSize: 1 } });
+    try {
+      handler = (stream, headers) => {
+        stream.respond({ ':status': 200 });
+        stream.end(headers[':path'] === '/large' ? Buffer.alloc(1024 * 1024) : 'small');
+      };
+      const stuck = Array.from({ length: 20 }, () => greedy.request({ ':path': '/large', ':authority': 'cart.shop' }));
+      for (const stream of stuck) stream.on('error', () => undefined);
+      await Promise.all(stuck.map((stream) => once(stream, 'response')));
+      assert.equal((await call({ ':path': '/small' })).body, 'small');
+    } finally {
+      greedy.destroy();
+    }
+  });
+
+  it('tells the client to stop when the app has answered before the end of the body', async () => {
+    handler = (stream) => {
+      stream.respond({ ':status': 413 }, { endStream: true });
+      stream.close(0);
+    };
+    const stream = session.request({ ':method': 'POST', ':path': '/', ':authority': 'cart.shop' });
+    stream.on('error', () => undefined);
+    stream.write(Buffer.alloc(1000));
+    const [answer] = (await once(stream, 'response')) as [IncomingHttpHeaders];
+    assert.equal(answer[':status'], 413);
+    stream.resume();
+    await once(stream, 'close');
+    assert.equal(stream.rstCode, 0);
+  });
+
+  it('answers HEAD with the length and without a body', async () => {
+    handler = (stream) => stream.respond({ ':status': 200, 'content-length': '9' }, { endStream: true });
+    const { answer, body } = await call({ ':method': 'HEAD', ':path': '/' });
+    assert.equal(answer['content-length'], '9');
+    assert.equal(body, '');
+  });
 });
 
 describe('gRPC through two sidecars', () => {
@@ -309,3 +382,7 @@ describe('gRPC through two sidecars', () => {
     assert.equal(await say('/t.Echo/Say', 'x'), 'x');
   });
 });
+
+async function until(condition: () => boolean): Promise<void> {
+  while (!condition()) await new Promise((resolve) => setTimeout(resolve, 2));
+}

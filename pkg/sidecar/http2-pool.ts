@@ -104,9 +104,13 @@ export function createHttp2Pool(options: PoolOptions): Http2Pool {
     host.opening = true;
     const connection = await connect(host);
     host.opening = false;
-    if (!connection?.open) host.notBefore = Date.now() + pause;
-    // Others may yet have room for those who wait; one that takes no stream at all never will.
-    if (!connection?.open && host.connections.size === (connection?.retired === false ? 1 : 0)) failAll(host);
+    // It may have been filled already.
+    const isOfUse = connection !== undefined && (connection.open || connection.streams > 0);
+    if (!isOfUse) {
+      host.notBefore = Date.now() + pause;
+      // Others may yet have room for those who wait; one that takes no stream at all never will.
+      if (host.connections.size === (connection?.retired === false ? 1 : 0)) failAll(host);
+    }
     serve(host);
   }
 
