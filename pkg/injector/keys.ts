@@ -20,6 +20,8 @@ export function readKey(record: Keyed, suffix: string): FoundKey | undefined {
 /** Keys of ours alone. */
 export const ownKeys = {
   injected: 'tulle.dev/injected',
+  /** Which mesh's sidecar it is, where there are several in a cluster. */
+  mesh: 'tulle.dev/mesh',
   logLevel: 'tulle.dev/log-level',
   image: 'tulle.dev/sidecar-image',
   preStopSleep: 'tulle.dev/pre-stop-sleep',

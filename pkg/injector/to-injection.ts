@@ -86,6 +86,7 @@ function inject(
         ...(metrics ? scrapeAnnotations : {}),
         ...(native ? {} : toDefaultContainer(annotations, containers)),
         [ownKeys.injected]: settings.version,
+        [ownKeys.mesh]: settings.meshName,
       },
     },
     spec: {

@@ -23,7 +23,7 @@ export interface PodDirectory {
   find(namespace: string, name: string): PodIdentity | undefined;
   /** Asks the API server about a pod that may be too new to be known; a few times a second at most. */
   lookUp(namespace: string, name: string): Promise<PodIdentity | undefined>;
-  /** Names of the namespaces with living pods that have a sidecar, meshed or no longer. */
+  /** Names of the namespaces with living pods that have a sidecar of this mesh, meshed or no longer. */
   namespaces(): ReadonlySet<string>;
   /** Tells when a pod is gone, or another has its name. The returned function ends that. */
   subscribe(onRemoved: (pod: RemovedPod) => void): () => void;
@@ -57,6 +57,7 @@ export function createPodDirectory(
   pods: () => Reflector<KeptPod>['items'],
   signal: AbortSignal,
   clock: Pick<Clock, 'at' | 'now'>,
+  meshName: string,
 ): PodDirectoryFeed {
   const listeners = new Set<(pod: RemovedPod) => void>();
   const asked = new Map<string, Promise<PodIdentity | undefined>>();
@@ -87,10 +88,12 @@ export function createPodDirectory(
       asked.set(key, answer);
       return answer;
     },
-    namespaces: () =>
-      new Set(
-        [...pods().values()].flatMap(({ namespace, value }) => (value.pod.meshed && !value.ended ? [namespace] : [])),
-      ),
+    namespaces() {
+      const ours = [...pods().values()].filter(
+        ({ value: { pod, ended, mesh = meshName } }) => pod.meshed && !ended && mesh === meshName,
+      );
+      return new Set(ours.map(({ namespace }) => namespace));
+    },
     subscribe(onRemoved) {
       listeners.add(onRemoved);
       return () => listeners.delete(onRemoved);

@@ -28,6 +28,8 @@ export interface KeptNamespace extends Outcome<Namespace> {
 
 export interface KeptPod {
   readonly pod: Pod;
+  /** Whose sidecar it has, as the injection wrote it. */
+  readonly mesh?: string;
   readonly ips: readonly string[];
   /** It is on its way out: it may still serve what it has. */
   readonly deleting: boolean;
@@ -187,11 +189,13 @@ export function toKeptPod(object: RawObject): KeptPod {
   const status = object['status'];
   const { phase = '', podIPs = [] } = (status ?? {}) as { phase?: unknown; podIPs?: unknown };
   const pod = decodeClusterPod(object);
+  const mesh = textMap(object.metadata.annotations)['tulle.dev/mesh'];
   const ips = Array.isArray(podIPs)
     ? podIPs.flatMap((item) => ((item as { ip?: unknown } | null)?.ip ?? []) as string)
     : [];
   return {
     pod,
+    ...(mesh !== undefined && { mesh }),
     ips: ips.length > 0 ? ips.filter((ip) => typeof ip === 'string') : pod.ip === '' ? [] : [pod.ip],
     deleting: 'deletionTimestamp' in object.metadata,
     ended: phase === 'Succeeded' || phase === 'Failed',

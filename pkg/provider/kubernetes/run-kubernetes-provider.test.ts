@@ -288,6 +288,17 @@ describe('runKubernetesProvider', () => {
   });
 
   describe('pods', () => {
+    it('tell where there are sidecars of this mesh, and not of another', async () => {
+      const of = (mesh: Record<string, string>): object => ({
+        annotations: { 'tulle.dev/injected': '0.1.0', ...mesh },
+      });
+      server.apply('pods', pod('a', { ...of({ 'tulle.dev/mesh': 'osm' }) }, 'ours'));
+      server.apply('pods', pod('b', { ...of({}) }, 'older'));
+      server.apply('pods', pod('c', { ...of({ 'tulle.dev/mesh': 'other' }) }, 'theirs'));
+      const { provider: own } = await start();
+      assert.deepEqual([...own.pods.namespaces()].sort(), ['older', 'ours']);
+    });
+
     it('are meshed when they were injected, whatever they say of themselves', async () => {
       const annotations = {
         'tulle.dev/injected': '0.1.0',

@@ -89,7 +89,7 @@ export function runKubernetesProvider(options: KubernetesProviderOptions): Kuber
     return reflector;
   }
 
-  const podDirectory = createPodDirectory(cluster, () => pods.items, signal, clock);
+  const podDirectory = createPodDirectory(cluster, () => pods.items, signal, clock, meshName);
   const namespaceDirectory = createNamespaceDirectory(() => namespaces.items);
   const namespaces = follow('namespaces', resources.namespaces, () => namespaceDirectory.note());
   const meshConfig = follow('meshConfig', resources.meshConfig, () => onMeshConfig());
