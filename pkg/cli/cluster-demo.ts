@@ -18,6 +18,7 @@ import { parseDuration } from './duration.ts';
 import { forwardPage } from './forward-page.ts';
 import { pause } from './pause.ts';
 import type { DemoFlags } from './program.ts';
+import { joinFlows } from './recorded-calls.ts';
 import { untilAborted } from './until-aborted.ts';
 import { watchMesh } from './watch-mesh.ts';
 
@@ -115,9 +116,9 @@ async function runDemo(
         }),
         async ask() {
           const [all, flows] = await Promise.all([reports(), api.getEach<readonly Flow[]>('/api/flows?since=1m')]);
-          const mine = flows
-            .flat()
-            .filter(({ source, service }) => isOf(namespaces, source) || isOf(namespaces, service));
+          const mine = joinFlows(flows).filter(
+            ({ source, service }) => isOf(namespaces, source) || isOf(namespaces, service),
+          );
           const report = all.find(({ splits }) => splits.length > 0) ?? all[0];
           if (report === undefined) return undefined;
           return { report: ownPart(report, namespaces), flows: mine };

@@ -11,7 +11,7 @@ export interface ControllerApi {
   readonly pods: readonly string[];
   /** What one of them says: the state of the mesh is the same in all. */
   get<T>(path: string, timeoutMs?: number): Promise<T>;
-  /** What each says: sidecars are connected to one of them, and report their calls to one of them. */
+  /** What each says: a sidecar is connected to one of them, and one that is new knows no older calls. */
   getEach<T>(path: string, timeoutMs?: number): Promise<readonly T[]>;
   /** By how many milliseconds its clock is ahead of ours, as last heard. */
   clockAhead(): number;

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { mergeTraces } from './demo-check.ts';
-import { joinCalls } from './recorded-calls.ts';
+import type { Flow } from '../observability/flows.ts';
+import { joinCalls, joinFlows } from './recorded-calls.ts';
 import { recordedCall } from './shop-cluster.fixture.ts';
 
 describe('what several controllers recorded', () => {
@@ -23,15 +24,28 @@ describe('what several controllers recorded', () => {
   });
 
   it('stays two calls where there were two of the same trace', () => {
-    const client = recordedCall('bad', 1);
-    const server = { ...client, observer: 'server' as const };
+    const client = (spanId: string) => ({ ...recordedCall('bad', 1), spanId });
+    const server = (spanId: string) => ({ ...client(spanId), observer: 'server' as const });
     assert.equal(
       joinCalls([
-        [client, client],
-        [server, server, server],
+        [client('a'), client('b')],
+        [server('c'), server('d'), server('e')],
       ]).length,
       3,
     );
+  });
+
+  it('is one call where all of them know it, as the one tells it that knows more', () => {
+    const [half, whole] = [recordedCall('bad', 1), { ...recordedCall('bad', 1), rule: 'shop/buyers' }];
+    const old = { ...recordedCall('good', 0), spanId: '2'.repeat(16) };
+    assert.deepEqual(joinCalls([[half], [whole, old], [half]]), [old, whole]);
+  });
+
+  it('is one flow where all of them counted it', () => {
+    const flow = (source: string, requests: number): Flow =>
+      ({ source, service: 'shop/web:80', verdict: 'allowed', requests }) as Flow;
+    const lists = [[flow('bad', 3)], [flow('bad', 7), flow('good', 1)], [flow('bad', 5)]];
+    assert.deepEqual(joinFlows(lists), [flow('bad', 7), flow('good', 1)]);
   });
 
   it('is one trace where its spans went to two of them, each with its own numbers of processes', () => {

@@ -1,4 +1,5 @@
 import { type Call, mergeCalls } from '../observability/call.ts';
+import type { Flow } from '../observability/flows.ts';
 import { withCluster } from './cluster-access.ts';
 import { type ClusterFlags, meansCluster } from './cluster-flags.ts';
 import type { CliContext } from './context.ts';
@@ -25,12 +26,13 @@ export async function recordedCalls(context: CliContext, flags: ClusterFlags, si
 }
 
 /**
- * What several controllers recorded, oldest first. Each joins the two sides of a call that were reported to it; those
- * that went to two of them are joined here.
+ * What several controllers recorded, oldest first. They hand on to each other what they are told, so that each call is
+ * there once for each, but for those that came before one of them, or were lost on the way. Each joins the two sides of a
+ * call that it knows of; those that only two of them know are joined here.
  */
 export function joinCalls(lists: readonly (readonly Call[])[]): readonly Call[] {
-  const all = lists.flat();
   if (lists.length > 1) {
+    const all = onceEach(lists.flat());
     const keyOf = ({ traceId, source, method, path }: Call): string => `${traceId} ${source} ${method} ${path}`;
     const servers = new Map<string, Call[]>();
     for (const call of all) {
@@ -44,7 +46,31 @@ export function joinCalls(lists: readonly (readonly Call[])[]): readonly Call[] 
       });
     return inOrder([...clients, ...[...servers.values()].flat()]);
   }
-  return inOrder(all);
+  return inOrder(lists.flat());
+}
+
+/** Of what was told twice, that which says more. */
+function onceEach(calls: readonly Call[]): readonly Call[] {
+  const known = new Map<string, Call>();
+  for (const call of calls) {
+    const id = `${call.observer} ${call.traceId} ${call.spanId}`;
+    const before = known.get(id);
+    if (before === undefined || contentOf(call) > contentOf(before)) known.set(id, call);
+  }
+  return [...known.values()];
+}
+
+const contentOf = (call: Call): number => Object.values(call).filter((value) => value !== '').length;
+
+/** The same for flows: of one that several counted, the greatest count. */
+export function joinFlows(lists: readonly (readonly Flow[])[]): readonly Flow[] {
+  const known = new Map<string, Flow>();
+  for (const flow of lists.flat()) {
+    const { source, service, destination, split, backend, protocol, verdict, reason, rule } = flow;
+    const id = [source, service, destination, split, backend, protocol, verdict, reason, rule].join(' ');
+    if (flow.requests > (known.get(id)?.requests ?? -1)) known.set(id, flow);
+  }
+  return [...known.values()];
 }
 
 function inOrder(calls: readonly Call[]): readonly Call[] {
