@@ -34,7 +34,7 @@ export async function checkTraffic(
 ): Promise<void> {
   const group = report.group('traffic');
   const options: TrialOptions = {
-    namespace: `tulle-check-${randomBytes(3).toString('hex')}`,
+    namespace: `${trialPrefix}${randomBytes(3).toString('hex')}`,
     meshName: access.meshName,
     image,
     pullPolicy: plane.pullPolicy,
@@ -239,6 +239,8 @@ function messagesOf({ status }: PodObject): readonly string[] {
   return [...(unscheduled?.message === undefined ? [] : [unscheduled.message]), ...said];
 }
 
+const trialPrefix = 'tulle-check-';
+
 /** What runs that were killed left behind. */
 async function removeLeftovers(access: ClusterAccess): Promise<void> {
   const { items } = await access.cluster.request<{
@@ -248,6 +250,8 @@ async function removeLeftovers(access: ClusterAccess): Promise<void> {
   }>('GET', '/api/v1/namespaces', { query: { labelSelector: trialLabel } });
   const now = new Date().toISOString();
   for (const { metadata } of items) {
+    // A label alone is soon copied, or put where it does harm: a namespace of somebody else is never taken away.
+    if (!metadata.name.startsWith(trialPrefix)) continue;
     const until = metadata.annotations?.[trialUntil];
     if (until === undefined || until < now) await remove(access, metadata.name);
   }

@@ -210,8 +210,10 @@ describe('tulle check', function () {
       });
     leave('tulle-check-old', '2020-01-01T00:00:00.000Z');
     leave('tulle-check-now', '2999-01-01T00:00:00.000Z');
+    leave('payments', '2020-01-01T00:00:00.000Z');
     await tulle({});
     assert.deepEqual(trials(), ['/api/v1/namespaces/tulle-check-now']);
+    assert.ok(cluster.objects.has('/api/v1/namespaces/payments'), 'it has the label, and another name');
   });
 
   it('says which pods have no sidecar, whose sidecar is not connected, and how to mend it', async () => {
