@@ -3,7 +3,7 @@ import { InjectionRefused, ownKeys } from './keys.ts';
 import type { Keyed } from './keys.ts';
 
 const defaults: Resources = { requests: { cpu: '10m', memory: '40Mi' } };
-export const initDefaults: Resources = { requests: { cpu: '10m', memory: '10Mi' } };
+export const initDefaults: Resources = { requests: { cpu: '5m', memory: '10Mi' } };
 
 /** Quantities as people write them; exponents are left to machines. */
 const quantity = /^(\d+(?:\.\d+)?)(m|k|Ki|M|Mi|G|Gi|T|Ti)?$/;
