@@ -5,8 +5,15 @@ import { ads } from './config-source.ts';
 import { hasPlaintext, identitiesOf, isSplit, nobodyMatch, tcpBackends, toPeerMatch } from './endpoint.ts';
 import type { Cluster, HttpProtocolOptions, OutlierDetection } from './envoy-cluster-types.ts';
 import type { Http2Options } from './envoy-http-types.ts';
-import { appCluster, endpointsCluster, nowhereCluster, passthroughCluster, tcpCluster } from './names.ts';
-import { b3Injection } from './b3.ts';
+import {
+  appCluster,
+  endpointsCluster,
+  firstHopCluster,
+  nowhereCluster,
+  passthroughCluster,
+  tcpCluster,
+} from './names.ts';
+import { b3Injection, mayBeUndecided } from './b3.ts';
 import { rawBuffer, toClientTls } from './tls.ts';
 
 const connectTimeout = '5s';
@@ -138,23 +145,34 @@ function toPeerTransport(
   };
 }
 
-/** The app behind one port of the workload. */
-export function toAppCluster(port: number, appPort: number, http: { readonly sampling: number } | undefined): Cluster {
+/** The app behind one port of the workload; once more for requests whose trace begins here, where that is by chance. */
+export function toAppClusters(
+  port: number,
+  appPort: number,
+  http: { readonly sampling: number } | undefined,
+): readonly Cluster[] {
+  const options = { [httpOptions]: sameProtocol };
+  const first = { [httpOptions]: { ...sameProtocol, http_filters: b3Injection } };
+  return [
+    toAppCluster(appCluster(port), appPort, http && options),
+    ...(http && mayBeUndecided(http.sampling) ? [toAppCluster(firstHopCluster(port), appPort, first)] : []),
+  ];
+}
+
+function toAppCluster(
+  name: string,
+  appPort: number,
+  options: Cluster['typed_extension_protocol_options'] | undefined,
+): Cluster {
   return {
     '@type': 'type.googleapis.com/envoy.config.cluster.v3.Cluster',
-    name: appCluster(port),
+    name,
     type: 'STATIC',
     connect_timeout: '1s',
     circuit_breakers: circuitBreakers,
-    ...(http
-      ? {
-          typed_extension_protocol_options: {
-            [httpOptions]: { ...sameProtocol, http_filters: b3Injection(http.sampling) },
-          },
-        }
-      : {}),
+    ...(options ? { typed_extension_protocol_options: options } : {}),
     load_assignment: {
-      cluster_name: appCluster(port),
+      cluster_name: name,
       endpoints: [
         {
           lb_endpoints: [

@@ -16,6 +16,7 @@ export interface HeaderMatcher {
   readonly name: string;
   readonly string_match?: StringMatcher;
   readonly present_match?: boolean;
+  readonly invert_match?: boolean;
 }
 
 export interface Permission {

@@ -1,6 +1,6 @@
 import type { HttpRbacPerRoute } from './envoy-http-types.ts';
 import type { HeaderMatcher } from './envoy-rbac-types.ts';
-import type { Duration, Metadata, Typed } from './envoy-types.ts';
+import type { Duration, HeaderValueOption, Metadata, Typed } from './envoy-types.ts';
 import type { CustomTag } from './envoy-trace-types.ts';
 
 // Envoy's route.proto and route_components.proto, as far as they are in use. See envoy-types.ts for the form.
@@ -12,7 +12,9 @@ export type RouteConfiguration = Typed<
     readonly virtual_hosts: readonly VirtualHost[];
     readonly typed_per_filter_config?: Readonly<Record<string, HttpRbacPerRoute>>;
     readonly response_headers_to_remove?: readonly string[];
+    readonly request_headers_to_add?: readonly HeaderValueOption[];
     readonly request_headers_to_remove?: readonly string[];
+    readonly most_specific_header_mutations_wins?: boolean;
     readonly ignore_port_in_host_matching?: boolean;
   }
 >;
@@ -50,6 +52,7 @@ export interface Route {
     readonly custom_tags?: readonly CustomTag[];
     readonly operation?: string;
   };
+  readonly request_headers_to_add?: readonly HeaderValueOption[];
   readonly typed_per_filter_config?: Readonly<Record<string, HttpRbacPerRoute>>;
 }
 

@@ -66,6 +66,11 @@ export function appCluster(port: number): string {
   return `app/${port}`;
 }
 
+/** The same app, for requests whose trace begins here: their headers are completed last (b3.ts). */
+export function firstHopCluster(port: number): string {
+  return `app/${port}/first`;
+}
+
 export function internalCluster(key: ServicePortKey): string {
   return `internal/${key}`;
 }

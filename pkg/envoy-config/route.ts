@@ -1,3 +1,4 @@
+import { b3Headers, toDecisionRoutes } from './b3.ts';
 import type { InboundPolicy, InboundPort } from '../policy/inbound.ts';
 import type { HttpMatch } from '../policy/match.ts';
 import type { OutboundRoute, OutboundService, WeightedBackend } from '../policy/outbound.ts';
@@ -7,6 +8,7 @@ import type { CustomTag } from './envoy-trace-types.ts';
 import {
   appCluster,
   endpointsCluster,
+  firstHopCluster,
   inboundRoutes,
   outboundRoutes,
   toAccountName,
@@ -166,8 +168,22 @@ function toOperation(key: string): string {
 }
 
 /** The routes into one port of a workload: everything goes to the app, for whom the rules allow. */
-export function toInboundRoutes(policy: InboundPolicy, { port, protocol, services }: InboundPort): RouteConfiguration {
+export function toInboundRoutes(
+  policy: InboundPolicy,
+  { port, protocol, services }: InboundPort,
+  sampling: number,
+): RouteConfiguration {
   const service = toServiceOf(port, services);
+  const common: Omit<Route, 'match'> = {
+    metadata: { filter_metadata: { tulle: { service } } },
+    ...toSpan(service, [
+      toLiteral('tulle.service', service),
+      toLiteral('tulle.destination', toAccountName(policy.identity)),
+      toLiteral('tulle.mode', policy.mode),
+      ...inboundVerdictTags(policy.mode === 'enforce'),
+      ...(protocol === 'grpc' ? grpcTags : []),
+    ]),
+  };
   return {
     '@type': 'type.googleapis.com/envoy.config.route.v3.RouteConfiguration',
     name: inboundRoutes(port),
@@ -175,22 +191,15 @@ export function toInboundRoutes(policy: InboundPolicy, { port, protocol, service
       {
         name: 'app',
         domains: ['*'],
-        routes: [
-          {
-            match: { prefix: '/' },
-            metadata: { filter_metadata: { tulle: { service } } },
-            ...toSpan(service, [
-              toLiteral('tulle.service', service),
-              toLiteral('tulle.destination', toAccountName(policy.identity)),
-              toLiteral('tulle.mode', policy.mode),
-              ...inboundVerdictTags(policy.mode === 'enforce'),
-              ...(protocol === 'grpc' ? grpcTags : []),
-            ]),
-            route: { cluster: appCluster(port), timeout: noTimeout },
-          },
-        ],
+        routes: toDecisionRoutes(sampling).map(({ headers, undecided, ...headersToAdd }) => ({
+          match: { prefix: '/', ...(headers ? { headers } : {}) },
+          ...common,
+          route: { cluster: undecided ? firstHopCluster(port) : appCluster(port), timeout: noTimeout },
+          ...headersToAdd,
+        })),
       },
     ],
+    ...b3Headers,
     // Set by sidecars only: an app can't speak for its own (DECISIONS E12).
     response_headers_to_remove: ['x-tulle-reason'],
     typed_per_filter_config: toRbacConfig(policy, port),

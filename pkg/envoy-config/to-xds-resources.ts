@@ -3,7 +3,7 @@ import type { ServiceIdentity } from '../policy/identity.ts';
 import type { InboundPolicy } from '../policy/inbound.ts';
 import type { EndpointSetKey, OutboundService } from '../policy/outbound.ts';
 import type { DirectoryEntry, MeshSettings, ProxyPolicy, Reach } from '../policy/proxy-policy.ts';
-import { nowhere, passthrough, toAppCluster, toEndpointsCluster, toTcpCluster } from './cluster.ts';
+import { nowhere, passthrough, toAppClusters, toEndpointsCluster, toTcpCluster } from './cluster.ts';
 import { tcpBackends, toLoadAssignment, toTcpLoadAssignment } from './endpoint.ts';
 import type { Cluster, ClusterLoadAssignment } from './envoy-cluster-types.ts';
 import { toAddressBook } from './address-book.ts';
@@ -61,7 +61,7 @@ export function toXdsResources(policy: ProxyPolicy, mode: InterceptionMode, prev
   return {
     listeners: toMap([...into.listeners, ...out.listeners, ...door.listeners, nobody]),
     routes: toMap([
-      ...toInboundRouteList(inbound),
+      ...toInboundRouteList(inbound, settings),
       ...(mode.outbound.kind === 'proxy' ? out.routes : []),
       ...door.routes,
     ]),
@@ -69,7 +69,7 @@ export function toXdsResources(policy: ProxyPolicy, mode: InterceptionMode, prev
     refusals: door.refusals,
     extensions: door.extensions,
     clusters: toMap([
-      ...toAppClusters(inbound, settings.tracing.sampling, appPorts),
+      ...toInboundClusters(inbound, settings.tracing.sampling, appPorts),
       ...out.clusters,
       ...door.clusters,
     ]),
@@ -93,25 +93,27 @@ function toMap<T extends { readonly name: string }>(resources: readonly T[]): Re
   return new Map(resources.map((resource) => [resource.name, resource]));
 }
 
-const toInboundRouteList = memoize((inbound: InboundPolicy): readonly RouteConfiguration[] =>
-  inbound.ports.filter(({ protocol }) => isHttp(protocol)).map((port) => toInboundRoutes(inbound, port)),
+const toInboundRouteList = memoize((inbound: InboundPolicy, { tracing }: MeshSettings): readonly RouteConfiguration[] =>
+  inbound.ports
+    .filter(({ protocol }) => isHttp(protocol))
+    .map((port) => toInboundRoutes(inbound, port, tracing.sampling)),
 );
 
-const appClusters = new Map<string, Cluster>();
+const appClusters = new Map<string, readonly Cluster[]>();
 
 /** There are few: one for each port number in use. */
-function toAppClusters(
+function toInboundClusters(
   inbound: InboundPolicy,
   sampling: number,
   appPorts: ReadonlyMap<number, number> | undefined,
 ): readonly Cluster[] {
-  return inbound.ports.map(({ port, protocol }) => {
+  return inbound.ports.flatMap(({ port, protocol }) => {
     const appPort = appPorts?.get(port) ?? port;
     const http = isHttp(protocol) ? { sampling } : undefined;
     const key = `${port}/${appPort}/${http?.sampling}`;
-    const cluster = appClusters.get(key) ?? toAppCluster(port, appPort, http);
-    appClusters.set(key, cluster);
-    return cluster;
+    const clusters = appClusters.get(key) ?? toAppClusters(port, appPort, http);
+    appClusters.set(key, clusters);
+    return clusters;
   });
 }
 

@@ -7,6 +7,7 @@ import { promisify } from 'node:util';
 import { buildMesh } from '../../../pkg/catalog/build-mesh.ts';
 import type { MeshModel } from '../../../pkg/catalog/mesh-model.ts';
 import { createLeaf, createRoot } from '../../../pkg/certs/certificate.ts';
+import type { XdsResources } from '../../../pkg/envoy-config/to-xds-resources.ts';
 import { startEnvoyMesh } from '../../conformance/envoy-mesh.ts';
 import { until } from '../../support/envoy.ts';
 import { scenarioConfig } from '../../support/scenario.ts';
@@ -98,8 +99,14 @@ export async function benchConfig(program: string, isQuick: boolean): Promise<Se
   };
 }
 
-async function startTulle(program: string, app: number, sampling: number): Promise<Pair> {
-  const mesh = await startEnvoyMesh(program, () => app);
+/** `adapt` changes what each Envoy is given: to find out what a part of it costs. */
+export async function startTulle(
+  program: string,
+  app: number,
+  sampling: number,
+  adapt?: (resources: XdsResources) => XdsResources,
+): Promise<Pair> {
+  const mesh = await startEnvoyMesh(program, () => app, adapt);
   const loaded = await mesh.load(toModel(sampling), ['bookstore/bookbuyer']);
   const { host, port } = loaded.client('bookstore/bookbuyer').loopback.locate('10.96.0.1', portInMesh);
   // Envoys that stand for nobody are idle, and are not counted.
@@ -219,7 +226,7 @@ function isPlaceholder(value: unknown): boolean {
 }
 
 /** What is measured must be right: one request passes, one is denied. */
-function check(pair: Pair): void {
+export function check(pair: Pair): void {
   const [allowed, denied] = [statusOf(pair, '/books/1?a=b'), statusOf(pair, '/admin')];
   if (allowed !== '200' || denied !== '403') throw new Error(`${pair.name}: allowed ${allowed}, denied ${denied}`);
 }
@@ -249,7 +256,7 @@ export async function measure({ host, port, pids }: Pair, seconds: number): Prom
   };
 }
 
-async function freePort(): Promise<number> {
+export async function freePort(): Promise<number> {
   const server = createServer().listen(0, '127.0.0.1');
   await once(server, 'listening');
   const { port } = server.address() as AddressInfo;
