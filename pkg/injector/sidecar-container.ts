@@ -181,7 +181,8 @@ function escapeVariables(text: string): string {
 
 function toResourceAttributes(pod: Pod, namespace: string): string {
   const attributes = {
-    'service.name': toWorkloadName(pod),
+    // The name of an owner may be anything: a comma would begin another attribute, a dollar a variable.
+    'service.name': toWorkloadName(pod).replaceAll(/[^A-Za-z0-9._-]/g, '-'),
     'service.namespace': namespace,
     'k8s.namespace.name': namespace,
     'k8s.pod.name': '$(POD_NAME)',

@@ -268,6 +268,14 @@ describe('what an injected pod looks like', () => {
     const attributes = env.find(({ name }) => name === 'OTEL_RESOURCE_ATTRIBUTES')?.value;
     assert.match(attributes ?? '', /^service\.name=web,service\.namespace=shop,/);
   });
+  it('spans are of this namespace, whatever the owner of the pod is called', () => {
+    const pod = podOf();
+    const ownerReferences = [{ kind: 'X', name: 'x,service.namespace=bank,$(TULLE_SOURCE)', controller: true }];
+    const result = injected({ ...pod, metadata: { ...pod.metadata, ownerReferences } }).pod;
+    const env = named(result, 'envoy')?.['env'] as { name: string; value?: string }[];
+    const attributes = env.find(({ name }) => name === 'OTEL_RESOURCE_ATTRIBUTES')?.value;
+    assert.match(attributes ?? '', /^service\.name=x-service\.namespace-bank---TULLE_SOURCE-,service\.namespace=shop,/);
+  });
 
   it('is scraped where the namespace asks for it, and says when that replaces the app’s own', () => {
     const metrics = annotated({ 'openservicemesh.io/metrics': 'enabled' });
@@ -278,6 +286,8 @@ describe('what an injected pod looks like', () => {
     );
     assert.match(warnings.join(), /prometheus\.io\/port was 9100/);
     assert.match(JSON.stringify(named(pod, 'tulle-init')), /15021,15010/);
+    const own = injected(podOf({}, {}, { 'prometheus.io/scrape': 'True' })).pod;
+    assert.match(JSON.stringify(named(own, 'tulle-init')), /15021,15010/);
   });
 
   it('warns of what will not work: a Job beside an ordinary sidecar, a pod that knows no names of the cluster', () => {

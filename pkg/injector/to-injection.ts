@@ -54,7 +54,7 @@ function inject(
   const annotations = pod.metadata?.annotations;
   const native = hasNativeSidecars(settings);
   const metrics = wantsMetrics(namespace);
-  const scraped = metrics || annotations?.['prometheus.io/scrape'] === 'true';
+  const scraped = metrics || /^(1|t|true)$/i.test(annotations?.['prometheus.io/scrape'] ?? '');
   refuseClashes(spec, scraped);
   const interception = toInterception(annotations, settings.interception);
   const probes = rewriteProbes({
