@@ -52,7 +52,7 @@ const ofControlPlane = [
       apiGroups: ['coordination.k8s.io'],
       resources: ['leases'],
       resourceNames: ['tulle-controller'],
-      verbs: ['get', 'create', 'patch', 'update'],
+      verbs: ['get', 'create', 'patch', 'update', 'delete'],
     },
     {
       apiGroups: ['config.openservicemesh.io'],

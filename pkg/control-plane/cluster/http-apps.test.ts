@@ -11,7 +11,7 @@ import { createHealthApp } from './health-app.ts';
 import { createSpanReporters, guardOtlp } from './otlp-guard.ts';
 
 const toTags = (record: Record<string, string>): Span['attributes'] =>
-  Object.entries(record).map(([key, value]) => ({ key, value }));
+  Object.entries(record).map(([key, value]) => ({ key, type: 'string', value }));
 
 describe('what is served over HTTP in a cluster', () => {
   let server: Server | undefined;
@@ -99,6 +99,34 @@ describe('what is served over HTTP in a cluster', () => {
       assert.match(metrics.render(), /tulle_otlp_refused_total 8/);
       assert.equal(lines.length, 3, 'each reason once');
       assert.ok(lines.every((line) => !line.includes('secret')));
+    });
+
+    it('takes what another replica hands on, and only from one', async () => {
+      const log = createLogger({ level: 'debug', component: 'test', write: () => undefined });
+      const identityOf = (name: string) => toServiceIdentity('x' as TrustDomain, { namespace: 'tulle-system', name });
+      const took: string[] = [];
+      const note = (what: string): RequestListener => {
+        return (_request, response) => {
+          took.push(what);
+          response.end();
+        };
+      };
+      const base = await listen(
+        guardOtlp({
+          app: note('exported'),
+          relayed: { app: note('relayed'), from: (identity) => identity === identityOf('tulle-controller') },
+          authenticate: ({ token = '' }) => Promise.resolve({ ok: true, client: { identity: identityOf(token) } }),
+          reporters: createSpanReporters(),
+          ...{ log, metrics: new Metrics(), now: () => 0 },
+        }),
+      );
+      const post = async (token: string, headers: Record<string, string>): Promise<number> =>
+        (await fetch(base, { method: 'POST', headers: { ...headers, authorization: `Bearer ${token}` } })).status;
+      assert.equal(await post('tulle-controller', { 'tulle-relay': '1' }), 200);
+      assert.equal(await post('web', { 'tulle-relay': '1' }), 403);
+      assert.equal(await post('web', { 'tulle-relay': '' }), 403);
+      assert.equal(await post('web', {}), 200);
+      assert.deepEqual(took, ['relayed', 'exported']);
     });
 
     it('lets a pod tell of its own calls, and not of those of others', () => {

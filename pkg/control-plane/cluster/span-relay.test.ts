@@ -41,7 +41,7 @@ describe('handing spans on to other replicas', function () {
       random: () => 0.5,
       lifetime: 3_600_000,
       namesOf: (owner) => toLeafNames(owner, [serverName]),
-      onError: assert.fail,
+      onError: (error) => assert.fail(String(error)),
     });
     const { certificate, privateKey } = leaves.of(controllerName);
     const got: { headers: object; names: string[] }[] = [];
