@@ -5,6 +5,8 @@ const sensitive: ReadonlySet<string> = new Set(['authorization', 'proxy-authoriz
 const fieldOverhead = 32;
 /** A name whose values are new this often, and more often than not, is not worth a place in the table. */
 const trial = 8;
+/** It is tried again after so many times. */
+const pause = 1000;
 const maxNames = 256;
 const longestIndexed = 512;
 const ownTableSize = 4096;
@@ -23,6 +25,8 @@ interface NameUse extends StaticName {
   readonly known: Map<string, number>;
   inserts: number;
   hits: number;
+  /** Times that it is still sent without looking at the table. */
+  paused: number;
 }
 
 interface Insertion {
@@ -79,9 +83,14 @@ export class HpackEncoder {
       this.#literal(0x00, 0x0f, 0, name, value);
       return;
     }
-    const fixed = use.values.get(value);
+    const fixed = use.values.size > 0 ? use.values.get(value) : undefined;
     if (fixed !== undefined) {
       this.#integer(0x80, 0x7f, fixed);
+      return;
+    }
+    if (use.paused > 0) {
+      use.paused--;
+      this.#literal(0x00, 0x0f, use.index, name, value);
       return;
     }
     const insertion = use.known.get(value);
@@ -106,7 +115,7 @@ export class HpackEncoder {
     const fixed = staticUses.get(name);
     if (fixed === undefined && this.#uses.size >= maxNames) return undefined;
     const { index, values } = fixed ?? unknownName;
-    const use = { index, values, isSensitive: sensitive.has(name), known: new Map(), inserts: 0, hits: 0 };
+    const use = { index, values, isSensitive: sensitive.has(name), known: new Map(), inserts: 0, hits: 0, paused: 0 };
     this.#uses.set(name, use);
     return use;
   }
@@ -114,7 +123,12 @@ export class HpackEncoder {
   #isWorthIndexing(use: NameUse, name: string, value: string): boolean {
     const size = name.length + value.length + fieldOverhead;
     if (size > longestIndexed || size > this.#capacity) return false;
-    if (use.inserts >= trial && use.hits < use.inserts) return false;
+    if (use.inserts >= trial && use.hits < use.inserts) {
+      use.paused = pause;
+      use.inserts = 0;
+      use.hits = 0;
+      return false;
+    }
     use.inserts++;
     return true;
   }
