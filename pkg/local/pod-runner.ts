@@ -6,6 +6,7 @@ import type { LauncherEvent, ProcessSpec } from './launcher-protocol.ts';
 import { writeNames } from './pod-names.ts';
 import type { ContainerPlan, PodPlan } from './pod-plan.ts';
 import type { ContainerStatus, PodStatus } from './pod-status.ts';
+import { createPodTimers } from './pod-timers.ts';
 import { sendSignal } from './processes.ts';
 import type { SidecarPod, SidecarProgram } from './sidecar-program.ts';
 
@@ -46,8 +47,8 @@ export function runPod(options: PodRunnerOptions): PodRunner {
   const { plan, pod, sidecar } = options;
   const backoffs = new Map<string, Backoff>();
   const startedAt = new Map<string, number>();
-  const timers = new Set<NodeJS.Timeout>();
-  const waiters = new Set<() => void>();
+  const timers = createPodTimers();
+  const { later, until } = timers;
   const status: PodStatus = {
     phase: 'Pending',
     ready: false,
@@ -59,7 +60,6 @@ export function runPod(options: PodRunnerOptions): PodRunner {
     addresses: options.addresses,
   };
   let launcher: LauncherHandle | undefined;
-  let gone = false;
   const probes = createContainerProbes({ pod, later, tell: (command) => launcher?.tell(command) });
 
   function changed(): void {
@@ -68,16 +68,8 @@ export function runPod(options: PodRunnerOptions): PodRunner {
       status.phase === 'Running' &&
       (status.sidecar?.ready ?? true) &&
       status.containers.every(({ ready }) => ready);
-    for (const wake of [...waiters]) wake();
+    timers.wake();
     options.onChange();
-  }
-
-  function later(ms: number, task: () => void): void {
-    const timer = setTimeout(() => {
-      timers.delete(timer);
-      if (!gone) task();
-    }, ms);
-    timers.add(timer);
   }
 
   function backoffOf(name: string): Backoff {
@@ -145,7 +137,7 @@ export function runPod(options: PodRunnerOptions): PodRunner {
     launcher?.tell({ type: 'start', name: sidecarName, spec });
     const ask = async (): Promise<void> => {
       const ready = await program.isReady(pod).catch(() => false);
-      if (gone || !status.sidecar || status.sidecar.state === 'terminated') return;
+      if (timers.ended || !status.sidecar || status.sidecar.state === 'terminated') return;
       if (!ready) return later(30, () => void ask());
       status.sidecar.ready = true;
       changed();
@@ -232,7 +224,6 @@ export function runPod(options: PodRunnerOptions): PodRunner {
       finish();
       return changed();
     }
-    for (const timer of timers) clearTimeout(timer);
     timers.clear();
     status.phase = 'Pending';
     for (const container of [...status.containers, ...status.inits]) {
@@ -245,29 +236,12 @@ export function runPod(options: PodRunnerOptions): PodRunner {
   }
 
   function finish(): void {
-    gone = true;
-    for (const timer of timers) clearTimeout(timer);
+    timers.end();
     options.onGone();
   }
 
-  function until(condition: () => boolean, ms: number): Promise<void> {
-    return new Promise((resolve) => {
-      const timer = setTimeout(done, ms);
-      function done(): void {
-        clearTimeout(timer);
-        waiters.delete(check);
-        resolve();
-      }
-      function check(): void {
-        if (gone || condition()) done();
-      }
-      waiters.add(check);
-      check();
-    });
-  }
-
   async function stop({ drain }: { readonly drain: boolean }): Promise<void> {
-    if (gone) return;
+    if (timers.ended) return;
     const wasReady = drain && status.ready;
     status.stopping = true;
     changed();
