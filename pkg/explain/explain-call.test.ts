@@ -197,6 +197,53 @@ describe('explainCall', () => {
     assert.match(text(said), /PARTLY {2}75 % allowed, 25 % denied \(NoTarget\)/);
   });
 
+  for (const [pattern, path, instead] of [
+    ['/api/*', '/api/x', '/api/.*'],
+    ['/a|/b', '/a/x', '(/a|/b).*'],
+    ['/api', '/api/x', '/api.*'],
+  ] as const) {
+    it(`says that ${instead} would match ${path}, where ${pattern} does not`, () => {
+      const facts = toMeshFacts(
+        snapshotOf({
+          pods: [pod('n', 'a'), pod('n', 'b')],
+          services: [service('n', 'b')],
+          smi: [
+            target('n', 't', { to: 'b', from: ['n/a'], rules: [{ kind: 'HTTPRouteGroup', name: 'all' }] }),
+            routeGroup('n', 'all', [{ name: 'some', pathRegex: pattern }]),
+          ],
+        }),
+      );
+      const { nearest } = ask(facts, 'n/a', 'b', 'GET', path);
+      assert.ok(nearest?.message.includes(`matches its start only: ${instead} would`), nearest?.message);
+    });
+  }
+
+  describe('where no backend of a split takes traffic', () => {
+    const facts = toMeshFacts(
+      snapshotOf({
+        pods: [pod('n', 'a'), pod('n', 'x'), pod('n', 'root')],
+        services: [service('n', 'root')],
+        smi: [
+          split('n', 'canary', 'root', { v1: 3 }),
+          target('n', 't', { to: 'root', from: ['n/a'], rules: [{ kind: 'HTTPRouteGroup', name: 'all' }] }),
+          routeGroup('n', 'all', [{ name: 'any' }]),
+        ],
+      }),
+    );
+
+    it('blames the split, and not the pods of the root', () => {
+      const said = text(ask(facts, 'n/a', 'root', 'GET', '/'));
+      assert.match(said, /UNAVAILABLE {2}503\n {2}no backend of the split takes traffic/);
+      assert.doesNotMatch(said, /no ready pod/);
+    });
+
+    it('tells a source that nobody lets in of both', () => {
+      const said = text(ask(facts, 'n/x', 'root', 'GET', '/'));
+      assert.match(said, /DENIED {2}SourceNotAllowed\n {2}nothing behind Service n\/root lets this source in/);
+      assert.match(said, /no backend of the split takes traffic/);
+    });
+  });
+
   it('names a target that is meant for it and grants nothing, and why', () => {
     const facts = toMeshFacts(
       snapshotOf({

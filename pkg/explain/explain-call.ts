@@ -71,7 +71,7 @@ export function explainCall(facts: MeshFacts, { source, destination, request }: 
     denied: summary.denied,
     unavailable: summary.unavailable,
     reasons: summary.reasons,
-    because: open ? requestsAskedFor(backends) : because(facts, walk, backends, entry),
+    because: open ? requestsAskedFor(backends) : because(facts, walk, backends, entry, split),
     ...(near && { nearest: near }),
     notes,
   };
@@ -218,6 +218,7 @@ function because(
   walk: CallWalk,
   backends: readonly BackendView[],
   entry: DirectoryEntry,
+  split: SplitView | undefined,
 ): readonly Finding[] {
   const found = new Map<string, Finding>();
   for (const { kind, server } of walk.parts) {
@@ -238,6 +239,13 @@ function because(
       add(`${where}${denial(reason, account ?? `${entry.namespace}/${service}`)}`);
   }
   const { decision } = walk;
+  if (walk.service === undefined && backends.length === 0) {
+    // Nobody is there whose targets could be shown.
+    for (const { reason } of walk.parts)
+      if (reason) add(`nothing behind Service ${entry.namespace}/${entry.name} lets this source in (${reason})`);
+    if (split?.matched === true && split.shares.every(({ share }) => share === 0))
+      add('and no backend of the split takes traffic: who is let in is answered with 503');
+  }
   if (decision?.kind === 'unavailable') {
     found.clear();
     add('no backend of the split takes traffic, so the answer is 503');

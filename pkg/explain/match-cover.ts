@@ -17,7 +17,7 @@ function coversMethods(a: readonly string[] | undefined, b: readonly string[] | 
 }
 
 /** Undefined: any path. */
-export function coversPath(a: string | undefined, b: string | undefined): boolean {
+function coversPath(a: string | undefined, b: string | undefined): boolean {
   if (isAnyPath(a) || a === b) return true;
   if (a === undefined || b === undefined) return false;
   if (isLiteral(b)) return compilePattern(a).test(b);
@@ -34,7 +34,7 @@ export function isLiteral(pattern: string): boolean {
 }
 
 /** What every path that a pattern matches begins with; '' where that can't be told. */
-export function literalStart(pattern: string): string {
+function literalStart(pattern: string): string {
   if (pattern.includes('|') || pattern.includes('(?')) return '';
   const [start = ''] = /^[^\\.+*?()[\]{}^$]*/.exec(pattern) ?? [];
   const next = pattern[start.length];

@@ -98,7 +98,14 @@ function missing({ what, wanted, actual, header }: ConditionView, target: string
 function missingPath(pattern: string, path: string): string {
   const text = `path ${path}: the pattern ${pattern} must match the whole path`;
   if (!path.startsWith('/')) return `a request that matches ${pattern} is needed`;
-  if (compilePattern(`(?:${pattern}).*`).test(path)) return `${text}, and matches its start only: ${pattern}.* would`;
+  if (compilePattern(`(?:${pattern}).*`).test(path))
+    return `${text}, and matches its start only: ${openEnded(pattern)} would`;
   if (compilePattern(`(?:${pattern})/`).test(path)) return `${text}; the slash at the end counts`;
   return compilePattern(`(?i:${pattern})`).test(path) ? `${text}; upper and lower case count` : text;
+}
+
+/** The pattern that would match what is below, too: a glob's `/*` stands for `/.*`. */
+function openEnded(pattern: string): string {
+  if (pattern.endsWith('/*')) return `${pattern.slice(0, -1)}.*`;
+  return pattern.includes('|') ? `(${pattern}).*` : `${pattern}.*`;
 }

@@ -20,7 +20,10 @@ export function renderExplanation(explanation: Explanation, rendering: Rendering
     lines.push(`  path    normalised to ${request.path}`);
   for (const note of notes) lines.push(`  note    ${note}`);
   if (split) lines.push(...splitLines(split, rendering));
-  for (const backend of backends) lines.push(...backendLines(backend, rendering));
+  // Where no backend takes traffic the split has said why, and the root's own pods are not what is missing.
+  const isDead = split?.matched === true && split.shares.every(({ share }) => share === 0);
+  for (const backend of backends)
+    if (!isDead || backend.outcome !== 'unavailable') lines.push(...backendLines(backend, rendering));
   lines.push('', verdict(explanation, rendering));
   for (const finding of explanation.because) lines.push(`  ${located(finding, rendering)}`);
   if (nearest) lines.push(`  ${strong('nearest miss:')} ${located(nearest, rendering)}`);

@@ -145,7 +145,7 @@ export interface Server {
 }
 
 /** The meshed workloads behind a Service port, whoever may reach them. */
-export function serversOf(
+function serversOf(
   model: MeshModel,
   { namespace, name, port }: Pick<DirectoryEntry, 'namespace' | 'name' | 'port'>,
 ): readonly Server[] {
