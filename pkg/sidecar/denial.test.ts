@@ -19,6 +19,11 @@ describe('withTrace', () => {
     assert.match(withTrace(denial, { ...trace, sampled: false }).body, /; trace 4bf92f3577b34da6a3ce929d0e0e4736\n$/);
   });
 
+  it('does not ask for a policy that would let a call out of the mesh', () => {
+    const answer = { ...denial, reason: 'EgressDenied' as const };
+    assert.match(withTrace(answer, trace).body, /; trace 4bf92f3577b34da6a3ce929d0e0e4736\n$/);
+  });
+
   it('leaves other answers alone', () => {
     assert.deepEqual(withTrace(toUnavailable('x'), trace), toUnavailable('x'));
   });

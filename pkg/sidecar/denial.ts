@@ -45,10 +45,14 @@ export function toDenial(reason: AnswerReason, call: DeniedCall): LocalAnswer {
   };
 }
 
-/** Says which trace a denial belongs to; with a recorded one, the call can be asked about and allowed by name. */
+/**
+ * Says which trace a denial belongs to; with a recorded one, the call can be asked about and allowed by name. No policy
+ * allows calls out of the mesh, and of one that is not there yet nothing was recorded.
+ */
 export function withTrace(answer: LocalAnswer, { traceId, sampled }: HopTrace): LocalAnswer {
   if (answer.status !== 403) return answer;
-  const more = sampled ? `trace ${traceId}: tulle suggest --trace ${traceId}` : `trace ${traceId}`;
+  const isOfPolicy = answer.reason !== 'EgressDenied' && answer.reason !== 'NoPolicy';
+  const more = sampled && isOfPolicy ? `trace ${traceId}: tulle suggest --trace ${traceId}` : `trace ${traceId}`;
   return { ...answer, body: `${answer.body.trimEnd()}; ${more}\n` };
 }
 
