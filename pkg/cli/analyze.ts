@@ -91,7 +91,7 @@ function byObject(problems: readonly Problem[]): readonly Problem[] {
 }
 
 /** All problems of reading, building and analysis, in the order of the files; without what the user wants so. */
-export function judge({ read, facts }: Pick<MeshInput, 'read' | 'facts'>): Judged {
+function judge({ read, facts }: Pick<MeshInput, 'read' | 'facts'>): Judged {
   const found = [...read.problems, ...withPositions([...facts.problems, ...analyzeMesh(facts)], read.locate)];
   const { problems, suppressed } = suppress(found, read.files, read.locate);
   const order = new Map([...read.files.keys()].map((file, i) => [file, i]));

@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import type { Cluster } from '../provider/kubernetes/cluster.ts';
 import { defaultControlNamespace, defaultMeshName, type ClusterFlags } from './cluster-flags.ts';
 import { toAnswer } from './cluster-answers.ts';
-import { CliError, type CliContext } from './context.ts';
+import type { CliContext } from './context.ts';
 
 /** A cluster as the user who asks may see it, and which mesh of it is meant. */
 export interface ClusterAccess {
@@ -33,9 +33,6 @@ export async function withCluster<T>(
   try {
     const { openCluster } = await import('../provider/kubernetes/cluster.ts');
     cluster = await openCluster(options);
-    // What client-node makes up when there is no kubeconfig at all.
-    if (cluster.context === 'loaded-context' && cluster.server === 'http://localhost:8080')
-      throw new CliError(`there is no kubeconfig (${where}): give --kubeconfig FILE, or set KUBECONFIG`, 2);
     where = `${cluster.context === undefined ? 'the cluster' : `context "${cluster.context}"`} (${cluster.server})`;
     return await use({
       cluster,

@@ -54,7 +54,7 @@ export interface MissingRight {
 }
 
 /** Reads what Kubernetes' authorizer writes: `pods is forbidden: User "u" cannot list resource "pods" in API group "" at the cluster scope`. */
-export function toMissingRight(message: string): MissingRight | undefined {
+function toMissingRight(message: string): MissingRight | undefined {
   const found =
     /User "([^"]*)" cannot (\w+) resource "([^"]*)" in API group "([^"]*)"(?: in the namespace "([^"]*)")?/.exec(
       message,

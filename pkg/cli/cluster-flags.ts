@@ -30,15 +30,14 @@ export function clusterFlagsOf({ context, kubeconfig, controlNamespace, meshName
 }
 
 export function addClusterOptions(command: Command): Command {
-  return command
-    .addOption(new Option('--context <name>', 'cluster: a context of the kubeconfig'))
-    .addOption(new Option('--kubeconfig <file>', 'cluster: where it is (default: $KUBECONFIG, ~/.kube/config)'))
-    .addOption(
-      new Option('--control-namespace <name>', 'namespace of the control plane (default: tulle-system)').argParser(
-        toName,
-      ),
-    )
-    .addOption(new Option('--mesh-name <name>', 'name of the mesh in the cluster (default: osm)').argParser(toName));
+  const options = [
+    new Option('--context <name>', 'a context of the kubeconfig'),
+    new Option('--kubeconfig <file>', 'where it is (default: $KUBECONFIG, ~/.kube/config)'),
+    new Option('--control-namespace <name>', 'namespace of the control plane (default: tulle-system)').argParser(toName),
+    new Option('--mesh-name <name>', 'name of the mesh (default: osm)').argParser(toName),
+  ];
+  for (const option of options) command.addOption(option.helpGroup('Which cluster:'));
+  return command;
 }
 
 function toName(value: string): string {

@@ -117,7 +117,7 @@ describe('the questions about policy, put to a cluster', function () {
     shop.write('new.yaml', enforcedShop);
     const { exitCode, out } = await shop.tulle('whatif', '-f', 'new.yaml');
     assert.equal(exitCode, 1);
-    assert.match(out, /newly denied: 1 calls/);
+    assert.match(out, /newly denied: 1 call\n/);
     assert.match(out, /shop\/bad \(ReplicaSet bad-abc\) +-> +shop\/web:80/);
   });
 

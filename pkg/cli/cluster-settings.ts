@@ -21,7 +21,7 @@ const chartDefaults: MeshConfig = {
   tracing: { sampling: 1 },
 };
 
-export const controllerConfigMap = 'tulle-controller';
+const controllerConfigMap = 'tulle-controller';
 
 /** The settings that the control plane was installed with; MeshConfig and namespaces stand above them. */
 export async function readMeshSettings({

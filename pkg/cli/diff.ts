@@ -45,7 +45,13 @@ async function readBoth(
   const [before, after, ...rest] = paths;
   if (before === undefined || after === undefined || rest.length > 0)
     throw new CliError('write tulle diff OLD NEW, or tulle diff NEW --context NAME', 2);
-  return [await readFiles(context, [before], flags), await readFiles(context, [after], flags)];
+  const both = [await readFiles(context, [before], flags), await readFiles(context, [after], flags)] as const;
+  for (const [i, { facts }] of both.entries())
+    if (facts.snapshot.services.length === 0)
+      context.stderr.write(
+        `tulle: ${paths[i]} has no Service, so nobody can be called in it: each side is a whole mesh\n`,
+      );
+  return both;
 }
 
 function toRespelledText({ before, after, services }: Respelling): string {

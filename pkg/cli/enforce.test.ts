@@ -13,7 +13,7 @@ describe('namespaces and sidecars of a cluster', function () {
     it('lists what would be denied and changes nothing unless somebody says yes', async () => {
       const { exitCode, out } = await shop.tulle('enforce', 'shop');
       assert.equal(exitCode, 1);
-      assert.match(out, /would be denied: 1 calls/);
+      assert.match(out, /would be denied: 1 call\n/);
       assert.match(out, /nothing was changed/);
       assert.deepEqual(
         shop.cluster.requests.filter(({ method }) => method === 'PATCH'),

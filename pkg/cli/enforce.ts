@@ -11,9 +11,9 @@ import { openControllerApi } from './controller-api.ts';
 import { orTwo, writeJson, writeLines } from './mesh-input.ts';
 import { apply, readNamespace } from './namespace.ts';
 import { meshOf, stateOf } from './namespace-state.ts';
-import { joinCalls } from './recorded-calls.ts';
+import { joinCalls, joinFlows } from './recorded-calls.ts';
 import { createPaint } from './table.ts';
-import { describeChanges } from './what-if-text.ts';
+import { callsText, describeChanges } from './what-if-text.ts';
 
 export interface EnforceFlags extends ClusterFlags {
   readonly since: string;
@@ -69,8 +69,7 @@ async function previewOf(context: CliContext, access: ClusterAccess, name: strin
   const told = new Set(replay.denied.map(({ source, service }) => `${source} ${service}`));
   return {
     replay,
-    counted: flows
-      .flat()
+    counted: joinFlows(flows)
       .filter((flow) => flow.verdict === 'would-deny' && isInto(name, flow))
       .filter(({ source, service }) => !told.has(`${source} ${service}`)),
     open: pods.items.filter((pod) => !isOver(pod) && !hasSidecar(pod)).map(({ metadata }) => metadata.name),
@@ -150,15 +149,15 @@ function describe(
     replayed === 0
       ? [`no call to ${name} was recorded in the last ${since}: there is nothing to judge by`]
       : [
-          `${replayed} calls to ${name} in the last ${since}, by the policy that is there now:`,
+          `${callsText(replayed)} to ${name} in the last ${since}, by the policy that is there now:`,
           ...describeChanges('would be denied', denied, paint.bad, paint),
-          ...[...unknown].map(([why, count]) => `not judged: ${count} calls: ${why}`),
+          ...[...unknown].map(([why, count]) => `not judged: ${callsText(count)}: ${why}`),
         ];
   return [
     ...seen,
     ...counted.map(
       ({ source, service, requests, reason }) =>
-        `${paint.bad('would be denied')}, by the count of sidecars: ${requests} calls ${source || '(no sidecar)'} -> ${service}: ${reason}`,
+        `${paint.bad('would be denied')}, by the count of sidecars: ${callsText(requests)} ${source || '(no sidecar)'} -> ${service}: ${reason}`,
     ),
     ...(denied.length > 0 ? ['  what allows them: tulle suggest, with the same --context'] : []),
     ...(open.length > 0

@@ -7,7 +7,8 @@ export type RunningMesh = MeshRecord & { readonly path: string };
 /** The running mesh that a command means: the one with these inputs or this id, or the only one. */
 export function findMesh(context: CliContext, files: readonly string[] | undefined, id?: string): RunningMesh {
   const meshes = findMeshes(runBase(context.env, context.uid));
-  if (meshes.length === 0) throw new CliError('no mesh is running: start one with "tulle up -f DIR" or "tulle demo"');
+  if (meshes.length === 0)
+    throw new CliError('no mesh is running: start one with "tulle up -f DIR" or "tulle demo"', 2);
   if (id !== undefined)
     return need(
       meshes.filter((mesh) => mesh.id === id),
@@ -17,7 +18,10 @@ export function findMesh(context: CliContext, files: readonly string[] | undefin
   if (files === undefined || files.length === 0) {
     const [only, ...others] = meshes;
     if (only && others.length === 0) return only;
-    throw new CliError(`several meshes are running; say which with -f and its directory or id:\n${describe(meshes)}`);
+    throw new CliError(
+      `several meshes are running; say which with -f and its directory or id:\n${describe(meshes)}`,
+      2,
+    );
   }
   const serves = ({ id, dirs }: RunningMesh): boolean =>
     files.every((file) => {
@@ -30,7 +34,7 @@ export function findMesh(context: CliContext, files: readonly string[] | undefin
 function need(found: readonly RunningMesh[], all: readonly RunningMesh[], what: string): RunningMesh {
   const [youngest] = found;
   if (youngest) return youngest;
-  throw new CliError(`no mesh is running ${what}; these are:\n${describe(all)}`);
+  throw new CliError(`no mesh is running ${what}; these are:\n${describe(all)}`, 2);
 }
 
 function describe(meshes: readonly RunningMesh[]): string {

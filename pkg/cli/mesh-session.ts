@@ -57,6 +57,7 @@ export async function runSession(
         if (flags.logs === true) display.say(`${source}${stream === 'err' ? ' !' : ' |'} ${line}`);
       },
     });
+    if (mesh.pods().length === 0) display.say('no workload is in these files yet; they are watched');
     changed = watchMesh(toWatched(mesh, toMeshConfig(flags).mode), display, viewing.signal);
     if (flags.runFor !== undefined) {
       const timer = setTimeout(() => end.abort(), parseDuration(flags.runFor));

@@ -71,7 +71,7 @@ describe('renderPicture', () => {
     const lines = render({ flows: [flow, { ...flow, rule: '', requests: 2, errors: 1 }] });
     assert.deepEqual(
       lines.filter((line) => line.startsWith('shop/web ')),
-      ['shop/web  shop/cart:80 > cart-v1  9          allowed 1 failed  shop/web-to-cart  1.3 ms'],
+      ['shop/web  shop/cart:80 > cart-v1  9          allowed, 1 failed  shop/web-to-cart  1.3 ms'],
     );
   });
 

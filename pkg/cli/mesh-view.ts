@@ -90,7 +90,7 @@ function target({ service, backend }: Flow): string {
 function verdict({ verdict: said, errors }: Flow, paint: Paint): string {
   if (said === 'denied') return paint.bad('denied');
   if (said === 'would-deny') return paint.bad('would deny');
-  return errors > 0 ? `${paint.good('allowed')} ${paint.bad(`${errors} failed`)}` : paint.good('allowed');
+  return errors > 0 ? `${paint.good('allowed')}, ${paint.bad(`${errors} failed`)}` : paint.good('allowed');
 }
 
 function why({ verdict: said, reason, rule }: Flow): string {

@@ -28,7 +28,8 @@ export function createPlainDisplay({ stdout }: CliContext, now: () => number): L
       problems = lines;
       if (now() - shown < tableMs || picture.flows.length === 0) return;
       shown = now();
-      stdout.write(`\n${renderPicture(picture, paint, 200).join('\n')}\n\n`);
+      // Problems have had their lines.
+      stdout.write(`\n${renderPicture({ ...picture, problems: [] }, paint, 200).join('\n')}\n\n`);
     },
   };
 }

@@ -130,6 +130,10 @@ describe('the commands about policy', () => {
     [2, /no mesh is running/, 'whatif', '-f', 'new'],
     [2, /write tulle whatif -f NEW/, 'whatif'],
     [2, /no mesh is running/, 'suggest'],
+    [2, /no mesh is running/, 'proxy', 'status'],
+    [2, /no mesh is running/, 'run', '--as', 'n/a', '--', 'true'],
+    [2, /^tulle: nothere\.yaml: there is no such file or directory$/m, 'test', 'nothere.yaml', '-f', 'mesh'],
+    [1, /^tulle: broken\.yaml has no Service, so nobody can be called in it/m, 'diff', 'mesh', 'broken.yaml'],
   ];
   for (const [exitCode, output, ...argv] of runs) {
     it(`tulle ${argv.join(' ')}: ${exitCode}`, async () => {

@@ -1,4 +1,4 @@
-import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
+import { Command, CommanderError, Help, InvalidArgumentError, Option } from 'commander';
 import { CliError, type CliContext } from './context.ts';
 import { addConfigOptions, type MeshConfigFlags } from './mesh-config.ts';
 import { addClusterCommands } from './cluster-commands.ts';
@@ -45,8 +45,14 @@ export function createProgram(run: RunCommand = () => Promise.resolve()): Comman
   const program = new Command('tulle')
     .description('A service mesh from SMI YAML, on this machine and on Kubernetes.')
     .showHelpAfterError('(see --help)')
+    .configureHelp({
+      // An empty list is no default that a reader needs to know.
+      optionDescription: (option) =>
+        Help.prototype.optionDescription.call(new Help(), option).replace(' (default: [])', ''),
+    })
     .enablePositionalOptions();
 
+  program.commandsGroup('A mesh on this machine:');
   addMeshOptions(program.command('up'))
     .description('run the workloads of YAML files as a mesh of processes on this machine')
     .requiredOption('-f, --file <path...>', 'files, directories, or - for stdin')
@@ -112,7 +118,9 @@ export function createProgram(run: RunCommand = () => Promise.resolve()): Comman
     );
 
   for (const command of proxy.commands) addClusterOptions(command);
+  program.commandsGroup('Questions about policy, of files, of this machine, or of a cluster:');
   addPolicyCommands(program, run);
+  program.commandsGroup('A mesh in a cluster:');
   addClusterCommands(program, run);
   return program;
 }

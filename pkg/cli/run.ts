@@ -57,7 +57,7 @@ export async function runAs(context: CliContext, command: readonly string[], { a
   }
 }
 
-export function parseAccount(text: string): { namespace: string; serviceAccount: string } {
+function parseAccount(text: string): { namespace: string; serviceAccount: string } {
   const [, namespace, serviceAccount] = /^([a-z0-9-]+)\/([a-z0-9.-]+)$/.exec(text) ?? [];
   if (namespace === undefined || serviceAccount === undefined) {
     throw new CliError(`--as wants NAMESPACE/SERVICEACCOUNT, not "${text}"`, 2);

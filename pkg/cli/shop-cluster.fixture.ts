@@ -8,7 +8,7 @@ import type { CliContext } from './context.ts';
 import { type FakeCluster, type FakeObject, startFakeCluster } from './fake-cluster.fixture.ts';
 import { type Ran, runTulle } from './run-tulle.fixture.ts';
 
-export const inMesh = { 'openservicemesh.io/monitored-by': 'osm' };
+const inMesh = { 'openservicemesh.io/monitored-by': 'osm' };
 
 function pod(name: string, ip: string): FakeObject {
   return {

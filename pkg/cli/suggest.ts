@@ -27,7 +27,12 @@ export function runSuggest(context: CliContext, flags: SuggestFlags): Promise<nu
     warnIfCut(context, calls);
     const wanted = calls.filter((call) => isMeant(call, flags) && isRefused(call));
     if (wanted.length === 0) {
-      const which = flags.trace === undefined ? `in the last ${since}` : `in trace ${flags.trace}`;
+      if (flags.trace !== undefined && !calls.some((call) => isMeant(call, flags)))
+        throw new CliError(`no call of trace ${flags.trace} is kept: it is too old, or was not sampled`, 2);
+      const which =
+        flags.trace === undefined
+          ? `${flags.namespace === undefined ? '' : `in namespace ${flags.namespace} `}in the last ${since}`
+          : `in trace ${flags.trace}`;
       throw new CliError(`nothing was refused by policy ${which}, so there is nothing to suggest`, 2);
     }
     // The whole mesh: who calls into the namespace is often in another.

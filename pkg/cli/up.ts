@@ -10,14 +10,16 @@ import { untilAborted } from './until-aborted.ts';
 /** `tulle up -f DIR`: until Ctrl-C, or for `--run-for`. 1 when something can't run or is broken at the end of its time. */
 export async function runUp(context: CliContext, flags: UpFlags): Promise<number> {
   if (flags.runFor !== undefined) parseDuration(flags.runFor);
-  return runSession(context, flags, async ({ mesh, ended, interrupted }) => {
+  return runSession(context, flags, async ({ mesh, ended, interrupted, say }) => {
     await untilAborted(ended);
     if (interrupted()) return 0;
     const problems = [...mesh.problems(), ...(await problemsOfController(mesh.api))];
-    const broken =
-      problems.some(({ severity }) => severity === 'error') ||
-      mesh.pods().some(({ status }) => !status.ready && status.phase !== 'Succeeded');
-    return broken ? 1 : 0;
+    const errors = problems.filter(({ severity }) => severity === 'error').length;
+    const waiting = mesh.pods().filter(({ status }) => !status.ready && status.phase !== 'Succeeded');
+    if (errors > 0) say(`at the end: ${errors} error${errors === 1 ? '' : 's'}, as told above`);
+    if (waiting.length > 0)
+      say(`at the end not ready: ${waiting.map(({ plan }) => `${plan.namespace}/${plan.name}`).join(', ')}`);
+    return errors > 0 || waiting.length > 0 ? 1 : 0;
   });
 }
 

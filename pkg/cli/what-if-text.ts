@@ -25,7 +25,11 @@ export function describeChanges(
       dim(why),
     ]);
   const more = changes.length > shown ? [`  and ${changes.length - shown} more`] : [];
-  return [colour(`${title}: ${calls} calls`), ...toTable(rows), ...more];
+  return [colour(`${title}: ${callsText(calls)}`), ...toTable(rows), ...more];
+}
+
+export function callsText(calls: number): string {
+  return `${calls} call${calls === 1 ? '' : 's'}`;
 }
 
 /** `bookbuyer/Deployment/bookbuyer` is `Deployment bookbuyer`. */

@@ -6,7 +6,7 @@ import { type MeshInput, orTwo, readFiles, readInput, writeJson, writeLines } fr
 import { overlay } from './overlay.ts';
 import { recordedCalls, warnIfCut } from './recorded-calls.ts';
 import { createPaint } from './table.ts';
-import { describeChanges } from './what-if-text.ts';
+import { callsText, describeChanges } from './what-if-text.ts';
 
 export interface WhatIfFlags extends ClusterFlags {
   readonly file: readonly string[];
@@ -34,11 +34,11 @@ export function runWhatIf(context: CliContext, flags: WhatIfFlags): Promise<numb
       const paint = createPaint(context.stdout.isTTY === true && context.env['NO_COLOR'] === undefined);
       const { denied, allowed, unchanged, unknown, replayed } = result;
       writeLines(context, [
-        `replayed ${replayed} calls of the last ${flags.since} against ${flags.file.join(' ')}`,
+        `replayed ${callsText(replayed)} of the last ${flags.since} against ${flags.file.join(' ')}`,
         ...describeChanges('newly denied', denied, paint.bad, paint),
         ...describeChanges('newly allowed', allowed, paint.good, paint),
-        ...[...unknown].map(([why, count]) => `not judged: ${count} calls: ${why}`),
-        `${unchanged} calls as before`,
+        ...[...unknown].map(([why, count]) => `not judged: ${callsText(count)}: ${why}`),
+        `${callsText(unchanged)} as before`,
       ]);
     }
     return result.denied.length > 0 ? 1 : 0;

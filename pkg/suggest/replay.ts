@@ -64,6 +64,9 @@ export function toQuestion(
   call: RecordedCall,
   recordedUnder: MeshFacts,
 ): ReplayQuestion | { readonly fault: string } {
+  // As it is recorded of hosts outside of the mesh, which no object of SMI speaks of.
+  if (call.service.startsWith('*/'))
+    return { fault: `${call.service.slice(2)} is outside of the mesh, where egress decides` };
   const source = findSource(facts, call.source === '' ? '-' : call.source);
   if ('fault' in source) return source;
   const destination = findDestination(facts, call.service, source.value.namespace);

@@ -22,7 +22,10 @@ export async function readText(path: string): Promise<FileText> {
     return { kind: 'fault', reason: 'FileNotText', message, fix: 'save it as UTF-8, or move it elsewhere' };
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code ?? 'unknown error';
-    const message = `the file can't be read (${code}), so nothing of it is in force`;
+    const message =
+      code === 'ENOENT'
+        ? 'there is no such file or directory'
+        : `the file can't be read (${code}), so nothing of it is in force`;
     const fix = fixOf(code);
     return { kind: 'fault', reason: 'FileUnreadable', message, fix };
   }

@@ -25,6 +25,15 @@ export async function loadKubeConfig({ kubeconfig, context }: KubeConfigOptions)
     const why = cause instanceof Error ? cause.message : String(cause);
     throw new ClusterError(0, 'KubeconfigInvalid', `${what} can't be read: ${why}`, { cause });
   }
+  // What client-node makes up when there is none at all.
+  if (kubeconfig === undefined && config.getCurrentCluster()?.server === 'http://localhost:8080') {
+    if (config.getCurrentContext() === 'loaded-context')
+      throw new ClusterError(
+        0,
+        'KubeconfigInvalid',
+        'there is no kubeconfig: give --kubeconfig FILE, or set KUBECONFIG',
+      );
+  }
   if (context !== undefined) config.setCurrentContext(context);
   const name = config.getCurrentContext();
   if (!name || config.getContextObject(name) === null) {
