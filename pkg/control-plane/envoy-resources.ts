@@ -31,7 +31,7 @@ export interface EnvoyResourcesOptions {
 }
 
 const prefix = 'type.googleapis.com/';
-const maxModes = 10_000;
+const maxModes = 500;
 
 export function createEnvoyResources({ loadEncoder, inboundAddress }: EnvoyResourcesOptions): EnvoyResources {
   let encoder: MessageEncoder | undefined;

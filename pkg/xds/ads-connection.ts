@@ -174,7 +174,7 @@ export function openConnection(options: ConnectionOptions): AdsConnection {
     const node = decodeNodeOf(message, protocol);
     const answer = known ?? (await authenticate(node));
     if (!answer) return;
-    const { metadata } = node;
+    const metadata = bounded(node.metadata);
     const admitted = { ...answer.client, nodeId: clip(node.id), userAgent: clip(node.userAgent), metadata };
     if (!admit(admitted)) {
       metrics.refused.inc({ reason: 'streams' });
@@ -267,6 +267,19 @@ const nobody: NodeInfo = { id: '', cluster: '', userAgent: '', metadata: {} };
 function clip(text: string): string {
   return text.slice(0, 256).replaceAll(/[^\x20-\x7e]/g, '?');
 }
+
+/** The first entries of what a client says of itself: it stays in memory as long as the stream. */
+function bounded(metadata: NodeInfo['metadata']): NodeInfo['metadata'] {
+  let left = longestMetadata;
+  return Object.fromEntries(
+    Object.entries(metadata).filter(([key, value]) => {
+      left -= key.length + value.length;
+      return left >= 0;
+    }),
+  );
+}
+
+const longestMetadata = 64 * 1024;
 
 /** A token bucket: true as long as the client keeps to its rate. */
 function createAllowance({ requestBurst, requestsPerSecond }: AdsServerLimits, now: () => number): () => boolean {

@@ -5,6 +5,8 @@ import { Metrics } from '../observability/metrics.ts';
 import type { ServiceIdentity } from '../policy/identity.ts';
 import { type AdsServer, type AuthenticationRequest, createAdsServer } from './ads-server.ts';
 import { adsPaths } from './discovery.ts';
+import { encodeNode } from './node-info.ts';
+import { toBytesField } from './wire.ts';
 
 const identity = 'spiffe://test/ns/shop/sa/web' as ServiceIdentity;
 const bytes = (buffer: Buffer): Buffer => buffer;
@@ -71,6 +73,21 @@ describe('the ADS server, where tokens alone say who a client is', () => {
       [[identity, 'web']],
     );
     assert.equal(asked.length, 1);
+    call.on('error', () => undefined);
+    call.cancel();
+  });
+
+  it('keeps little of what a client says of itself', async () => {
+    const call = open('good');
+    const came = new Promise<void>((resolve) => server.onStatus(() => server.clients().length > 0 && resolve()));
+    const metadata = { zone: 'a', bulk: 'x'.repeat(1_000_000) };
+    const node = encodeNode({ id: 'web', cluster: '', userAgent: 'envoy', metadata });
+    call.write(toBytesField(1, node));
+    await came;
+    assert.deepEqual(
+      server.clients().map((one) => one.metadata),
+      [{ zone: 'a' }],
+    );
     call.on('error', () => undefined);
     call.cancel();
   });

@@ -187,13 +187,16 @@ function decodeResource(bytes: Buffer): { name: string; version: string; any: Bu
   return { name, version, any };
 }
 
+/** Of what a client says is wrong; it is kept and logged. */
+const longestComplaint = 8192;
+
 function decodeStatus(bytes: Buffer): RpcStatus {
   const reader = new WireReader(bytes);
   let code = 0;
   let message = '';
   for (let field = reader.next(); field !== 0; field = reader.next()) {
     if (field === 1) code = reader.varint();
-    else if (field === 2) message = reader.string();
+    else if (field === 2) message = reader.string().slice(0, longestComplaint);
     else reader.skip();
   }
   return { code, message };
