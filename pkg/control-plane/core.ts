@@ -10,6 +10,7 @@ import { toLeafNames } from '../certs/workload-names.ts';
 import type { Logger } from '../observability/logger.ts';
 import type { Metrics } from '../observability/metrics.ts';
 import type { Problem } from '../problem/problem.ts';
+import type { AdsServerLimits } from '../xds/ads-server.ts';
 import { createMessageEncoder, type DescriptorNode, type MessageEncoder } from '../xds/message-encoder.ts';
 import type { ControllerConfig } from './config.ts';
 import { type ControlPlane, createControlPlane } from './control-plane.ts';
@@ -25,6 +26,8 @@ export interface CoreOptions {
   readonly log: Logger;
   readonly metrics: Metrics;
   readonly onProblems?: (problems: readonly Problem[]) => void;
+  /** Of what clients may ask for. */
+  readonly limits?: Partial<AdsServerLimits>;
 }
 
 /** What is the same wherever the mesh is read from. */
@@ -42,7 +45,7 @@ export function leafLifetime({ leafSeconds }: Pick<ControllerConfig, 'leafSecond
 }
 
 export async function openCore(options: CoreOptions): Promise<Core> {
-  const { config, authority, clock, store, serviceNames, log, metrics, onProblems } = options;
+  const { config, authority, clock, store, serviceNames, log, metrics, onProblems, limits } = options;
   const lifetime = leafLifetime(config);
   const onError = (error: unknown): void => log.error('certificates could not be kept up to date', { error });
   const leaves = await openLeafCertificates({
@@ -64,6 +67,7 @@ export async function openCore(options: CoreOptions): Promise<Core> {
     log,
     metrics,
     ...(onProblems ? { onProblems } : {}),
+    ...(limits ? { limits } : {}),
   });
   const onStep = (step: string): void => log.info('the root certificate is being changed', { step });
   return {

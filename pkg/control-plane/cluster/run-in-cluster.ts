@@ -43,6 +43,11 @@ export interface ClusterControllerOptions {
 
 /** Of projected tokens that are meant for the control plane (DECISIONS I4). */
 const audience = 'tulle';
+/**
+ * Any pod of the cluster may come with a token of its own. A sidecar has one stream, and another while one that broke is
+ * not given up yet.
+ */
+const limits = { streamsPerClient: 6, names: 20_000, messageBytes: 4 * 1024 * 1024 };
 /** How often a replica looks whether another has changed the roots, in milliseconds. */
 const lookAtRoots = 30_000;
 
@@ -131,7 +136,7 @@ async function start(parts: Parts): Promise<Started> {
   const authority = await openClusterAuthority({ config, cluster, clock, log, signal, sleep });
   const serviceNames = toServiceNames(kubernetes);
   const onProblems = (problems: readonly Problem[]): void => events.problems(problems);
-  const core = await openCore({ config, authority, clock, serviceNames, log, metrics, onProblems });
+  const core = await openCore({ config, authority, clock, serviceNames, log, metrics, onProblems, limits });
   const { controlPlane, leaves } = core;
   closing.push(() => controlPlane.close());
 
