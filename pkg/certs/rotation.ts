@@ -18,7 +18,7 @@ const hour = 3_600_000;
  * When the next step of a root rotation is due (DECISIONS I3). A root is replaced at 2/3 of its life. The new one signs
  * once everybody has had time to learn of it; the old one goes when the last leaf that it signed has expired.
  */
-export function dueAt({ step, since, root }: RotationState, { leafLifetime }: RotationTimes): number {
+function dueAt({ step, since, root }: RotationState, { leafLifetime }: RotationTimes): number {
   switch (step) {
     case 'steady':
       return root.notBefore + ((root.notAfter - root.notBefore) * 2) / 3;

@@ -28,7 +28,7 @@ export interface TokenAudience {
 }
 
 /** Of the supervisor of a mesh on one machine. */
-export const localTokens: TokenAudience = { audience: 'tulle', issuer: 'tulle-local' };
+const localTokens: TokenAudience = { audience: 'tulle', issuer: 'tulle-local' };
 
 export interface TokenKeyPair {
   /** Signs: for its holder alone. */

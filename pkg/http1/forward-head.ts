@@ -3,7 +3,7 @@ import type { FieldLines, RequestHead, ResponseHead } from './head.ts';
 import { FIELD_WIDTH } from './head-scanner.ts';
 
 /** Fields of one connection, never forwarded (RFC 9110 §7.6.1). Transfer-Encoding is written anew where it holds. */
-export const hopByHop = mask(
+const hopByHop = mask(
   field.connection,
   field.keepAlive,
   field.proxyConnection,
@@ -27,7 +27,7 @@ export const traceFields = mask(
 );
 
 /** Fields that mean nothing, or harm, in a trailer section (RFC 9110 §6.5.1): framing, routing, authentication, traces. */
-export const notInTrailers =
+const notInTrailers =
   hopByHop |
   traceFields |
   mask(

@@ -53,7 +53,7 @@ export function planProgram(
 }
 
 /** `docker.io/library/mysql:5.6@sha256:…` → `docker.io/library/mysql`. */
-export function nameOfImage(image: string): string {
+function nameOfImage(image: string): string {
   const withoutDigest = image.split('@')[0] ?? '';
   const slash = withoutDigest.lastIndexOf('/');
   const colon = withoutDigest.indexOf(':', slash + 1);

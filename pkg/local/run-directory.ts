@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { lstatSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { MeshConfig } from '../catalog/snapshot.ts';
-import { isRunning, markProcess, sendSignal, type ProcessMark } from './processes.ts';
+import { isRunning, sendSignal, type ProcessMark } from './processes.ts';
 
 /** What other commands read to find a running mesh: `mesh.json` of its run directory. */
 export interface MeshRecord {
@@ -117,9 +117,4 @@ function readJson<T>(file: string): T | undefined {
   } catch {
     return undefined;
   }
-}
-
-/** The mark of the process that writes the record. */
-export function ownMark(pid: number): ProcessMark {
-  return markProcess(pid);
 }

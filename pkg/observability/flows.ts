@@ -35,7 +35,7 @@ export interface FlowTable {
 }
 
 /** Windows are exact to this. */
-export const slotMs = 5_000;
+const slotMs = 5_000;
 const keptSlots = 180;
 const maxFlows = 4_000;
 /** A clock that is ahead by more than this is wrong. */

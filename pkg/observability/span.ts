@@ -56,7 +56,7 @@ export interface Span {
   readonly scope: SpanScope;
 }
 
-export function findTag(tags: readonly Tag[], key: string): Tag | undefined {
+function findTag(tags: readonly Tag[], key: string): Tag | undefined {
   return tags.find((tag) => tag.key === key);
 }
 

@@ -64,7 +64,7 @@ async function answer(options: AdminOptions, req: IncomingMessage, res: ServerRe
 }
 
 /** The policy in force. Keys and certificates are no part of it. */
-export function toPolicyJson({ settings, inbound, outbound, endpoints, directory }: PolicyStore): object {
+function toPolicyJson({ settings, inbound, outbound, endpoints, directory }: PolicyStore): object {
   return {
     settings,
     inbound,

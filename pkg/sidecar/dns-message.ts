@@ -1,5 +1,5 @@
 /** The types of records that are told apart here (RFC 1035 §3.2.2, RFC 3596). */
-export const recordTypes = { a: 1, aaaa: 28, any: 255 } as const;
+const recordTypes = { a: 1, aaaa: 28, any: 255 } as const;
 
 export interface DnsQuery {
   readonly id: number;

@@ -71,7 +71,7 @@ export function runPolicyClient(options: PolicyClientOptions): PolicyClient {
 }
 
 /** Applies one response; throws, with nothing applied, when it can't be used. */
-export function takeUpdate(
+function takeUpdate(
   { store, secrets }: Pick<PolicyClientOptions, 'store' | 'secrets'>,
   typeUrl: string,
   update: AdsUpdate,

@@ -2,7 +2,7 @@ import { RE2JS } from 're2js';
 import type { ProblemReason } from '../problem/reasons.ts';
 
 /** The largest compiled pattern that is taken, in instructions as re2js counts them (DECISIONS S12). */
-export const maxProgramSize = 5000;
+const maxProgramSize = 5000;
 /** Longer ones aren't even compiled. */
 const maxLength = 16_384;
 

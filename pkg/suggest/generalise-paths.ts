@@ -15,7 +15,7 @@ export function generalisePaths(paths: readonly string[], style: PathStyle): rea
   return bySegment(distinct);
 }
 
-export function escapePattern(text: string): string {
+function escapePattern(text: string): string {
   return text.replace(/[\\.+*?()|[\]{}^$]/g, '\\$&');
 }
 

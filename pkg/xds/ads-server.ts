@@ -48,7 +48,7 @@ export interface AdsServerLimits extends AdsLimits {
   readonly firstRequest: number;
 }
 
-export const defaultServerLimits: AdsServerLimits = {
+const defaultServerLimits: AdsServerLimits = {
   streams: 10_000,
   streamsPerClient: 32,
   messageBytes: 8 * 1024 * 1024,

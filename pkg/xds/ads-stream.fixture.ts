@@ -13,7 +13,7 @@ import { createResponseEncoder } from './response-encoder.ts';
 import type { ResourceView } from './resources.ts';
 
 /** A view of resources given as name and content. */
-export function viewOf(typeUrl: string, contents: Readonly<Record<string, string>>): ResourceView {
+function viewOf(typeUrl: string, contents: Readonly<Record<string, string>>): ResourceView {
   return toResourceView(
     Object.entries(contents).map(([name, content]) => toEncodedResource(name, typeUrl, Buffer.from(content))),
   );

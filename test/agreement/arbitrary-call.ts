@@ -9,7 +9,7 @@ export type Asked = Omit<Call, 'expect'>;
 export type Draft = Omit<Asked, 'to'> & { readonly pick: number; readonly spelling: number };
 
 /** Targets that are matched, that are nearly matched, and that try to get past. */
-export const hostileTargets = [
+const hostileTargets = [
   '/a',
   '/b',
   '/a/',

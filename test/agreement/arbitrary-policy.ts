@@ -6,7 +6,7 @@ import { namespace, snapshotOf } from '../support/snapshot.ts';
 import { friendlyObjects } from './friendly-policy.ts';
 
 /** Patterns that match, nearly match, are broken, and that are meant to hurt who runs them. */
-export const hostilePatterns = [
+const hostilePatterns = [
   '/a',
   '/.*',
   '.*',

@@ -10,7 +10,7 @@ export const tellingHeaders = {
 } as const;
 
 /** Where a TCP connection came from, in the line of the access log that is about it. */
-export const tellingPeer = 'told_peer';
+const tellingPeer = 'told_peer';
 
 const outbound = [
   toHeader(tellingHeaders.backend, '%METADATA(CLUSTER:tulle:backend)%'),

@@ -14,7 +14,7 @@ export interface EchoApps {
 }
 
 /** What the TCP apps say; the second says it before it is asked. */
-export const tcpEcho = 'echo:';
+const tcpEcho = 'echo:';
 export const tcpBanner = '220 banner';
 
 export async function startEchoApps(): Promise<EchoApps> {

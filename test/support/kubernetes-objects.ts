@@ -31,7 +31,7 @@ export function pathOf(apiVersion: string, kind: string, namespace?: string, nam
   return `${group}${where}/${plural}${name === undefined ? '' : `/${name}`}`;
 }
 
-export function objectPath(object: KubernetesObject): string {
+function objectPath(object: KubernetesObject): string {
   const { name, namespace = 'default' } = object.metadata;
   return pathOf(object.apiVersion, object.kind, namespace, name);
 }
@@ -58,10 +58,6 @@ export async function applyObjects(api: KubernetesApi, objects: readonly Kuberne
 export async function applyObject(api: KubernetesApi, object: KubernetesObject): Promise<KubernetesObject> {
   const path = `${objectPath(object)}?fieldManager=tulle-e2e&force=true`;
   return api.call('PATCH', path, JSON.stringify(object), 'application/apply-patch+yaml');
-}
-
-export function applyYaml(api: KubernetesApi, yaml: string): Promise<void> {
-  return applyObjects(api, parseObjects(yaml));
 }
 
 export async function deleteObject(api: KubernetesApi, object: KubernetesObject): Promise<void> {

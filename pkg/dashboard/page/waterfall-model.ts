@@ -66,7 +66,7 @@ function parentOf({ references, traceID }: JaegerSpan): string | undefined {
   return references.find((reference) => reference.refType === 'CHILD_OF' && reference.traceID === traceID)?.spanID;
 }
 
-export function tagText(tags: readonly Tag[], key: string): string {
+function tagText(tags: readonly Tag[], key: string): string {
   const value = tags.find((tag) => tag.key === key)?.value;
   return value === undefined ? '' : String(value);
 }

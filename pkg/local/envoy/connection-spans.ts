@@ -40,7 +40,7 @@ export interface ConnectionLines {
 }
 
 /** A connection that lives longer is recorded while it lives: a database's may live for days. */
-export const longConnectionMillis = 2_000;
+const longConnectionMillis = 2_000;
 
 /** `later` calls back after some milliseconds, until the returned function is called. */
 export function createConnectionLines(

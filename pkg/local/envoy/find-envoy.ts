@@ -15,7 +15,7 @@ import {
 import { delimiter, join } from 'node:path';
 
 /** The version that is fetched where no Envoy is installed; conformance runs with it. */
-export const envoyVersion = '1.40.0';
+const envoyVersion = '1.40.0';
 
 /** Older ones match headers differently and refuse parts of the configuration (DECISIONS E). */
 const oldest = [1, 38] as const;

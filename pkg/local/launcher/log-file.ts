@@ -26,7 +26,7 @@ export function shareLogFile(file: string): LogFile {
 }
 
 /** Keeps the last output of a process: at most two files of 1 MiB, `app.log` and before it `app.log.1`. */
-export function openLogFile(file: string): LogFile {
+function openLogFile(file: string): LogFile {
   let descriptor = openSync(file, 'a', 0o600);
   let size = fstatSync(descriptor).size;
   return {

@@ -6,7 +6,7 @@ import { faultsOf, readSource } from './read-mesh.ts';
 import type { FileEvent } from './watch-directories.ts';
 
 /** How long a file that is written in place must have stood still, and one that vanished have been gone (DECISIONS E7a). */
-export const settleMs = 50;
+const settleMs = 50;
 
 /**
  * The files below some inputs, kept up to date. A file that was moved into its place is taken at once; one that is

@@ -1,5 +1,5 @@
 import type { RawObject, Service, ServicePort } from '../../catalog/snapshot.ts';
-import { isJsonObject, type JsonObject, type ObjectReader, pointer } from '../../smi/reader.ts';
+import { type JsonObject, type ObjectReader, pointer } from '../../smi/reader.ts';
 import { textMap } from './text-map.ts';
 
 /** Decodes a core/v1 Service. `clusterIPs` has what was written; the provider assigns one where there is none. */
@@ -77,9 +77,4 @@ export function decodeProtocol(
   if (value === 'TCP' || value === 'UDP' || value === 'SCTP') return value;
   reader.report(field, 'FieldInvalid', 'this is no protocol of a port', 'write TCP, UDP or SCTP');
   return undefined;
-}
-
-/** `metadata.labels` of what may not be an object. */
-export function labelsOf(metadata: unknown): Readonly<Record<string, string>> {
-  return isJsonObject(metadata) ? textMap(metadata['labels']) : {};
 }

@@ -4,7 +4,7 @@ import { isJsonObject, isObjectName, type JsonObject, type ObjectReader, pointer
 import type { IdentitySubject, TrafficTarget, TrafficTargetRule } from './traffic-target.ts';
 
 /** The annotation that makes a target a rehearsal (DECISIONS S2). */
-export const modeAnnotation = 'tulle.dev/mode';
+const modeAnnotation = 'tulle.dev/mode';
 
 /**
  * Decodes access v1alpha1 (`specs`, at the top level), v1alpha2 (`spec.rules`), v1alpha3 and v1alpha4.
