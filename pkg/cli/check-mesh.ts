@@ -1,4 +1,5 @@
 import type { MeshReport } from '../dashboard/dashboard.ts';
+import { injectedKey } from '../provider/objects/mesh-keys.ts';
 import type { ControlPlane } from './check-control-plane.ts';
 import type { CheckGroup, CheckReport } from './check-report.ts';
 import { type ClusterAccess } from './cluster-access.ts';
@@ -78,7 +79,7 @@ function checkNamespace(
     return;
   }
   const stale = injected.filter(
-    ({ metadata }) => version !== undefined && metadata.annotations?.['tulle.dev/injected'] !== version,
+    ({ metadata }) => version !== undefined && metadata.annotations?.[injectedKey] !== version,
   );
   if (stale.length > 0)
     group.warning(name, `${stale.length} pods have a sidecar of another version: ${listOf(stale)}`, restart);

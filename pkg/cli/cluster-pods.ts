@@ -1,3 +1,5 @@
+import { findMeshKey, injectedKey } from '../provider/objects/mesh-keys.ts';
+
 /** What commands read of a Pod. */
 export interface PodObject {
   readonly metadata: {
@@ -43,7 +45,7 @@ export interface ContainerStatus {
 /** Injected: by our own mark, and with the container that makes it true. */
 export function hasSidecar({ metadata, spec }: PodObject): boolean {
   const named = [...spec.containers, ...(spec.initContainers ?? [])].some(({ name }) => name === 'envoy');
-  return named && metadata.annotations?.['tulle.dev/injected'] !== undefined;
+  return named && metadata.annotations?.[injectedKey] !== undefined;
 }
 
 export function isReady({ status }: PodObject): boolean {
@@ -52,8 +54,7 @@ export function isReady({ status }: PodObject): boolean {
 
 /** The pod itself wants no sidecar, whatever its namespace says. */
 export function isOptedOut({ metadata, spec }: PodObject): boolean {
-  const { annotations } = metadata;
-  const value = annotations?.['tulle.dev/sidecar-injection'] ?? annotations?.['openservicemesh.io/sidecar-injection'];
+  const value = findMeshKey(metadata.annotations, 'sidecar-injection')?.value;
   return spec.hostNetwork === true || ['disabled', 'no', 'false'].includes(value?.toLowerCase() ?? '');
 }
 

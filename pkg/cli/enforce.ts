@@ -1,6 +1,7 @@
 import { type MeshFacts, toMeshFacts } from '../explain/mesh-facts.ts';
 import type { Flow } from '../observability/flows.ts';
 import type { Call } from '../observability/call.ts';
+import { modeKey } from '../provider/objects/mesh-keys.ts';
 import { type WhatIf, whatIf } from '../suggest/what-if.ts';
 import { type ClusterAccess, withCluster } from './cluster-access.ts';
 import type { ClusterFlags } from './cluster-flags.ts';
@@ -20,8 +21,6 @@ export interface EnforceFlags extends ClusterFlags {
   readonly yes?: boolean;
   readonly output: 'text' | 'json';
 }
-
-export const modeKey = 'tulle.dev/mode';
 
 /** What enforcing would change in a namespace, by what its sidecars reported. */
 interface Preview {

@@ -1,3 +1,5 @@
+import { findMeshKey, modeKey } from '../provider/objects/mesh-keys.ts';
+
 export interface NamespaceObject {
   readonly metadata: {
     readonly name: string;
@@ -18,26 +20,19 @@ export interface NamespaceState {
   readonly mode?: string;
 }
 
-type Texts = Readonly<Record<string, string>> | undefined;
-
-/** Our key wins where OSM's is there too (DECISIONS S13). */
-function either(texts: Texts, suffix: string): string | undefined {
-  return texts?.[`tulle.dev/${suffix}`] ?? texts?.[`openservicemesh.io/${suffix}`];
-}
-
 export function meshOf({ metadata }: NamespaceObject): string | undefined {
-  return either(metadata.labels, 'monitored-by');
+  return findMeshKey(metadata.labels, 'monitored-by')?.value;
 }
 
 export function isIgnored({ metadata }: NamespaceObject): boolean {
-  return either(metadata.labels, 'ignore') !== undefined;
+  return findMeshKey(metadata.labels, 'ignore') !== undefined;
 }
 
 export function stateOf(namespace: NamespaceObject): NamespaceState {
   const { name, labels, annotations } = namespace.metadata;
   const mesh = meshOf(namespace);
-  const injection = either(annotations, 'sidecar-injection');
-  const mode = annotations?.['tulle.dev/mode'] ?? labels?.['tulle.dev/mode'];
+  const injection = findMeshKey(annotations, 'sidecar-injection')?.value;
+  const mode = annotations?.[modeKey] ?? labels?.[modeKey];
   return {
     namespace: name,
     ...(mesh !== undefined && { mesh }),

@@ -124,6 +124,7 @@ describe('the commands about policy', () => {
     [1, /<failure message="expected allow/, 'test', 'wrong.yaml', '-f', 'mesh', '-o', 'junit'],
     [2, /broken\.yaml:1:1: this is no list of cases/, 'test', 'broken.yaml', '-f', 'mesh'],
     [0, /^# Who may call whom$/m, 'test', '-f', 'mesh', '--matrix', '-'],
+    [2, /^tulle: gone\/x\.md: its folder is not there$/m, 'test', '-f', 'mesh', '--matrix', 'gone/x.md'],
     [0, /nobody gained or lost access/, 'diff', 'mesh', 'mesh'],
     [1, /lost +bookstore\/bookstore-v1 .* POST \/restock-books/, 'diff', 'mesh', 'new'],
     [2, /there is no such file/, 'diff', 'mesh', 'nothere'],

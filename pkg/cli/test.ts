@@ -1,4 +1,3 @@
-import { writeFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { toMatrix } from '../cases/access-matrix.ts';
 import { accessTable } from '../cases/access-table.ts';
@@ -14,6 +13,7 @@ import { CliError, type CliContext } from './context.ts';
 import type { MeshConfigFlags } from './mesh-config.ts';
 import { displayPlace, orTwo, readInput, writeJson, writeLines } from './mesh-input.ts';
 import { createPaint } from './table.ts';
+import { writeFile } from './write-file.ts';
 
 export interface TestFlags extends Pick<MeshConfigFlags, 'mode' | 'pathMatch'>, ClusterFlags {
   readonly file: readonly string[];
@@ -60,7 +60,7 @@ async function runFile({ cwd }: CliContext, facts: MeshFacts, file: string): Pro
 function writeMatrix(context: CliContext, facts: MeshFacts, file: string): void {
   const text = toMatrix(accessTable(facts));
   if (file === '-') context.stdout.write(text);
-  else writeFileSync(resolve(context.cwd, file), text);
+  else writeFile(context, file, text);
 }
 
 function report(
