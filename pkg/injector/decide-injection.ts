@@ -1,5 +1,6 @@
+import { findMeshKey } from '../provider/objects/mesh-keys.ts';
 import type { InjectionNamespace, InjectionSettings } from './injection-settings.ts';
-import { decodeSwitch, ownKeys, readKey } from './keys.ts';
+import { decodeSwitch, ownKeys } from './keys.ts';
 import { allContainers } from './pod.ts';
 import type { Pod } from './pod.ts';
 
@@ -30,9 +31,10 @@ export function whyNotInjected(
   }
   if (isInjected(pod)) return 'the pod has its sidecar';
   // As a label it also keeps the API server from asking, which selects by labels: such a pod starts without a control plane.
-  const own = readKey(metadata?.annotations, 'sidecar-injection') ?? readKey(metadata?.labels, 'sidecar-injection');
+  const own =
+    findMeshKey(metadata?.annotations, 'sidecar-injection') ?? findMeshKey(metadata?.labels, 'sidecar-injection');
   if (own !== undefined) return decodeSwitch(own, 'the pod') ? undefined : `the pod says ${own.key}: ${own.value}`;
-  const all = readKey(namespace.annotations, 'sidecar-injection');
+  const all = findMeshKey(namespace.annotations, 'sidecar-injection');
   if (all === undefined) return undefined;
   const where = `namespace ${namespace.name}`;
   return decodeSwitch(all, where) ? undefined : `${where} says ${all.key}: ${all.value}`;
@@ -45,9 +47,9 @@ export function whyNotOfTheMesh(
 ): string | undefined {
   if (neverInjected.has(name)) return `namespace ${name} is never injected`;
   if (name === controlNamespace) return `namespace ${name} is the control plane's`;
-  const monitored = readKey(labels, 'monitored-by');
+  const monitored = findMeshKey(labels, 'monitored-by');
   if (monitored?.value !== meshName) return `namespace ${name} is not of mesh ${meshName}`;
-  const ignored = readKey(labels, 'ignore');
+  const ignored = findMeshKey(labels, 'ignore');
   if (ignored !== undefined) return `namespace ${name} has the label ${ignored.key}`;
   return undefined;
 }

@@ -1,15 +1,15 @@
 import { isIPv4, isIPv6 } from 'node:net';
+import { findMeshKey, type FoundKey, type MeshKey } from '../provider/objects/mesh-keys.ts';
 import type { InterceptionLists } from './injection-settings.ts';
-import { InjectionRefused, readKey } from './keys.ts';
-import type { FoundKey, Keyed } from './keys.ts';
+import { InjectionRefused, type Keyed } from './keys.ts';
 
 /** More than anybody needs; each is a rule that every connection walks through. */
 const maxItems = 250;
 
 /** What is led past the sidecar of one pod: the mesh's lists and what its annotations add. */
 export function toInterception(annotations: Keyed, settings: InterceptionLists = {}): Required<InterceptionLists> {
-  const ports = (suffix: string): readonly number[] => toItems(readKey(annotations, suffix), decodePort);
-  const cidrs = (suffix: string): readonly string[] => toItems(readKey(annotations, suffix), decodeCidr);
+  const ports = (suffix: MeshKey): readonly number[] => toItems(findMeshKey(annotations, suffix), decodePort);
+  const cidrs = (suffix: MeshKey): readonly string[] => toItems(findMeshKey(annotations, suffix), decodeCidr);
   return {
     outboundPortExclusions: union(settings.outboundPortExclusions, ports('outbound-port-exclusion-list')),
     inboundPortExclusions: union(settings.inboundPortExclusions, ports('inbound-port-exclusion-list')),

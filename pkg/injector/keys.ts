@@ -1,25 +1,10 @@
-/** Every key of OSM, and ours with the same suffix, which wins where both are there (DECISIONS S13). */
-const prefixes = ['tulle.dev', 'openservicemesh.io'] as const;
+import { type FoundKey, injectedKey } from '../provider/objects/mesh-keys.ts';
 
 export type Keyed = Readonly<Record<string, string>> | undefined;
 
-export interface FoundKey {
-  readonly key: string;
-  readonly value: string;
-}
-
-export function readKey(record: Keyed, suffix: string): FoundKey | undefined {
-  for (const prefix of prefixes) {
-    const key = `${prefix}/${suffix}`;
-    const value = record?.[key];
-    if (value !== undefined) return { key, value };
-  }
-  return undefined;
-}
-
 /** Keys of ours alone. */
 export const ownKeys = {
-  injected: 'tulle.dev/injected',
+  injected: injectedKey,
   /** Which mesh's sidecar it is, where there are several in a cluster. */
   mesh: 'tulle.dev/mesh',
   logLevel: 'tulle.dev/log-level',

@@ -1,10 +1,11 @@
 import { podPorts, proxyUid } from '../envoy-config/pod-bootstrap.ts';
+import { findMeshKey } from '../provider/objects/mesh-keys.ts';
 import { sidecarName, whyNotInjected } from './decide-injection.ts';
 import type { InjectionNamespace, InjectionSettings } from './injection-settings.ts';
 import { toInterception } from './interception.ts';
 import { toPatch } from './json-patch.ts';
 import type { PatchOperation } from './json-patch.ts';
-import { decodeSwitch, InjectionRefused, ownKeys, readKey } from './keys.ts';
+import { decodeSwitch, InjectionRefused, ownKeys } from './keys.ts';
 import { allContainers } from './pod.ts';
 import type { Container, Pod, PodSpec } from './pod.ts';
 import { withPreStopSleep } from './pre-stop-sleep.ts';
@@ -107,7 +108,7 @@ function hasNativeSidecars({ nativeSidecars = 'auto', kubernetesMinor }: Injecti
 }
 
 function wantsMetrics({ name, annotations }: InjectionNamespace): boolean {
-  const found = readKey(annotations, 'metrics');
+  const found = findMeshKey(annotations, 'metrics');
   if (found === undefined || found.value === '') return false;
   return decodeSwitch(found, `namespace ${name}`);
 }

@@ -2,6 +2,7 @@ import type { MeshConfig, RawObject } from '../../catalog/snapshot.ts';
 import type { PolicyMode } from '../../policy/inbound.ts';
 import type { Problem } from '../../problem/problem.ts';
 import { createReader, isJsonObject, type JsonObject, type ObjectReader } from '../../smi/reader.ts';
+import { modeKey } from '../objects/mesh-keys.ts';
 import { textMap } from '../objects/text-map.ts';
 import { reportForeignImages, reportInert } from './mesh-config-inert.ts';
 
@@ -78,7 +79,7 @@ export function toEffectiveConfig(
 }
 
 function decodeMode({ metadata }: RawObject, traffic: JsonObject, reader: ObjectReader): PolicyMode | undefined {
-  const annotated = textMap(metadata.annotations)['tulle.dev/mode'];
+  const annotated = textMap(metadata.annotations)[modeKey];
   if (annotated === 'permissive' || annotated === 'shadow' || annotated === 'enforce') return annotated;
   if (annotated !== undefined) {
     const message = `there is no mode "${annotated.slice(0, 40)}", so enforce is taken`;

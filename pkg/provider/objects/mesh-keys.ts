@@ -12,14 +12,24 @@ export type MeshKey =
 const own = 'tulle.dev/';
 const osm = 'openservicemesh.io/';
 
+/** On a namespace, or the MeshConfig: `permissive`, `shadow`, `enforce`. */
+export const modeKey = 'tulle.dev/mode';
+/** Set by the injection on what it has given a sidecar: its own version. */
+export const injectedKey = 'tulle.dev/injected';
+
+export interface FoundKey {
+  readonly key: string;
+  readonly value: string;
+}
+
 /** What a key is set to, and under which of its two names: ours wins where both are there. */
 export function findMeshKey(
-  texts: Readonly<Record<string, string>>,
-  key: MeshKey,
-): { readonly name: string; readonly value: string } | undefined {
-  for (const name of [own + key, osm + key]) {
-    const value = texts[name];
-    if (value !== undefined) return { name, value };
+  texts: Readonly<Record<string, string>> | undefined,
+  suffix: MeshKey,
+): FoundKey | undefined {
+  for (const key of [own + suffix, osm + suffix]) {
+    const value = texts?.[key];
+    if (value !== undefined) return { key, value };
   }
   return undefined;
 }

@@ -1,10 +1,9 @@
 import type { Namespace, RawObject } from '../../catalog/snapshot.ts';
 import type { PolicyMode } from '../../policy/inbound.ts';
 import { type ObjectReader, pointer } from '../../smi/reader.ts';
-import { findMeshKey } from './mesh-keys.ts';
+import { findMeshKey, modeKey } from './mesh-keys.ts';
 import { textMap } from './text-map.ts';
 
-const modeKey = 'tulle.dev/mode';
 const ignoreLabel = 'openservicemesh.io/ignore';
 
 /** Decodes a core/v1 Namespace: meshed unless OSM's label, or its annotation, says otherwise (DECISIONS S13). */

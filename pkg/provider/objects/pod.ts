@@ -1,5 +1,6 @@
 import type { Pod, RawObject } from '../../catalog/snapshot.ts';
 import { isJsonObject, type JsonObject } from '../../smi/reader.ts';
+import { injectedKey } from './mesh-keys.ts';
 import { isSwitchedOff } from './namespace.ts';
 import { textMap } from './text-map.ts';
 
@@ -36,8 +37,6 @@ export function decodePod(raw: RawObject, namespaceIsMeshed: boolean): Pod {
   };
 }
 
-/** Set by the injection on what it has given a sidecar: its own version. */
-export const injectedAnnotation = 'tulle.dev/injected';
 const sidecarContainer = 'envoy';
 
 /**
@@ -62,7 +61,7 @@ export function decodeClusterPod(raw: RawObject): Pod {
 }
 
 function isInjected(raw: RawObject, spec: JsonObject): boolean {
-  if (spec['hostNetwork'] === true || !(injectedAnnotation in textMap(raw.metadata.annotations))) return false;
+  if (spec['hostNetwork'] === true || !(injectedKey in textMap(raw.metadata.annotations))) return false;
   return ['initContainers', 'containers'].some((field) => {
     const list = spec[field];
     return Array.isArray(list) && list.some((item) => isJsonObject(item) && item['name'] === sidecarContainer);
