@@ -25,7 +25,7 @@ demo: build ## run the bookstore in a mesh on this machine (DURATION=20 SUMMARY=
 	@node dist/tulle.js demo $(if $(DURATION),--run-for $(DURATION)s) $(if $(SUMMARY),--summary $(SUMMARY)) $(if $(SIDECAR),--sidecar $(SIDECAR))
 
 install: build ## put `tulle` on the PATH (PREFIX=/usr/local by default, as npm has it)
-	npm install --global $(if $(PREFIX),--prefix $(PREFIX)) ./$$(npm pack --silent)
+	npm install --global --ignore-scripts $(if $(PREFIX),--prefix $(PREFIX)) ./$$(npm pack --silent)
 
 check: node_modules/.setup build/protos.json ## format, lint, boundaries, types, unit tests: the inner loop
 	npm run --silent check
