@@ -49,7 +49,7 @@ export class Http2Connection implements StreamOwner, FrameEvents, ReceptionHost,
     this.#sender = sender;
     this.#peer = new PeerSettings((size) => sender.encoder.setTableSize(size));
     this.#reception = new Reception(this, role, limits, onRequest);
-    this.#frames = new FrameDecoder(role, 2 * limits.headerBytes, this);
+    this.#frames = new FrameDecoder(role, 2 * limits.headerBytes, this, this.#reception);
     this.#patience = new Patience(options.now);
     sender.write(toFirstWords(role, limits, sender.windows.firstIncrement));
     socket.on('data', (chunk: Buffer) => this.#push(chunk));
@@ -200,14 +200,6 @@ export class Http2Connection implements StreamOwner, FrameEvents, ReceptionHost,
       this.#fail(error);
     }
     this.#options.onActivity?.();
-  }
-
-  data(id: number, bytes: Buffer, size: number, end: boolean): void {
-    this.#reception.data(id, bytes, size, end);
-  }
-
-  headerBlock(id: number, bytes: Buffer, end: boolean): void {
-    this.#reception.headerBlock(id, bytes, end);
   }
 
   find(id: number): Http2Stream | undefined {

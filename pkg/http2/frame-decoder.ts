@@ -2,12 +2,16 @@ import { ConnectionError, errorCode } from './error-codes.ts';
 import { FrameReader } from './frame-reader.ts';
 import { flag, frameType } from './frames.ts';
 
-/** What the frames of a peer say, each read by the rules of its type (RFC 9113 §6). */
-export interface FrameEvents {
+/** Requests and answers, in the pieces that frames make of them. */
+export interface MessageEvents {
   /** `size`: what it counts in windows; the padding is not in `bytes`. */
   data(id: number, bytes: Buffer, size: number, end: boolean): void;
   /** A whole header block, encoded. */
   headerBlock(id: number, block: Buffer, end: boolean): void;
+}
+
+/** What the other frames of a peer say, each read by the rules of its type (RFC 9113 §6). */
+export interface FrameEvents {
   reset(id: number, code: number): void;
   setting(id: number, value: number): void;
   /** All of one SETTINGS frame was told. */
@@ -27,14 +31,16 @@ const maxContinuations = 32;
 /** Reads the bytes of a peer; throws a ConnectionError where the connection can't go on. */
 export class FrameDecoder {
   readonly #events: FrameEvents;
+  readonly #messages: MessageEvents;
   readonly #maxBlock: number;
   readonly #reader: FrameReader;
   #settingsReceived = false;
   #block: { readonly id: number; readonly end: boolean; readonly parts: Buffer[]; bytes: number } | undefined;
 
   /** `maxBlock`: bytes of a header block, encoded. */
-  constructor(role: 'client' | 'server', maxBlock: number, events: FrameEvents) {
+  constructor(role: 'client' | 'server', maxBlock: number, events: FrameEvents, messages: MessageEvents) {
     this.#events = events;
+    this.#messages = messages;
     this.#maxBlock = maxBlock;
     this.#reader = new FrameReader(role, (...frame) => this.#frame(...frame));
   }
@@ -98,7 +104,7 @@ export class FrameDecoder {
   #data(flags: number, id: number, payload: Buffer): void {
     if (id === 0) protocolError('DATA of stream 0');
     const bytes = (flags & flag.padded) === 0 ? payload : unpad(payload, 0);
-    this.#events.data(id, bytes, payload.length, (flags & flag.endStream) !== 0);
+    this.#messages.data(id, bytes, payload.length, (flags & flag.endStream) !== 0);
   }
 
   #headers(flags: number, id: number, payload: Buffer): void {
@@ -110,7 +116,7 @@ export class FrameDecoder {
     }
     const end = (flags & flag.endStream) !== 0;
     if ((flags & flag.endHeaders) !== 0) {
-      this.#events.headerBlock(id, block, end);
+      this.#messages.headerBlock(id, block, end);
       return;
     }
     this.#block = { id, end, parts: [Buffer.from(block)], bytes: block.length };
@@ -126,7 +132,7 @@ export class FrameDecoder {
     }
     if ((flags & flag.endHeaders) === 0) return;
     this.#block = undefined;
-    this.#events.headerBlock(block.id, Buffer.concat(block.parts), block.end);
+    this.#messages.headerBlock(block.id, Buffer.concat(block.parts), block.end);
   }
 
   #settings(flags: number, id: number, payload: Buffer): void {

@@ -2,7 +2,7 @@ import { type ErrorCode, errorCode } from './error-codes.ts';
 import { areTrailers, type Http2RequestHead, readRequestHead, readResponseHead } from './head.ts';
 import type { HeaderBlock } from './hpack-decoder.ts';
 import { HpackDecoder } from './hpack-decoder.ts';
-import { protocolError } from './frame-decoder.ts';
+import { type MessageEvents, protocolError } from './frame-decoder.ts';
 import type { Http2Stream } from './stream.ts';
 
 /** A request has come. It must give the stream a reader before it returns, or end it. */
@@ -31,7 +31,7 @@ export interface ReceptionHost {
 const maxInterims = 32;
 
 /** What heads, bodies and trailers mean to their streams, and whether they are what RFC 9113 §8 allows. */
-export class Reception {
+export class Reception implements MessageEvents {
   /** The last that a client has opened. */
   lastStream = 0;
   readonly #host: ReceptionHost;

@@ -34,10 +34,12 @@ export interface FrontendOptions {
   readonly halfClosed: number;
   /** Kept-alive HTTP/1.1 connections to upstreams. */
   readonly upstreamIdle: number;
+  /** What handles a stream threw: a fault of ours, and the stream was reset. */
+  readonly onCrash?: ((error: unknown) => void) | undefined;
 }
 
 export function createHttpFrontend(options: FrontendOptions): HttpFrontend {
-  const { limits, tunnels } = options;
+  const { limits, tunnels, onCrash } = options;
   const { streamIdle, headers, connectionIdle } = limits;
   const stopping = new AbortController();
   const deadlines = new Deadlines(Math.min(longestTick, streamIdle, headers, connectionIdle));
@@ -52,6 +54,7 @@ export function createHttpFrontend(options: FrontendOptions): HttpFrontend {
       limits: http2Limits,
       now: Date.now,
       onActivity: () => idle.update(),
+      ...(onCrash ? { onCrash } : {}),
       onRequest: (stream, head, end, overflow) => forwardHttp2(site, { stream, head, end, overflow }, peer, deadlines),
       onClosed() {
         connections.delete(connection);

@@ -53,7 +53,10 @@ export function toHopHead(
   return head;
 }
 
-/** The head of an answer as it goes on. `fromApp`: see `toForwardedResponseHeaders`. */
+/**
+ * The head of an answer as it goes on. `fromApp`: reserved names are removed; from a peer's sidecar they are kept, since it
+ * has removed what its app said there.
+ */
 export function toHopAnswer(block: RawHeaders, fromApp: boolean): RawHeaders {
   const head: string[] = [];
   for (let i = 0; i < block.length; i += 2) {

@@ -26,6 +26,8 @@ interface PoolOptions {
   readonly streamsPerConnection: number;
   readonly maxConnections: number;
   readonly idleTimeout: number;
+  /** What handles a stream threw: a fault of ours, and the stream was reset. */
+  readonly onCrash?: ((error: unknown) => void) | undefined;
 }
 
 interface Host {
@@ -46,7 +48,7 @@ const pause = 1_000;
 const maxWaiting = 1_024;
 
 export function createHttp2Pool(options: PoolOptions): Http2Pool {
-  const { streamsPerConnection, maxConnections, idleTimeout } = options;
+  const { streamsPerConnection, maxConnections, idleTimeout, onCrash } = options;
   const hosts = new Map<string, Host>();
   const stopping = new AbortController();
   const deadlines = new Deadlines(Math.min(tick, idleTimeout));
@@ -83,7 +85,12 @@ export function createHttp2Pool(options: PoolOptions): Http2Pool {
       const connection = find(host);
       if (!connection) break;
       const waiter = host.waiting.shift() as Waiter;
-      if (waiter.wanted) waiter.ready(connection);
+      try {
+        if (waiter.wanted) waiter.ready(connection);
+      } catch (error) {
+        // Those behind it are none the worse.
+        onCrash?.(error);
+      }
     }
     host.serving = false;
     if (host.waiting.length === 0) forgetWhenEmpty(host);
@@ -129,6 +136,7 @@ export function createHttp2Pool(options: PoolOptions): Http2Pool {
           idle.update();
           if (host.waiting.length > 0) serve(host);
         },
+        ...(onCrash ? { onCrash } : {}),
         onReady: () => settle?.(),
         onRetired() {
           host.connections.delete(connection);
