@@ -1,6 +1,7 @@
 import type { AccessLogFilter, HeaderValueOption, SubstitutionFormat } from './envoy-types.ts';
 import type { LocalReplyConfig, ResponseMapper } from './envoy-http-types.ts';
 import { rbacKeys, rbacMetadata } from './rbac.ts';
+import { traceHeader } from './trace-telling.ts';
 
 /** The caller by its certificate: older Envoys can't cut the account out of it. `-` for one without. */
 const peerName = '%DOWNSTREAM_PEER_URI_SAN%';
@@ -15,11 +16,11 @@ const request = '%REQ(:METHOD)% %REQ(:PATH)%';
 
 /**
  * Nearly as the Node sidecar says it (pkg/sidecar/denial.ts). Envoy does not know its own trace where it writes an answer:
- * the caller's stands in for it, and `-` where the app sent none.
+ * routes that refuse write it down before (trace-telling.ts); for others the caller's stands in, and `-` where none came.
  */
-function toDenialText(why: string, source: string): SubstitutionFormat {
+function toDenialText(why: string, source: string, trace: string): SubstitutionFormat {
   const ask = `tulle explain ${source} ${service} %REQ(:METHOD)% '%REQ(:PATH)%'`;
-  const text = `tulle: ${why}: ${source} -> ${service} ${request}; ask: ${ask}; traceparent %REQ(TRACEPARENT)%`;
+  const text = `tulle: ${why}: ${source} -> ${service} ${request}; ask: ${ask}; ${trace}`;
   return toText(`RBAC: access denied\n${text}\n`);
 }
 
@@ -76,14 +77,14 @@ const noRoute: ResponseMapper = { filter: { response_flag_filter: { flags: ['NR'
 
 const refusal: Omit<ResponseMapper, 'filter'> = {
   status_code: 403,
-  body_format_override: toDenialText('SourceNotAllowed', ownName),
+  body_format_override: toDenialText('SourceNotAllowed', ownName, `trace %REQ(${traceHeader}?traceparent)%`),
   headers_to_add: toReasonHeader('SourceNotAllowed'),
 };
 
 /** What the server's sidecar answers by itself (DECISIONS S11, E4). */
 export const inboundReplies = toReplies({
   filter: toStatus(403),
-  body_format_override: toDenialText(reason, peerName),
+  body_format_override: toDenialText(reason, peerName, 'traceparent %REQ(traceparent)%'),
   headers_to_add: toReasonHeader(reason),
 });
 

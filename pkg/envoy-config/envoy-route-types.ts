@@ -53,8 +53,14 @@ export interface Route {
     readonly operation?: string;
   };
   readonly request_headers_to_add?: readonly HeaderValueOption[];
-  readonly typed_per_filter_config?: Readonly<Record<string, HttpRbacPerRoute>>;
+  readonly typed_per_filter_config?: Readonly<Record<string, HeaderMutationPerRoute>>;
 }
+
+/** Its presence turns the filter on. */
+export type HeaderMutationPerRoute = Typed<
+  'envoy.extensions.filters.http.header_mutation.v3.HeaderMutationPerRoute',
+  Record<never, never>
+>;
 
 export interface RouteMatch {
   readonly prefix?: string;

@@ -2,6 +2,7 @@ import { b3Extraction } from './b3.ts';
 import type { HeaderMutation, HttpConnectionManager, HttpFilter } from './envoy-http-types.ts';
 import { rbacFilters } from './rbac.ts';
 import { dialledHeader } from './route.ts';
+import { traceTelling } from './trace-telling.ts';
 
 const router: HttpFilter = {
   name: 'envoy.filters.http.router',
@@ -45,7 +46,7 @@ export const inboundFilters: readonly HttpFilter[] = [
   router,
 ];
 
-export const outboundFilters: readonly HttpFilter[] = [router];
+export const outboundFilters: readonly HttpFilter[] = [traceTelling, router];
 
 /** What only sidecars set; what an app or a peer says there is removed before anything reads it (DECISIONS E12). */
 const reserved: readonly HeaderMutation[] = [

@@ -16,6 +16,7 @@ import {
   toSpanName,
 } from './names.ts';
 import { toHeaderMatcher, toRbacConfig } from './rbac.ts';
+import { tellTrace } from './trace-telling.ts';
 import { grpcTags, inboundVerdictTags, outboundPeerTags, toLiteral } from './tracing.ts';
 
 /** As long as the two apps want: Envoy's default would cut every answer at 15 s. */
@@ -219,5 +220,6 @@ export function toDeniedRoute(key: string): Route {
       },
     },
     direct_response: { status: 403 },
+    typed_per_filter_config: tellTrace,
   };
 }

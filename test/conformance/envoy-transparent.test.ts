@@ -217,6 +217,7 @@ describe('Envoy with transparent interception', function () {
     const { status, body } = await ask('http://10.96.0.2/');
     assert.equal(status, '403');
     assert.match(body, /tulle: SourceNotAllowed: shop\/web -> shop\/vault:80 GET \//);
+    assert.match(body, /; trace [0-9a-f]{32}\n$/);
   });
 
   it('leads to the pod of a headless Service that was dialled, and lets the server speak first', async () => {
