@@ -1,4 +1,5 @@
-import { findMeshKey, injectedKey } from '../provider/objects/mesh-keys.ts';
+import { injectedKey } from '../provider/objects/mesh-keys.ts';
+import { isSwitchedOff } from '../provider/objects/namespace.ts';
 
 /** What commands read of a Pod. */
 export interface PodObject {
@@ -54,8 +55,7 @@ export function isReady({ status }: PodObject): boolean {
 
 /** The pod itself wants no sidecar, whatever its namespace says. */
 export function isOptedOut({ metadata, spec }: PodObject): boolean {
-  const value = findMeshKey(metadata.annotations, 'sidecar-injection')?.value;
-  return spec.hostNetwork === true || ['disabled', 'no', 'false'].includes(value?.toLowerCase() ?? '');
+  return spec.hostNetwork === true || isSwitchedOff(metadata.annotations) || isSwitchedOff(metadata.labels);
 }
 
 /** It ran to its end: no restart is missing. */

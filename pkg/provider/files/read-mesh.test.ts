@@ -210,6 +210,11 @@ spec:
         namespace('a', 'labels: {openservicemesh.io/ignore: "true"}'),
         namespace('b', 'annotations: {tulle.dev/mode: shadow}'),
         namespace('c', 'annotations: {tulle.dev/mode: shadwo}'),
+        namespace('d', 'labels: {tulle.dev/ignore: ""}'),
+        namespace(
+          'e',
+          'annotations: {tulle.dev/sidecar-injection: disabled, openservicemesh.io/sidecar-injection: enabled}',
+        ),
       ].join('---\n'),
     );
     const { snapshot, problems } = await read();
@@ -217,6 +222,8 @@ spec:
       { name: 'a', meshed: false },
       { name: 'b', meshed: true, mode: 'shadow' },
       { name: 'c', meshed: true, mode: 'enforce' },
+      { name: 'd', meshed: false },
+      { name: 'e', meshed: false },
     ]);
     assert.deepEqual(told(problems), ['a.yaml:11:51 FieldInvalid']);
   });

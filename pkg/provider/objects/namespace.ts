@@ -4,9 +4,7 @@ import { type ObjectReader, pointer } from '../../smi/reader.ts';
 import { findMeshKey, modeKey } from './mesh-keys.ts';
 import { textMap } from './text-map.ts';
 
-const ignoreLabel = 'openservicemesh.io/ignore';
-
-/** Decodes a core/v1 Namespace: meshed unless OSM's label, or its annotation, says otherwise (DECISIONS S13). */
+/** Decodes a core/v1 Namespace: meshed unless its label or annotation says otherwise (DECISIONS S13). */
 export function decodeNamespace(raw: RawObject, reader: ObjectReader): Namespace {
   const labels = textMap(raw.metadata.labels);
   const annotations = textMap(raw.metadata.annotations);
@@ -14,14 +12,14 @@ export function decodeNamespace(raw: RawObject, reader: ObjectReader): Namespace
   return {
     name: raw.metadata.name,
     // OSM counts the label's presence, whatever its value.
-    meshed: !(ignoreLabel in labels) && !isSwitchedOff(annotations),
+    meshed: findMeshKey(labels, 'ignore') === undefined && !isSwitchedOff(annotations),
     ...(mode !== undefined && { mode }),
   };
 }
 
-/** OSM's annotation on a namespace or pod, read as OSM reads it. */
-export function isSwitchedOff(annotations: Readonly<Record<string, string>>): boolean {
-  const value = annotations['openservicemesh.io/sidecar-injection']?.toLowerCase();
+/** The annotation on a namespace or pod, or the label on a pod, read as OSM reads its annotation. */
+export function isSwitchedOff(texts: Readonly<Record<string, string>> | undefined): boolean {
+  const value = findMeshKey(texts, 'sidecar-injection')?.value.toLowerCase();
   return value === 'disabled' || value === 'no' || value === 'false';
 }
 
