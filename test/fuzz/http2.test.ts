@@ -4,7 +4,7 @@ import { generateHttp2 } from './http2-generate.ts';
 import { startOracle } from './http2-oracle.ts';
 import { readWithOurs } from './http2-reading.ts';
 
-const inputs = Number(process.env['FUZZ_INPUTS'] ?? 5_000);
+const inputs = Number(process.env['FUZZ_INPUTS'] ?? 1_500);
 const seed = Number(process.env['FUZZ_SEED'] ?? 1);
 
 describe('the HTTP/2 codec and that of node, given the same bytes', () => {
