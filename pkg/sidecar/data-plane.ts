@@ -120,12 +120,14 @@ export function createDataPlane(options: DataPlaneOptions): DataPlane {
 type Base = Omit<HttpSite, 'rule' | 'blank'>;
 
 function createSide(
-  { recorder, limits, store }: DataPlaneOptions,
+  { recorder, limits, store, onError }: DataPlaneOptions,
   direction: Direction,
 ): Side & { readonly base: Base } {
   const tunnels = createTunnels();
   const inFlight = createInFlight();
+  const onCrash = (error: unknown): void => onError('an HTTP/2 stream', error as Error);
   const http2 = createHttp2Pool({
+    onCrash,
     streamsPerConnection: 100,
     maxConnections: 16,
     idleTimeout: peerIdle,
@@ -134,6 +136,7 @@ function createSide(
     tunnels,
     inFlight,
     frontend: createHttpFrontend({
+      onCrash,
       limits,
       tunnels,
       halfClosed: direction === 'inbound' ? 0 : 1_000,
