@@ -33,7 +33,9 @@ export function addClusterOptions(command: Command): Command {
   const options = [
     new Option('--context <name>', 'a context of the kubeconfig'),
     new Option('--kubeconfig <file>', 'where it is (default: $KUBECONFIG, ~/.kube/config)'),
-    new Option('--control-namespace <name>', 'namespace of the control plane (default: tulle-system)').argParser(toName),
+    new Option('--control-namespace <name>', 'namespace of the control plane (default: tulle-system)').argParser(
+      toName,
+    ),
     new Option('--mesh-name <name>', 'name of the mesh (default: osm)').argParser(toName),
   ];
   for (const option of options) command.addOption(option.helpGroup('Which cluster:'));
