@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
-import { describe, it } from 'mocha';
+import { afterEach, describe, it } from 'mocha';
 import { processesWith } from './process-table.ts';
-import { eventually, makeFolder, startTulle, tulle } from './tulle-process.ts';
+import { endStarted, eventually, makeFolder, startTulle, tulle } from './tulle-process.ts';
 
 /** A workload without a sidecar: only the machinery of processes is meant here. */
 function deployment(name: string, command: readonly string[], more = ''): string {
@@ -27,6 +27,7 @@ const sleeper = (mark: string): readonly string[] => ['node', '-e', `setInterval
 
 for (const isolation of ['isolated', 'proxy'] as const) {
   describe(`processes, ${isolation}`, function () {
+    afterEach(endStarted);
     this.timeout(60_000);
     const up = (folder: string, ...args: string[]): ReturnType<typeof startTulle> =>
       startTulle(['up', '-f', folder, '--isolation', isolation, ...args], { env: { XDG_RUNTIME_DIR: '' } });
@@ -123,6 +124,7 @@ for (const isolation of ['isolated', 'proxy'] as const) {
 }
 
 describe('processes', function () {
+  afterEach(endStarted);
   it('ends at once when asked twice, and leaves nothing', async () => {
     const folder = makeFolder('twice');
     const mark = `mark-${folder.path}`;
@@ -208,7 +210,7 @@ spec: { ports: [{ port: 80 }] }
       await mesh.line(/idle-.*: Ready/);
     }
     const { code, output } = await tulle(['run', '--as', 'shop/me', '--', 'true']);
-    assert.equal(code, 1, output);
+    assert.equal(code, 2, output);
     for (const id of ids) assert.ok(output.includes(id), output);
     const visitor = startTulle(['run', '-f', ids[0] ?? '', '--as', 'shop/me', '--', 'sh', '-c', 'echo here; sleep 60']);
     await visitor.line(/^here$/);

@@ -31,6 +31,19 @@ export function makeFolder(name: string): { readonly path: string; remove(): voi
   return { path, remove: () => rmSync(path, { recursive: true, force: true }) };
 }
 
+const running = new Set<ChildProcess>();
+
+/** Ends what a test that failed has left running: the next one would find its mesh. */
+export async function endStarted(): Promise<void> {
+  await Promise.all(
+    [...running].map((child) => {
+      const ended = new Promise((resolve) => child.once('close', resolve));
+      child.kill('SIGINT');
+      return ended;
+    }),
+  );
+}
+
 export function startTulle(args: readonly string[], { cwd, env, input = '' }: TulleOptions = {}): RunningTulle {
   if (!existsSync(command)) throw new Error('dist/tulle.js is missing: make build');
   const child = spawn(process.execPath, [command, ...args], {
@@ -38,6 +51,8 @@ export function startTulle(args: readonly string[], { cwd, env, input = '' }: Tu
     env: { ...process.env, ...env },
     stdio: ['pipe', 'pipe', 'pipe'],
   });
+  running.add(child);
+  child.once('close', () => running.delete(child));
   child.stdin.end(input);
   let text = '';
   const waiting = new Set<() => void>();
