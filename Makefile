@@ -38,6 +38,9 @@ test: build ## everything: checks, unit, scenario, conformance, feature and end-
 e2e: build ## the end-to-end tests on Kubernetes: KUBECONFIG, and TULLE_IMAGE_LOAD, a command that brings an image into the cluster
 	$(MOCHA) 'test/e2e-kubernetes/*.test.ts'
 
+cluster-images: build ## bring the images of this tree into the cluster of KUBECONFIG
+	npx tsx scripts/cluster-images.ts
+
 bench-cluster: build ## measure on the cluster of KUBECONFIG, write docs/performance.md
 	BENCH_ONLY=cluster npx tsx test/bench/run.ts
 
@@ -53,4 +56,4 @@ bench: build ## measure, print ratios, write docs/performance.md
 clean: ## delete what was built
 	rm -rf build dist coverage
 
-.PHONY: help setup build demo install check test e2e bench-cluster golden format bench clean
+.PHONY: help setup build demo install check test e2e cluster-images bench-cluster golden format bench clean
