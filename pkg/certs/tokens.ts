@@ -6,6 +6,8 @@ import {
   importJWK,
   type JSONWebKeySet,
   type JWK,
+  type JWTPayload,
+  type JWTVerifyOptions,
   jwtVerify,
   SignJWT,
 } from 'jose';
@@ -39,9 +41,9 @@ export interface TokenKeyPair {
 
 const algorithm = 'ES256';
 const podClaim = 'tulle.dev/pod';
-export const longestToken = 8192;
+const longestToken = 8192;
 /** Seconds by which clocks may differ. */
-export const tolerance = 5;
+const tolerance = 5;
 /** Seconds. */
 const maxTokenLifetime = 3600;
 
@@ -77,22 +79,30 @@ export async function issueToken(key: JWK, claims: TokenClaims, options: IssueOp
 /** Verifies tokens offline: signature, algorithm, audience, issuer, times, and the form of what they claim. */
 export function createTokenVerifier(
   keys: JSONWebKeySet,
-  { audience, issuer }: TokenAudience = localTokens,
+  expected: TokenAudience = localTokens,
 ): (token: string, now: number) => Promise<TokenVerdict> {
+  const options = { ...expected, algorithms: [algorithm], maxTokenAge: maxTokenLifetime };
+  return createVerifier(keys, options, ({ sub = '', exp = 0, [podClaim]: pod }) => toVerdict(sub, exp, pod));
+}
+
+/** Verifies what every token must have; what it claims is the caller's to judge. */
+export function createVerifier<V>(
+  keys: JSONWebKeySet,
+  options: Required<Pick<JWTVerifyOptions, 'audience' | 'issuer' | 'algorithms'>> &
+    Pick<JWTVerifyOptions, 'maxTokenAge'>,
+  judge: (payload: JWTPayload) => V,
+): (token: string, now: number) => Promise<V | { readonly ok: false; readonly reason: string }> {
   const keySet = createLocalJWKSet(keys);
   return async (token, now) => {
     if (token.length > longestToken) return { ok: false, reason: 'the token is too long' };
     try {
       const { payload } = await jwtVerify(token, keySet, {
-        audience,
-        issuer,
-        algorithms: [algorithm],
+        ...options,
         requiredClaims: ['sub', 'exp', 'iat'],
-        maxTokenAge: maxTokenLifetime,
         clockTolerance: tolerance,
         currentDate: new Date(now),
       });
-      return toVerdict(payload.sub ?? '', payload.exp ?? 0, payload[podClaim]);
+      return judge(payload);
     } catch (error) {
       return { ok: false, reason: toReason(error) };
     }
@@ -115,7 +125,7 @@ function toVerdict(subject: string, expires: number, pod: unknown): TokenVerdict
 export const unknownKey = 'the token is signed by an unknown key';
 
 /** What was wrong, without anything of the token itself. */
-export function toReason(error: unknown): string {
+function toReason(error: unknown): string {
   if (error instanceof errors.JWTExpired) return 'the token has expired';
   if (error instanceof errors.JWTClaimValidationFailed) return `the token is not for this: claim ${error.claim}`;
   if (error instanceof errors.JWKSNoMatchingKey) return unknownKey;

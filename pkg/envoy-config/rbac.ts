@@ -173,7 +173,7 @@ function toReason(principal: Principal): RbacPolicy {
   return { permissions: notAllowedByRules, principals: [principal] };
 }
 
-export function sourcesOf(rules: readonly AccessRule[]): readonly ServiceIdentity[] {
+function sourcesOf(rules: readonly AccessRule[]): readonly ServiceIdentity[] {
   return [...new Set(rules.flatMap(({ sources }) => sources))].sort();
 }
 

@@ -5,7 +5,7 @@ import { rbacKeys, rbacMetadata } from './rbac.ts';
 const million = 1_000_000;
 
 /** Share of traces, in millionths: what Envoy's sampler counts in. */
-export function toMillionths(sampling: number): number {
+function toMillionths(sampling: number): number {
   return Math.min(million, Math.max(0, Math.round(sampling * million)));
 }
 

@@ -31,14 +31,7 @@ export const preface = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', 'latin1')
 export const maxFrameSize = 16_384;
 export const maxWindow = 0x7fff_ffff;
 
-export function writeFrameHeader(
-  out: Buffer,
-  at: number,
-  length: number,
-  type: number,
-  flags: number,
-  id: number,
-): void {
+function writeFrameHeader(out: Buffer, at: number, length: number, type: number, flags: number, id: number): void {
   out[at] = length >>> 16;
   out[at + 1] = (length >>> 8) & 0xff;
   out[at + 2] = length & 0xff;

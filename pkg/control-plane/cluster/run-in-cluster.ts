@@ -3,6 +3,7 @@ import { setMaxListeners } from 'node:events';
 import { hostname } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
 import { systemClock } from '../../certs/clock.ts';
+import { tokenAudience } from '../../injector/sidecar-container.ts';
 import type { Logger } from '../../observability/logger.ts';
 import { Metrics } from '../../observability/metrics.ts';
 import type { Problem } from '../../problem/problem.ts';
@@ -41,8 +42,6 @@ export interface ClusterControllerOptions {
   readonly apiServer?: string;
 }
 
-/** Of projected tokens that are meant for the control plane (DECISIONS I4). */
-const audience = 'tulle';
 /**
  * Any pod of the cluster may come with a token of its own. A sidecar has one stream, and another while one that broke is
  * not given up yet.
@@ -212,7 +211,7 @@ async function start(parts: Parts): Promise<Started> {
   missing.delete(unread);
   work.changed();
 
-  const keys = createTokenKeys({ cluster, audience, log, now: Date.now });
+  const keys = createTokenKeys({ cluster, audience: tokenAudience, log, now: Date.now });
   const { trustDomain } = config.mesh;
   const pods = provider.pods;
   const waits = metrics.histogram(

@@ -2,14 +2,13 @@ import { createHash } from 'node:crypto';
 import type { CertificateAuthority } from '../../certs/authority.ts';
 import { toSecretFiles } from '../../envoy-config/bootstrap.ts';
 import { toPodTrust } from '../../envoy-config/pod-bootstrap.ts';
+import { trustConfigMap } from '../../injector/sidecar-container.ts';
 import { fieldManager } from '../../provider/kubernetes/apply-object.ts';
 import type { Cluster } from '../../provider/kubernetes/cluster.ts';
 import type { ReflectorOptions } from '../../provider/kubernetes/reflected.ts';
 import { runReflector } from '../../provider/kubernetes/reflector.ts';
 import { applyConfigMap, type ConfigMapState, deleteConfigMap } from '../../provider/kubernetes/write-config-map.ts';
 
-/** The ConfigMap that every meshed namespace has; the injector mounts it. */
-export const trustName = 'tulle-trust';
 const trustKeys = ['roots.pem', 'sds-token.json', 'sds-roots.json'];
 
 export interface TrustBundlesOptions extends Pick<
@@ -38,7 +37,7 @@ export interface TrustBundles {
 type Trust = ReturnType<typeof toPodTrust>;
 
 /** Keys of the ConfigMap, as the pod template of the injector names them. */
-export function toTrustData(bundle: string, trust: Trust): Record<string, string> {
+function toTrustData(bundle: string, trust: Trust): Record<string, string> {
   const files = toSecretFiles(trust);
   const texts = Object.entries(files).map(([name, content]) => [name, JSON.stringify(content)]);
   return { 'roots.pem': bundle, ...Object.fromEntries(texts) } as Record<string, string>;
@@ -81,10 +80,10 @@ export function createTrustBundles(options: TrustBundlesOptions): TrustBundles {
     ...following,
     cluster,
     resource: {
-      name: `configmaps ${trustName}`,
+      name: `configmaps ${trustConfigMap}`,
       kind: 'ConfigMap',
       locate: () => Promise.resolve({ path: '/api/v1/configmaps', apiVersion: 'v1', kind: 'ConfigMap' }),
-      query: { fieldSelector: `metadata.name=${trustName}` },
+      query: { fieldSelector: `metadata.name=${trustConfigMap}` },
       trim: ({ metadata, data }) => ({
         digest: toDigest((data ?? {}) as Record<string, string>),
         mesh: (metadata as ConfigMapState['metadata']).labels?.[meshLabel],
@@ -99,13 +98,13 @@ export function createTrustBundles(options: TrustBundlesOptions): TrustBundles {
 
   async function write(namespace: string, signal?: AbortSignal): Promise<void> {
     const { data, digest } = toTrust();
-    await applyConfigMap(cluster, { namespace, name: trustName, labels, data }, signal);
+    await applyConfigMap(cluster, { namespace, name: trustConfigMap, labels, data }, signal);
     written.set(namespace, { digest, at: now() });
   }
 
   function isRight(namespace: string): boolean {
     const { digest } = toTrust();
-    const known = reflector.items.get(`${namespace}/${trustName}`);
+    const known = reflector.items.get(`${namespace}/${trustConfigMap}`);
     if (known) return known.value.digest === digest;
     const own = written.get(namespace);
     return own !== undefined && own.digest === digest && now() - own.at < echo;
@@ -122,7 +121,7 @@ export function createTrustBundles(options: TrustBundlesOptions): TrustBundles {
     for (const { namespace, uid, value } of reflector.items.values()) {
       // Another mesh's, or somebody's own: not ours to take away.
       if (keep.has(namespace) || value.mesh !== meshName) continue;
-      tasks.push(() => deleteConfigMap(cluster, { namespace, name: trustName, uid }, signal));
+      tasks.push(() => deleteConfigMap(cluster, { namespace, name: trustConfigMap, uid }, signal));
     }
     await runAll(tasks);
   }
