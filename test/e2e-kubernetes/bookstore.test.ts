@@ -4,6 +4,7 @@ import { bookstoreNamespaces, bookstoreObjects, setWeights } from './bookstore.t
 import { chart, controlNamespace, helm, release, upgradeArguments } from './cluster.ts';
 import { describeMesh, preparing } from './mesh.ts';
 import { accountObject, describeTally, openPeer, peerObjects, peerPodName, type Peer } from './peers.ts';
+import { portForward } from './port-forward.ts';
 
 interface JaegerSpan {
   readonly spanID: string;
@@ -105,11 +106,19 @@ describeMesh('the bookstore in four namespaces', bookstoreNamespaces, (mesh) => 
 
   it('restocks through the warehouse and its database', async () => {
     const { api } = mesh();
-    await until('books in the warehouse', 20, async () => {
-      const pod = await peerPodName(api, 'bookwarehouse', 'bookwarehouse');
-      const log = await api.send('GET', `/api/v1/namespaces/bookwarehouse/pods/${pod}/log?container=bookwarehouse`);
-      return !log.body.includes('not stored') || undefined;
-    });
+    const warehouse = await peerPodName(api, 'bookwarehouse', 'bookwarehouse');
+    const forward = await portForward('bookwarehouse', `pod/${warehouse}`, 14001);
+    try {
+      const stored = async (): Promise<number> => {
+        const counters = await fetch(`http://127.0.0.1:${forward.port}/raw`);
+        return ((await counters.json()) as { booksRestocked: number }).booksRestocked;
+      };
+      // The first of them may have come before the database did.
+      const before = await stored();
+      await until('more books in the warehouse', 20, async () => (await stored()) > before || undefined);
+    } finally {
+      await forward.stop();
+    }
     const [pod] = await podsOf(api, 'bookstore', 'version=v2');
     const log = await api.send(
       'GET',
