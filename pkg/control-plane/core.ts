@@ -10,7 +10,7 @@ import { toLeafNames } from '../certs/workload-names.ts';
 import type { Logger } from '../observability/logger.ts';
 import type { Metrics } from '../observability/metrics.ts';
 import type { Problem } from '../problem/problem.ts';
-import type { AdsServerLimits } from '../xds/ads-server.ts';
+import type { AdsServerLimits } from '../xds/server-limits.ts';
 import { createMessageEncoder, type DescriptorNode, type MessageEncoder } from '../xds/message-encoder.ts';
 import type { ControllerConfig } from './config.ts';
 import { type ControlPlane, createControlPlane } from './control-plane.ts';

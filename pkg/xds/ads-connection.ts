@@ -1,13 +1,16 @@
 import { type ServerDuplexStream, status as grpcStatus } from '@grpc/grpc-js';
-import type { Logger } from '../observability/logger.ts';
+import type { LogFields, Logger } from '../observability/logger.ts';
 import type { Counter, Gauge, Histogram } from '../observability/metrics.ts';
-import type { AdsServerLimits, Authenticate, Authentication } from './ads-server.ts';
+import type { Authenticate, Authentication } from './ads-server.ts';
 import { type AdsProtocol, type AdsTypeStatus, createAdsStream } from './ads-stream.ts';
-import { decodeDeltaRequest, decodeSotwRequest } from './discovery.ts';
+import { bounded, clip, decodeNodeOf, nobody } from './client-node.ts';
 import type { FlushBudget } from './flush-budget.ts';
 import type { NodeInfo } from './node-info.ts';
+import { createAllowance } from './request-allowance.ts';
+import type { RefusalLog } from './refusal-log.ts';
 import type { ResponseEncoder } from './response-encoder.ts';
 import type { ResourceSource, XdsClient } from './resources.ts';
+import type { AdsServerLimits } from './server-limits.ts';
 
 export interface StreamMetrics {
   readonly streams: Gauge;
@@ -27,16 +30,34 @@ export interface ConnectionOptions {
   readonly limits: AdsServerLimits;
   readonly metrics: StreamMetrics;
   readonly log: Logger;
+  readonly refusals: RefusalLog;
   readonly now: () => number;
   readonly budget: FlushBudget;
+  /** Ends the connection below: what it was written and does not read is held until then. */
+  readonly cut: () => void;
   readonly authenticate: Authenticate;
   /** The token alone says who it is: nothing is read of a stream before that is known. */
   readonly byTokenAlone: boolean;
-  /** False: there are too many streams of this client. Counts the stream until `onClose`. */
-  readonly admit: (client: XdsClient) => boolean;
+  /** False: there are too many streams of this client. Counts the stream until `discount`. */
+  readonly admit: (client: ClientName) => boolean;
+  readonly discount: (client: ClientName) => void;
   readonly onStatus: () => void;
   readonly onClose: () => void;
 }
+
+/** Why a stream is ended. */
+interface StreamRefusal {
+  /** For the metric. */
+  readonly kind: string;
+  readonly code: grpcStatus;
+  readonly reason: string;
+  readonly message?: string;
+  readonly more?: LogFields;
+}
+
+const exhausted = { code: grpcStatus.RESOURCE_EXHAUSTED };
+
+type ClientName = Pick<XdsClient, 'identity' | 'pod'>;
 
 /** One stream: drives an AdsStream over a gRPC call. */
 export interface AdsConnection {
@@ -53,14 +74,21 @@ export interface AdsConnection {
 /** A stream outlives its token by this: the renewed one comes with the next stream. */
 const tokenGrace = 5 * 60_000;
 const maxDelay = 2 ** 31 - 1;
+/** A client that was given up may still read why. */
+const cutDelay = 1_000;
 
 export function openConnection(options: ConnectionOptions): AdsConnection {
-  const { call, protocol, source, encoder, limits, metrics, log, now, budget, admit, onStatus, onClose } = options;
+  const { call, protocol, source, encoder, limits, metrics, log, now, budget, onStatus, onClose } = options;
   const connectedSince = now();
+  const peer = call.getPeer();
   const allowance = createAllowance(limits, now);
   let client: XdsClient | undefined;
+  /** Whose it is: counted among the streams of this client. */
+  let counted: ClientName | undefined;
   let writing = false;
   let ended = false;
+  let left = (): void => undefined;
+  let isGone = false;
   /** Everything of this state has been sent and nothing was asked since. */
   let settled: object | undefined;
 
@@ -81,6 +109,8 @@ export function openConnection(options: ConnectionOptions): AdsConnection {
     call.emit('error', { code, details });
     // Reads on to the end, so that the call can finish, and heeds nothing of it.
     call.resume();
+    // What it was written stays in memory until it is read: not for long.
+    if (writing) setTimeout(() => writing && !isGone && options.cut(), cutDelay).unref();
   }
 
   function close(): void {
@@ -88,7 +118,45 @@ export function openConnection(options: ConnectionOptions): AdsConnection {
     ended = true;
     clearTimeout(firstRequest);
     clearTimeout(expiry);
+    if (counted) options.discount(counted);
     onClose();
+  }
+
+  /** Nothing is held for it any longer. */
+  function gone(): void {
+    isGone = true;
+    left();
+    close();
+  }
+
+  /** Ends a stream for what its client does, and tells of it. */
+  function refuse({ kind, code, reason, message = 'ADS stream refused', more = {} }: StreamRefusal): void {
+    if (ended) return;
+    const { pod, identity } = counted ?? {};
+    metrics.refused.inc({ reason: kind });
+    options.refusals.tell({
+      message,
+      reason,
+      from: pod ?? identity ?? toAddress(peer),
+      fields: { peer, ...who(), ...more },
+    });
+    end(code, reason);
+  }
+
+  /** It is known whose the stream is: it counts among those of its client. */
+  function count(name: ClientName): boolean {
+    if (counted) return true;
+    if (options.admit(name)) {
+      counted = name;
+      return true;
+    }
+    refuse({ ...exhausted, kind: 'streams', reason: 'too many streams of one client', more: name });
+    return false;
+  }
+
+  /** It does not read, and too much waits in all. */
+  function giveUp(): void {
+    refuse({ ...exhausted, kind: 'queued', reason: 'it does not read, and too much is queued for all clients' });
   }
 
   function pump(): void {
@@ -112,7 +180,7 @@ export function openConnection(options: ConnectionOptions): AdsConnection {
     metrics.bytes.inc({ type }, body.bytes.length);
     writing = true;
     // The next one is composed when this one has left: meanwhile nothing is queued, and changes only add to it.
-    const left = budget.spend(body.bytes.length);
+    left = budget.spend(body.bytes.length, giveUp);
     call.write(body.bytes, () => {
       left();
       writing = false;
@@ -125,9 +193,7 @@ export function openConnection(options: ConnectionOptions): AdsConnection {
     const event = stream.receive(message);
     switch (event.kind) {
       case 'refused':
-        metrics.refused.inc({ reason: 'limit' });
-        log.warn('ADS stream refused', { ...who(), reason: event.reason });
-        end(grpcStatus.RESOURCE_EXHAUSTED, event.reason);
+        refuse({ ...exhausted, kind: 'limit', reason: event.reason });
         return;
       case 'nack':
         metrics.requests.inc({ type: event.typeUrl, kind: 'nack' });
@@ -159,13 +225,15 @@ export function openConnection(options: ConnectionOptions): AdsConnection {
 
   /** Undefined: the stream was ended, for nobody knows whose it is. */
   async function authenticate(node: NodeInfo): Promise<(Authentication & { readonly ok: true }) | undefined> {
-    const peer = call.getPeer();
     const answer = await options.authenticate({ token: tokenOf(call), peer, node });
     if (ended) return undefined;
     if (answer.ok) return answer;
-    metrics.refused.inc({ reason: 'unauthenticated' });
-    log.warn('ADS client refused', { reason: answer.reason, peer, ...(node.id === '' ? {} : { node: clip(node.id) }) });
-    end(grpcStatus.UNAUTHENTICATED, answer.reason);
+    const { reason } = answer;
+    const more = node.id === '' ? {} : { node: clip(node.id) };
+    refuse({
+      ...{ kind: 'unauthenticated', code: grpcStatus.UNAUTHENTICATED, reason },
+      ...{ message: 'ADS client refused', more },
+    });
     return undefined;
   }
 
@@ -176,11 +244,7 @@ export function openConnection(options: ConnectionOptions): AdsConnection {
     if (!answer) return;
     const metadata = bounded(node.metadata);
     const admitted = { ...answer.client, nodeId: clip(node.id), userAgent: clip(node.userAgent), metadata };
-    if (!admit(admitted)) {
-      metrics.refused.inc({ reason: 'streams' });
-      end(grpcStatus.RESOURCE_EXHAUSTED, 'too many streams of one client');
-      return;
-    }
+    if (!count(answer.client)) return;
     client = admitted;
     if (answer.expiresAt !== undefined) {
       const left = answer.expiresAt + tokenGrace - now();
@@ -195,9 +259,7 @@ export function openConnection(options: ConnectionOptions): AdsConnection {
   function take(message: Buffer, known: (Authentication & { readonly ok: true }) | undefined): void {
     if (ended) return;
     if (!allowance()) {
-      metrics.refused.inc({ reason: 'flood' });
-      log.warn('ADS client floods', who());
-      end(grpcStatus.RESOURCE_EXHAUSTED, 'too many requests');
+      refuse({ ...exhausted, kind: 'flood', reason: 'too many requests' });
       return;
     }
     try {
@@ -216,26 +278,25 @@ export function openConnection(options: ConnectionOptions): AdsConnection {
   /** Messages may be large: those of strangers stay where they are, and fill nothing but the window of their stream. */
   async function read(): Promise<void> {
     const known = options.byTokenAlone ? await authenticate(nobody) : undefined;
-    if (ended) return;
-    firstRequest = setTimeout(() => {
-      metrics.refused.inc({ reason: 'silent' });
-      end(grpcStatus.DEADLINE_EXCEEDED, 'no request arrived');
-    }, limits.firstRequest);
+    if (ended || (known && !count(known.client))) return;
+    firstRequest = setTimeout(
+      () => refuse({ kind: 'silent', code: grpcStatus.DEADLINE_EXCEEDED, reason: 'no request arrived' }),
+      limits.firstRequest,
+    );
     call.on('data', (message: Buffer) => take(message, known));
   }
 
   function fail(error: unknown): void {
-    metrics.refused.inc({ reason: 'malformed' });
-    log.warn('ADS stream failed', { ...who(), error });
-    end(grpcStatus.INVALID_ARGUMENT, error instanceof Error ? error.message : 'malformed request');
+    const reason = error instanceof Error ? error.message : 'malformed request';
+    refuse({ kind: 'malformed', code: grpcStatus.INVALID_ARGUMENT, reason, more: { error } });
   }
 
   call.on('end', () => {
     close();
     call.end();
   });
-  call.on('cancelled', close);
-  call.on('close', close);
+  call.on('cancelled', gone);
+  call.on('close', gone);
   call.on('error', close);
   read().catch(fail);
 
@@ -251,45 +312,12 @@ export function openConnection(options: ConnectionOptions): AdsConnection {
   };
 }
 
+/** `10.0.0.7:5123` without its port. */
+export function toAddress(peer: string): string {
+  return peer.replace(/:\d+$/, '');
+}
+
 function tokenOf(call: ServerDuplexStream<Buffer, Buffer>): string | undefined {
   const [value] = call.metadata.get('authorization');
   return typeof value === 'string' && value.startsWith('Bearer ') ? value.slice('Bearer '.length) : undefined;
-}
-
-function decodeNodeOf(message: Buffer, protocol: AdsProtocol): NodeInfo {
-  const { node } = protocol === 'delta' ? decodeDeltaRequest(message) : decodeSotwRequest(message);
-  return node ?? nobody;
-}
-
-const nobody: NodeInfo = { id: '', cluster: '', userAgent: '', metadata: {} };
-
-/** What a client says of itself goes to logs and pages: cut to a length, control characters out. */
-function clip(text: string): string {
-  return text.slice(0, 256).replaceAll(/[^\x20-\x7e]/g, '?');
-}
-
-/** The first entries of what a client says of itself: it stays in memory as long as the stream. */
-function bounded(metadata: NodeInfo['metadata']): NodeInfo['metadata'] {
-  let left = longestMetadata;
-  return Object.fromEntries(
-    Object.entries(metadata).filter(([key, value]) => {
-      left -= key.length + value.length;
-      return left >= 0;
-    }),
-  );
-}
-
-const longestMetadata = 64 * 1024;
-
-/** A token bucket: true as long as the client keeps to its rate. */
-function createAllowance({ requestBurst, requestsPerSecond }: AdsServerLimits, now: () => number): () => boolean {
-  let left = requestBurst;
-  let last = now();
-  return () => {
-    const at = now();
-    left = Math.min(requestBurst, left + ((at - last) / 1000) * requestsPerSecond);
-    last = at;
-    left -= 1;
-    return left >= 0;
-  };
 }

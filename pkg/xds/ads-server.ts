@@ -1,3 +1,4 @@
+import { createServer, type Server as NetServer } from 'node:net';
 import {
   type handleBidiStreamingCall,
   Server,
@@ -7,13 +8,17 @@ import {
 } from '@grpc/grpc-js';
 import type { Logger } from '../observability/logger.ts';
 import type { Metrics } from '../observability/metrics.ts';
-import { type AdsConnection, openConnection, type StreamMetrics } from './ads-connection.ts';
-import type { AdsLimits, AdsProtocol, AdsTypeStatus } from './ads-stream.ts';
+import { type AdsConnection, openConnection, type StreamMetrics, toAddress } from './ads-connection.ts';
+import type { AdsProtocol, AdsTypeStatus } from './ads-stream.ts';
+import { createConnectionGate } from './connection-gate.ts';
 import { adsPaths } from './discovery.ts';
 import { createFlushBudget } from './flush-budget.ts';
+import { toListenOptions, toPort } from './listen-address.ts';
 import type { NodeInfo } from './node-info.ts';
+import { createRefusalLog } from './refusal-log.ts';
 import { createResponseEncoder } from './response-encoder.ts';
 import type { ResourceSource, XdsClient } from './resources.ts';
+import { type AdsServerLimits, defaultServerLimits } from './server-limits.ts';
 
 export interface AuthenticationRequest {
   /** What stands behind `Bearer ` in the `authorization` metadata; undefined when nothing does. */
@@ -33,33 +38,6 @@ export type Authentication =
   | { readonly ok: false; readonly reason: string };
 
 export type Authenticate = (request: AuthenticationRequest) => Promise<Authentication>;
-
-export interface AdsServerLimits extends AdsLimits {
-  readonly streams: number;
-  /** Streams of one pod, or of one identity for clients without. */
-  readonly streamsPerClient: number;
-  readonly messageBytes: number;
-  /** What all streams together may have written and not yet sent. */
-  readonly unsentBytes: number;
-  /** Requests that a stream may send at once, and per second in the long run. */
-  readonly requestBurst: number;
-  readonly requestsPerSecond: number;
-  /** Milliseconds from the start of a stream to its first request. */
-  readonly firstRequest: number;
-}
-
-const defaultServerLimits: AdsServerLimits = {
-  streams: 10_000,
-  streamsPerClient: 32,
-  messageBytes: 8 * 1024 * 1024,
-  unsentBytes: 32 * 1024 * 1024,
-  requestBurst: 10_000,
-  requestsPerSecond: 500,
-  firstRequest: 10_000,
-  names: 50_000,
-  nameLength: 1024,
-  types: 24,
-};
 
 export interface AdsServerOptions {
   readonly source: ResourceSource;
@@ -103,11 +81,22 @@ export function createAdsServer(options: AdsServerOptions): AdsServer {
   const limits = { ...defaultServerLimits, ...options.limits };
   const metrics = declareMetrics(options.metrics);
   const encoder = createResponseEncoder();
-  const budget = createFlushBudget({ bytes: limits.unsentBytes, patience: 200 });
+  const queue = { bytes: limits.queuedBytes, stuck: limits.stuck };
+  const budget = createFlushBudget({ bytes: limits.unsentBytes, patience: 200, queue });
+  const refusals = createRefusalLog({ log });
+  const gate = createConnectionGate({
+    limits,
+    onRefused({ kind, reason, address }) {
+      metrics.refused.inc({ reason: kind });
+      refusals.tell({ message: 'xDS connection closed', reason, from: address });
+    },
+  });
+  const doors = new Set<NetServer>();
   const connections = new Set<AdsConnection>();
   /** Open streams by client. */
   const counts = new Map<string, number>();
   const listeners = new Set<() => void>();
+  let pending = 0;
   let serving = false;
   let again = false;
 
@@ -120,6 +109,8 @@ export function createAdsServer(options: AdsServerOptions): AdsServer {
     // Who has no stream has no business here; sidecars open one at once.
     'grpc.max_connection_idle_ms': 30_000,
     'grpc.enable_channelz': 0,
+    // MiB of one connection beyond which it gets no more streams.
+    'grpc-node.max_session_memory': 32,
   });
 
   const changed = (): void => {
@@ -127,11 +118,27 @@ export function createAdsServer(options: AdsServerOptions): AdsServer {
   };
 
   function open(call: ServerDuplexStream<Buffer, Buffer>, protocol: AdsProtocol): void {
-    if (connections.size >= limits.streams) {
-      metrics.refused.inc({ reason: 'streams' });
-      call.emit('error', { code: grpcStatus.RESOURCE_EXHAUSTED, details: 'too many streams' });
+    const peer = call.getPeer();
+    const [full, reason] =
+      connections.size >= limits.streams
+        ? ['too many streams', 'streams']
+        : pending >= limits.pendingStreams
+          ? ['too many streams of strangers', 'pending']
+          : [];
+    if (full !== undefined) {
+      metrics.refused.inc({ reason: reason ?? '' });
+      refusals.tell({ message: 'ADS stream refused', reason: full, from: toAddress(peer), fields: { peer } });
+      call.emit('error', { code: grpcStatus.RESOURCE_EXHAUSTED, details: full });
+      call.resume();
       return;
     }
+    const pass = gate.enter(peer);
+    let isPending = true;
+    pending += 1;
+    const settle = (): void => {
+      if (isPending) pending -= 1;
+      isPending = false;
+    };
     const connection = openConnection({
       call,
       protocol,
@@ -140,8 +147,10 @@ export function createAdsServer(options: AdsServerOptions): AdsServer {
       limits,
       metrics,
       log,
+      refusals,
       now,
       budget,
+      cut: () => pass.cut(),
       authenticate,
       byTokenAlone: options.byTokenAlone === true,
       admit: (client) => {
@@ -149,12 +158,16 @@ export function createAdsServer(options: AdsServerOptions): AdsServer {
         const count = counts.get(key) ?? 0;
         if (count >= limits.streamsPerClient) return false;
         counts.set(key, count + 1);
+        settle();
+        pass.known();
         return true;
       },
+      discount: (client) => discount(keyOf(client)),
       onStatus: changed,
       onClose: () => {
+        settle();
+        pass.left();
         connections.delete(connection);
-        if (connection.client) discount(keyOf(connection.client));
         metrics.streams.set(connections.size);
         changed();
       },
@@ -196,6 +209,14 @@ export function createAdsServer(options: AdsServerOptions): AdsServer {
     }
   }
 
+  const queuedBytes = options.metrics.gauge('tulle_xds_queued_bytes', 'Written to clients and not sent yet');
+  const openConnections = options.metrics.gauge('tulle_xds_connections', 'Open connections', ['of']);
+  options.metrics.onCollect(() => {
+    queuedBytes.set(budget.queued);
+    openConnections.set(gate.strangers, { of: 'strangers' });
+    openConnections.set(gate.connections - gate.strangers, { of: 'clients' });
+  });
+
   const unsubscribe = source.subscribe(() => void serveAll());
 
   for (const protocol of ['delta', 'sotw'] as const) {
@@ -204,10 +225,22 @@ export function createAdsServer(options: AdsServerOptions): AdsServer {
   }
 
   return {
-    listen(address, credentials) {
-      return new Promise((resolve, reject) => {
-        server.bindAsync(address, credentials, (error, port) => (error ? reject(error) : resolve(port)));
+    async listen(address, credentials) {
+      // Connections are counted before TLS has cost anything: gRPC is handed those that are let in.
+      const injector = server.createConnectionInjector(credentials);
+      const door = createServer((socket) => {
+        socket.setNoDelay(true);
+        if (gate.take(socket)) injector.injectConnection(socket);
       });
+      await new Promise<void>((resolve, reject) => {
+        door.once('error', reject);
+        door.listen(toListenOptions(address), () => {
+          door.off('error', reject);
+          resolve();
+        });
+      });
+      doors.add(door);
+      return toPort(door.address());
     },
     status() {
       const all: AdsClientStatus[] = [];
@@ -229,10 +262,13 @@ export function createAdsServer(options: AdsServerOptions): AdsServer {
     },
     async close() {
       unsubscribe();
+      for (const door of doors) door.close();
       for (const connection of [...connections]) connection.end(grpcStatus.UNAVAILABLE, 'the control plane stops');
       await new Promise<void>((resolve) => {
         setImmediate(() => {
           server.forceShutdown();
+          gate.close();
+          refusals.close();
           resolve();
         });
       });

@@ -17,7 +17,7 @@ import type { Outcome } from '../../pkg/problem/problem.ts';
 import { createAssembler } from '../../pkg/provider/files/assemble.ts';
 import { parseDocuments } from '../../pkg/provider/files/yaml-documents.ts';
 import { type AdsClientState, type AdsUpdate, createAdsClient } from '../../pkg/xds/ads-client.ts';
-import type { AdsServerLimits } from '../../pkg/xds/ads-server.ts';
+import type { AdsServerLimits } from '../../pkg/xds/server-limits.ts';
 import { secretType, tulleTypes } from '../../pkg/xds/resources.ts';
 import { secretNames } from '../../pkg/xds/secret.ts';
 import { createFakeClock, type FakeClock } from '../support/fake-clock.ts';
@@ -138,7 +138,7 @@ export async function startMesh(options: FeatureMeshOptions = {}): Promise<Featu
     model: () => controlPlane.source.model(),
     now: () => clock.now(),
   });
-  await controlPlane.listen(address, authenticate, 'tls');
+  const port = await controlPlane.listen(address, authenticate, 'tls');
   const clients = new Set<FeatureClient>();
 
   const mesh: FeatureMesh = {
@@ -147,7 +147,7 @@ export async function startMesh(options: FeatureMeshOptions = {}): Promise<Featu
     clock,
     metrics,
     key,
-    address,
+    address: address.replace(/:0$/, `:${port}`),
     logs,
     async apply(yaml) {
       mesh.publish(yaml);

@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict';
-import { status as grpcStatus } from '@grpc/grpc-js';
+import { createConnection, type Socket } from 'node:net';
+import { Client, Metadata, status as grpcStatus } from '@grpc/grpc-js';
+import { adsPaths } from '../../pkg/xds/discovery.ts';
 import type { OutboundService } from '../../pkg/policy/outbound.ts';
 import { tulleTypes } from '../../pkg/xds/resources.ts';
-import { type FeatureMesh, startMesh } from './feature-mesh.ts';
-import { openRawClient, type RawClient } from './raw-client.ts';
+import { type FeatureMesh, startMesh, until } from './feature-mesh.ts';
+import { asControlPlane, openRawClient, type RawClient } from './raw-client.ts';
 import { shop } from './shop.ts';
 
 const { outbound } = tulleTypes;
@@ -125,5 +127,145 @@ describe('clients that do not behave', () => {
       again.sotw.map(({ typeUrl }) => typeUrl),
       [tulleTypes.settings],
     );
+  });
+});
+
+function services(count: number): string {
+  return Array.from(
+    { length: count },
+    (_, i) => `
+apiVersion: v1
+kind: Service
+metadata: { name: service-${i}, namespace: shop }
+spec: { selector: { app: cart }, ports: [{ port: 80, targetPort: 8080, appProtocol: http }] }`,
+  ).join('\n---');
+}
+
+describe('clients that are too many', () => {
+  let mesh: FeatureMesh;
+  const ends: (() => void)[] = [];
+  const start = async (limits: Parameters<typeof startMesh>[0] & object): Promise<void> => {
+    mesh = await startMesh({ address: '127.0.0.1:0', ...limits });
+    await mesh.apply(shop());
+  };
+  afterEach(async () => {
+    for (const end of ends.splice(0)) end();
+    await mesh.close();
+  });
+  const open = async (account = 'shop/web'): Promise<RawClient> => {
+    const client = await openRawClient(mesh, account);
+    ends.push(() => client.close());
+    return client;
+  };
+  const metric = (name: string): number => {
+    const line = mesh.metrics
+      .render()
+      .split('\n')
+      .find((each) => each.startsWith(`${name} `));
+    return Number(line?.slice(name.length) ?? 0);
+  };
+  const refusals = (text: RegExp): Record<string, unknown>[] =>
+    mesh.logs.filter(({ reason, message }) => text.test(`${message as string}: ${reason as string}`));
+
+  it('are turned away when there are too many streams in all, and others are served on', async () => {
+    await start({ limits: { streams: 2 } });
+    const good = [await open(), await open()];
+    for (const client of good) client.send({ typeUrl: outbound });
+    for (const client of good) await client.until(() => client.delta.length === 1);
+    const late = [await open(), await open()];
+    for (const client of late) await client.until(() => client.status() !== undefined);
+
+    assert.deepEqual(
+      late.map((client) => client.status()?.code),
+      [8, 8],
+    );
+    assert.match(late[0]?.status()?.details ?? '', /too many streams/);
+    assert.equal(metric('tulle_xds_refused_total{reason="streams"}'), 2);
+    assert.equal(refusals(/ADS stream refused: too many streams/).length, 1, 'told once');
+    good[0]?.send({ typeUrl: tulleTypes.settings });
+    await good[0]?.until(() => good[0]?.delta.length === 2);
+  });
+
+  it('are turned away when one has too many streams, before it has said anything', async () => {
+    await start({ limits: { streamsPerClient: 2 } });
+    const all = [await open(), await open(), await open()];
+    await until(() => all.some((client) => client.status() !== undefined));
+    assert.deepEqual(
+      all.filter((client) => client.status() !== undefined).map((client) => client.status()?.code),
+      [8],
+    );
+    assert.equal(refusals(/too many streams of one client/).length, 1);
+  });
+
+  it('are closed as strangers that say nothing, those with a stream are not', async () => {
+    await start({ limits: { strangers: 3, firstStream: 200 } });
+    const good = await open();
+    good.send({ typeUrl: outbound });
+    await good.until(() => good.delta.length === 1);
+    const closed: Socket[] = [];
+    const port = Number(mesh.address.split(':').at(-1));
+    for (let i = 0; i < 8; i++) {
+      const socket = createConnection({ host: '127.0.0.1', port });
+      socket.on('error', () => undefined).on('close', () => closed.push(socket));
+      ends.push(() => socket.destroy());
+    }
+    await until(() => closed.length >= 5);
+    assert.equal(metric('tulle_xds_refused_total{reason="strangers"}'), 5);
+    await until(() => closed.length === 8);
+    assert.equal(metric('tulle_xds_refused_total{reason="idle"}'), 3);
+    assert.equal(refusals(/xDS connection closed: too many connections of strangers/).length, 1);
+    good.send({ typeUrl: tulleTypes.settings });
+    await good.until(() => good.delta.length === 2);
+    // There is room again.
+    const next = await open();
+    next.send({ typeUrl: outbound });
+    await next.until(() => next.delta.length === 1);
+  });
+
+  it('are counted one by one with a bad token, and told of in a line', async () => {
+    await start({});
+    const { secure, options } = asControlPlane(mesh);
+    const client = new Client(mesh.address, secure, options);
+    ends.push(() => client.close());
+    const metadata = new Metadata();
+    metadata.set('authorization', 'Bearer nonsense');
+    let refused = 0;
+    const identity = (bytes: Buffer): Buffer => bytes;
+    for (let i = 0; i < 50; i++) {
+      const call = client.makeBidiStreamRequest(adsPaths.delta, identity, identity, metadata);
+      call
+        .on('data', () => undefined)
+        .on('error', ({ code }: Error & { code?: number }) => {
+          if (code === grpcStatus.UNAUTHENTICATED) refused += 1;
+        });
+    }
+    await until(() => refused === 50);
+    assert.equal(metric('tulle_xds_refused_total{reason="unauthenticated"}'), 50);
+    assert.equal(refusals(/ADS client refused/).length, 1);
+  });
+
+  it('and do not read are given up when too much waits for all of them', async () => {
+    await start({ limits: { queuedBytes: 600_000, stuck: 300, unsentBytes: 100_000_000 } });
+    // Far more than the windows of a stream and a socket hold.
+    const many = (round: number): string => shop({ weights: [round, 1], more: services(2000) });
+    mesh.publish(many(2));
+    const stuck = await Promise.all(Array.from({ length: 6 }, () => open()));
+    for (const client of stuck) {
+      client.stopReading();
+      client.send({ typeUrl: outbound, subscribe: ['*'] });
+    }
+    await until(() => metric('tulle_xds_queued_bytes') > 300_000);
+    const good = await mesh.connect({ account: 'shop/web', pod: 'shop/web-0', early: true });
+    await mesh.synced('shop/web-0');
+    await until(() => {
+      const [first] = stuck;
+      first?.send({ typeUrl: tulleTypes.settings });
+      return metric('tulle_xds_refused_total{reason="queued"}') > 0;
+    });
+    await until(() => metric('tulle_xds_queued_bytes') < 600_000);
+    mesh.publish(many(3));
+    await mesh.synced('shop/web-0');
+    assert.equal(good.json<OutboundService>(outbound, cart).routes.at(-1)?.backends[0]?.weight, 3);
+    assert.ok(refusals(/it does not read/).length > 0);
   });
 });

@@ -1,4 +1,12 @@
-import { Client, type ClientDuplexStream, credentials, Metadata, type StatusObject } from '@grpc/grpc-js';
+import {
+  type ChannelCredentials,
+  type ChannelOptions,
+  Client,
+  type ClientDuplexStream,
+  credentials,
+  Metadata,
+  type StatusObject,
+} from '@grpc/grpc-js';
 import { createSecureContext } from 'node:tls';
 import {
   adsPaths,
@@ -30,6 +38,16 @@ export interface RawClient {
 
 const identity = (bytes: Buffer): Buffer => bytes;
 
+/** How a client knows the control plane. */
+export function asControlPlane({ authority }: FeatureMesh): { secure: ChannelCredentials; options: ChannelOptions } {
+  const name = 'controller.tulle';
+  const options = { 'grpc.ssl_target_name_override': name, 'grpc.use_local_subchannel_pool': 1 };
+  return {
+    secure: credentials.createFromSecureContext(createSecureContext({ ca: authority.bundle() })),
+    options: { ...options, 'grpc.default_authority': name },
+  };
+}
+
 export async function openRawClient(
   mesh: FeatureMesh,
   account: string,
@@ -38,10 +56,8 @@ export async function openRawClient(
   const [namespace = '', serviceAccount = ''] = account.split('/');
   const metadata = new Metadata();
   metadata.set('authorization', `Bearer ${await mesh.token({ namespace, serviceAccount })}`);
-  const secure = credentials.createFromSecureContext(createSecureContext({ ca: mesh.authority.bundle() }));
-  const name = 'controller.tulle';
-  const options = { 'grpc.ssl_target_name_override': name, 'grpc.use_local_subchannel_pool': 1 };
-  const client = new Client(mesh.address, secure, { ...options, 'grpc.default_authority': name });
+  const { secure, options } = asControlPlane(mesh);
+  const client = new Client(mesh.address, secure, options);
   const stream: ClientDuplexStream<Buffer, Buffer> = client.makeBidiStreamRequest(
     adsPaths[protocol],
     identity,

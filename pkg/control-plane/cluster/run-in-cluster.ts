@@ -46,7 +46,11 @@ export interface ClusterControllerOptions {
  * Any pod of the cluster may come with a token of its own. A sidecar has one stream, and another while one that broke is
  * not given up yet.
  */
-const limits = { streamsPerClient: 6, names: 20_000, messageBytes: 4 * 1024 * 1024 };
+const limits = {
+  ...{ streamsPerClient: 6, names: 20_000, messageBytes: 4 * 1024 * 1024 },
+  // The chart gives the controller 512 MiB: a connection takes some 50 KiB before it is known whose it is.
+  ...{ strangers: 1_024, strangersPerAddress: 64, pendingStreams: 1_024, queuedBytes: 96 * 1024 * 1024 },
+};
 /** How often a replica looks whether another has changed the roots, in milliseconds. */
 const lookAtRoots = 30_000;
 

@@ -1,0 +1,29 @@
+import type { AdsProtocol } from './ads-stream.ts';
+import { decodeDeltaRequest, decodeSotwRequest } from './discovery.ts';
+import type { NodeInfo } from './node-info.ts';
+
+/** What the first message says of its client; nobody when it says nothing. */
+export function decodeNodeOf(message: Buffer, protocol: AdsProtocol): NodeInfo {
+  const { node } = protocol === 'delta' ? decodeDeltaRequest(message) : decodeSotwRequest(message);
+  return node ?? nobody;
+}
+
+export const nobody: NodeInfo = { id: '', cluster: '', userAgent: '', metadata: {} };
+
+/** What a client says of itself goes to logs and pages: cut to a length, control characters out. */
+export function clip(text: string): string {
+  return text.slice(0, 256).replaceAll(/[^\x20-\x7e]/g, '?');
+}
+
+/** The first entries of what a client says of itself: it stays in memory as long as the stream. */
+export function bounded(metadata: NodeInfo['metadata']): NodeInfo['metadata'] {
+  let left = longestMetadata;
+  return Object.fromEntries(
+    Object.entries(metadata).filter(([key, value]) => {
+      left -= key.length + value.length;
+      return left >= 0;
+    }),
+  );
+}
+
+const longestMetadata = 64 * 1024;
