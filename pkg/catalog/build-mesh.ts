@@ -47,7 +47,7 @@ export function createMeshBuilder(): MeshBuilder {
   const smiObjects = createStep(createSmiObjects());
   const workloadsOf = step(createWorkloadIndex());
   const backingsOf = step(createBackings());
-  const usesOf = createStep(createUses());
+  const usesOf = step(createUses());
   const accessOf = createStep((_: AccessObjects | undefined, ...lists: AccessLists) => toAccess(...lists));
   const grants = createGrants();
   const grantsOf = step((smi: AccessObjects, workloads: Workloads, trustDomain: TrustDomain, pathMatch: PathMatch) =>
@@ -59,7 +59,7 @@ export function createMeshBuilder(): MeshBuilder {
   const planOf = step(createSplitPlan(toHttpMatch));
   const offersOf = step(createOffers());
   const reachesOf = step(createReaches());
-  const directoryOf = createStep(createDirectory());
+  const directoryOf = step(createDirectory());
   const targetChecks = step(createTargetChecks());
   const splitChecks = step(createSplitChecks());
   const conflictsOf = step(protocolConflicts);

@@ -2,22 +2,25 @@ import type { ServicePortKey } from '../policy/outbound.ts';
 import type { DirectoryEntry } from '../policy/proxy-policy.ts';
 import type { Backing } from './endpoints.ts';
 import { podHostnames, serviceHostnames } from './hostnames.ts';
-import { createMemo, keepMap } from './memo.ts';
+import { createIndex, createListMap } from './lists.ts';
+import { sameContent } from './memo.ts';
 
 export type Directory = ReadonlyMap<ServicePortKey, DirectoryEntry>;
 
 /** Every Service port of the mesh by name and address, the same for all proxies. */
-export function createDirectory(): (previous: Directory | undefined, backings: readonly Backing[]) => Directory {
-  const memo = createMemo<ServicePortKey, DirectoryEntry>();
-  return (previous, backings) => {
-    const entries = backings.map((backing): [ServicePortKey, DirectoryEntry] => {
-      const { key, service, protocol } = backing;
-      // Behind a cluster address pods come and go unseen.
-      const inputs = [service, protocol, service.headless ? backing.endpoints : undefined];
-      return [key, memo.get(key, inputs, () => toEntry(backing))];
-    });
-    memo.sweep();
-    return keepMap(previous, new Map(entries));
+export function createDirectory(): (backings: readonly Backing[]) => Directory {
+  let latest: ReadonlyMap<ServicePortKey, DirectoryEntry> = new Map();
+  const entriesOf = createListMap((backing: Backing): DirectoryEntry => {
+    const entry = toEntry(backing);
+    // Behind a cluster address pods come and go unseen.
+    const before = latest.get(backing.key);
+    return before && sameContent(before, entry) ? before : entry;
+  });
+  const index = createIndex(({ key }: DirectoryEntry) => key);
+  return (backings) => {
+    const entries = entriesOf(backings);
+    latest = index(entries);
+    return latest;
   };
 }
 

@@ -3,17 +3,20 @@ import type { ServiceIdentity } from '../policy/identity.ts';
 import type { AppProtocol } from '../policy/inbound.ts';
 import type { ServicePortKey } from '../policy/outbound.ts';
 import type { Problem } from '../problem/problem.ts';
-import { createMemo, keepList, sameContent } from './memo.ts';
+import { createGroupsOf, createSorted } from './lists.ts';
+import { keepList, sameContent, sameMembers } from './memo.ts';
 import type { Namespaces } from './namespaces.ts';
-import { compareName, compareText } from './order.ts';
+import { compareKey, compareName, compareText } from './order.ts';
 import { protocolOf } from './protocol.ts';
 import type { EndpointSlice, Service, ServicePort } from './snapshot.ts';
-import { groupBy, type Workload, type Workloads } from './workloads.ts';
+import type { Workload, Workloads } from './workloads.ts';
 
 /** A TCP port of a Service and what stands behind it. */
 export interface Backing {
   readonly key: ServicePortKey;
   readonly service: Service;
+  /** Which of the Service's ports it is. */
+  readonly index: number;
   readonly port: number;
   readonly protocol: AppProtocol;
   /** Sorted by pod. */
@@ -36,40 +39,71 @@ export function createBackings(): (
   workloads: Workloads,
   namespaces: Namespaces,
 ) => readonly Backing[] {
-  const memo = createMemo<ServicePortKey, Backing>();
-  let selected = new Map<string, readonly Workload[]>();
-  let sliced = new Map<string, readonly EndpointSlice[]>();
+  const inOrder = createSorted<Service>(compareName);
+  const groupSlices = createGroupsOf(
+    ({ namespace, service }: EndpointSlice) => [`${namespace}/${service}`],
+    compareName,
+  );
+  let served = new Map<string, Served>();
+  let latest: readonly Backing[] = [];
 
   return (services, slices, workloads, namespaces) => {
-    const slicesByService = groupBy(slices, ({ namespace, service }) => [`${namespace}/${service}`]);
-    const nextSelected = new Map<string, readonly Workload[]>();
-    const nextSliced = new Map<string, readonly EndpointSlice[]>();
+    const slicesOf = groupSlices(slices);
+    const next = new Map<string, Served>();
     const backings: Backing[] = [];
-    for (const service of [...services].sort(compareName)) {
+    for (const service of inOrder(services)) {
       if (service.externalName !== undefined) continue;
-      const id = `${service.namespace}/${service.name}`;
-      const own = keepList(sliced.get(id), (slicesByService.get(id) ?? []).sort(compareName));
+      const id = idOf(service);
+      const before = served.get(id);
+      const own = slicesOf.get(id) ?? noSlices;
       const pods =
-        own.length > 0 ? podsOf(own, workloads) : workloads.select(service.namespace, service.selector ?? {});
-      const kept = keepList(selected.get(id), pods);
-      nextSliced.set(id, own);
-      nextSelected.set(id, kept);
+        own.length > 0 ? podsOf(own, workloads) : workloads.select(service.namespace, service.selector ?? noSelector);
       const meshed = namespaces.isMeshed(service.namespace);
-      for (const [i, port] of service.ports.entries()) {
-        if (port.protocol !== 'TCP') continue;
-        const key = `${id}:${port.port}`;
-        backings.push(
-          memo.get(key, [service, i, own, kept, meshed], (previous) =>
-            keepEndpoints(previous, buildBacking(key, service, i, port, own, kept, meshed)),
-          ),
-        );
-      }
+      const isSame =
+        before?.service === service && before.own === own && before.meshed === meshed && sameMembers(before.pods, pods);
+      const entry = isSame ? before : serve(id, { service, own, pods, meshed }, before);
+      next.set(id, entry);
+      for (const backing of entry.backings) backings.push(backing);
     }
-    memo.sweep();
-    selected = nextSelected;
-    sliced = nextSliced;
-    return backings;
+    served = next;
+    latest = keepList(latest, backings);
+    return latest;
   };
+}
+
+/** What the ports of a Service are made of. */
+interface Behind {
+  readonly service: Service;
+  readonly own: readonly EndpointSlice[];
+  readonly pods: readonly Workload[];
+  readonly meshed: boolean;
+}
+
+interface Served extends Behind {
+  readonly backings: readonly Backing[];
+}
+
+const noSlices: readonly EndpointSlice[] = [];
+const noSelector = {};
+const ids = new WeakMap<Service, string>();
+
+function idOf(service: Service): string {
+  const id = ids.get(service) ?? `${service.namespace}/${service.name}`;
+  ids.set(service, id);
+  return id;
+}
+
+/** A port that says the same as before is the same object. */
+function serve(id: string, behind: Behind, before: Served | undefined): Served {
+  const { service, own, pods, meshed } = behind;
+  const backings = service.ports.flatMap((port, i) => {
+    if (port.protocol !== 'TCP') return [];
+    const key = `${id}:${port.port}`;
+    const previous = before?.backings.find((backing) => backing.key === key);
+    const next = keepEndpoints(previous, buildBacking(key, service, i, port, own, pods, meshed));
+    return [previous !== undefined && sameContent(previous, next) ? previous : next];
+  });
+  return { ...behind, backings };
 }
 
 function keepEndpoints(previous: Backing | undefined, next: Backing): Backing {
@@ -79,17 +113,20 @@ function keepEndpoints(previous: Backing | undefined, next: Backing): Backing {
 
 /** The pods that slices name, by name or by address, in the Service's own namespace: nothing else may lend its identity. */
 function podsOf(slices: readonly EndpointSlice[], workloads: Workloads): readonly Workload[] {
-  const found = new Map<string, Workload>();
+  const found = new Set<Workload>();
   for (const { namespace, endpoints } of slices) {
     for (const { pod, addresses } of endpoints) {
       const workload =
-        pod === undefined
-          ? workloads.inNamespace(namespace).find(({ pod: { ip } }) => addresses.includes(ip))
-          : workloads.byKey.get(`${namespace}/${pod}`);
-      if (workload) found.set(workload.key, workload);
+        pod === undefined ? atOneOf(namespace, addresses, workloads) : workloads.byKey.get(`${namespace}/${pod}`);
+      if (workload) found.add(workload);
     }
   }
-  return [...found.values()].sort((a, b) => compareText(a.key, b.key));
+  return [...found].sort(compareKey);
+}
+
+/** The first pod, by name, that has one of the addresses. */
+function atOneOf(namespace: string, addresses: readonly string[], workloads: Workloads): Workload | undefined {
+  return addresses.flatMap((ip) => workloads.atAddress(namespace, ip)).sort(compareKey)[0];
 }
 
 function buildBacking(
@@ -141,6 +178,7 @@ function buildBacking(
   return {
     key,
     service,
+    index,
     port: port.port,
     protocol,
     members,

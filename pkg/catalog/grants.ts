@@ -1,9 +1,10 @@
-import type { ServiceIdentity } from '../policy/identity.ts';
+import { type ServiceIdentity, toServiceAccount } from '../policy/identity.ts';
 import type { AccessRule } from '../policy/inbound.ts';
 import type { TrafficTarget } from '../smi/traffic-target/traffic-target.ts';
 import { buildGrant, type GrantContext, grantInputs, type TargetGrant } from './access-rule.ts';
+import { createGroupsOf, createIndex, createListMap } from './lists.ts';
 import { createIntern, createNumbering, keepList, keepMap, sameContent, sameMembers } from './memo.ts';
-import { compareText } from './order.ts';
+import { compareName, compareText } from './order.ts';
 import { groupBy, type Workload } from './workloads.ts';
 
 /** All permissions of a mesh, found by whom they open. */
@@ -18,57 +19,76 @@ export interface Grants {
 /** Builds what every TrafficTarget grants; a target whose references did not change is not built again. */
 export function createGrants(): (context: GrantContext) => Grants {
   const build = createGrantRounds();
+  const byName = ({ target: a }: TargetGrant, { target: b }: TargetGrant): number => compareName(a, b);
+  const groupByIdentity = createGroupsOf(identitiesOpened, byName);
+  const groupBySelector = createGroupsOf(
+    ({ target, selectors }: TargetGrant) => (selectors.length > 0 ? [target.namespace] : []),
+    byName,
+  );
   const ruleLists = createIntern<readonly AccessRule[]>();
   const numberOf = createNumbering();
+  const found = new WeakMap<Workload, Found>();
   let waiting: ReadonlyMap<string, readonly ServiceIdentity[]> = new Map();
+  let giving: readonly TargetGrant[] = [];
   let latest: Latest | undefined;
+
+  function rulesOf(workload: Workload, named: readonly TargetGrant[], others: readonly TargetGrant[]): Found {
+    const { pod } = workload;
+    const selected = others.filter(
+      (grant) => !named.includes(grant) && grant.selectors.some((labels) => hasLabels(pod.labels, labels)),
+    );
+    const rules = [...named, ...selected].flatMap(({ rule }) => rule ?? []);
+    rules.sort((a, b) => compareText(a.origin.name, b.origin.name));
+    return { named, others, rules: ruleLists.get(rules.map(numberOf).join(' '), () => rules) };
+  }
 
   return (context) => {
     const { workloads } = context;
-    const all = keepList(latest?.all, build(context));
-
-    const giving = all.filter(({ rule }) => rule !== undefined);
-    const now = keepMap(waiting, waitingSources(giving, workloads, waiting));
-    waiting = now;
-    // Rules are asked for pod by pod: what there is of them does not depend on the pods that there are.
-    if (latest !== undefined && latest.all === all && latest.waiting === now) return latest.grants;
-    const byIdentity = groupBy(giving, ({ target, identities }) => identities.map((id) => `${target.namespace} ${id}`));
-    const bySelector = groupBy(
-      giving.filter(({ selectors }) => selectors.length > 0),
-      ({ target }) => [target.namespace],
+    const all = build(context);
+    giving = keepList(
+      giving,
+      all.filter(({ rule }) => rule !== undefined),
     );
-    const lists = new Map<string, readonly AccessRule[]>();
-    const known = new WeakMap<Workload, readonly AccessRule[]>();
-
+    waiting = keepMap(waiting, waitingSources(giving, workloads, waiting));
+    // Rules are asked for pod by pod: what there is of them does not depend on the pods that there are.
+    if (latest?.all === all && latest.waiting === waiting) return latest.grants;
+    const byIdentity = groupByIdentity(giving);
+    const bySelector = groupBySelector(giving);
+    const now = waiting;
     const grants: Grants = {
       all,
       rulesFor(workload) {
-        const found = known.get(workload);
-        if (found !== undefined) return found;
-        const { pod, identity } = workload;
-        const named = byIdentity.get(`${pod.namespace} ${identity}`) ?? [];
-        const selected = (bySelector.get(pod.namespace) ?? []).filter(
-          (grant) => !named.includes(grant) && grant.selectors.some((labels) => hasLabels(pod.labels, labels)),
-        );
-        const key = [`${pod.namespace} ${identity}`, ...selected.map(({ target }) => target.name)].join(' ');
-        let list = lists.get(key);
-        if (list === undefined) {
-          const rules = [...named, ...selected].flatMap(({ rule }) => rule ?? []);
-          rules.sort((a, b) => compareText(a.origin.name, b.origin.name));
-          list = ruleLists.get(rules.map(numberOf).join(' '), () => rules);
-          lists.set(key, list);
-        }
-        known.set(workload, list);
-        return list;
+        const named = byIdentity.get(workload.identity) ?? none;
+        const others = bySelector.get(workload.pod.namespace) ?? none;
+        const before = found.get(workload);
+        if (before?.named === named && before.others === others) return before.rules;
+        const made = rulesOf(workload, named, others);
+        found.set(workload, made);
+        return made.rules;
       },
       waitingFor: (namespace) => now.get(namespace) ?? nobody,
     };
-    latest = { all, waiting: now, grants };
+    latest = { all, waiting, grants };
     return grants;
   };
 }
 
+/** A target opens pods of its own namespace alone, whatever identity it names. */
+function identitiesOpened({ target, identities }: TargetGrant): readonly ServiceIdentity[] {
+  return [...new Set(identities)].filter((identity) => toServiceAccount(identity)?.namespace === target.namespace);
+}
+
+/** The rules of a workload, and the grants that they were found among. */
+interface Found {
+  readonly named: readonly TargetGrant[];
+  readonly others: readonly TargetGrant[];
+  readonly rules: readonly AccessRule[];
+}
+
+const none: readonly TargetGrant[] = [];
+
 interface Entry {
+  readonly key: string;
   readonly target: TrafficTarget;
   readonly inputs: readonly unknown[];
   readonly grant: TargetGrant;
@@ -76,28 +96,33 @@ interface Entry {
 
 /** Builds the grant of each target, round by round: while what targets may refer to is the same, those that changed. */
 function createGrantRounds(): (context: GrantContext) => readonly TargetGrant[] {
-  let entries: ReadonlyMap<string, Entry> = new Map();
+  const index = createIndex(({ key }: Entry) => key);
+  let context: GrantContext | undefined;
+  let known: ReadonlyMap<string, Entry> = new Map();
   let around: readonly unknown[] = [];
+  let grants: readonly TargetGrant[] = [];
 
-  function entryOf(target: TrafficTarget, before: Entry | undefined, context: GrantContext, settled: boolean): Entry {
-    if (settled && before?.target === target) return before;
-    const inputs = grantInputs(target, context);
+  const entriesOf = createListMap((target: TrafficTarget): Entry => {
+    const now = context as GrantContext;
+    const key = `${target.namespace}/${target.name}`;
+    const before = known.get(key);
+    const inputs = grantInputs(target, now);
     if (before && sameMembers(before.inputs, inputs)) return before;
-    const grant = keepRule(before?.grant, buildGrant(target, context));
-    return { target, inputs, grant: before && sameContent(before.grant, grant) ? before.grant : grant };
-  }
+    const grant = keepRule(before?.grant, buildGrant(target, now));
+    return { key, target, inputs, grant: before && sameContent(before.grant, grant) ? before.grant : grant };
+  });
 
-  return (context) => {
-    const now = surroundings(context);
-    const settled = sameMembers(around, now);
-    const next = new Map<string, Entry>();
-    for (const target of context.smi.targets) {
-      const key = `${target.namespace}/${target.name}`;
-      next.set(key, entryOf(target, entries.get(key), context, settled));
-    }
-    entries = next;
+  return (next) => {
+    context = next;
+    const now = surroundings(next);
+    const entries = entriesOf(next.smi.targets, !sameMembers(around, now));
     around = now;
-    return [...next.values()].map(({ grant }) => grant);
+    known = index(entries);
+    grants = keepList(
+      grants,
+      entries.map(({ grant }) => grant),
+    );
+    return grants;
   };
 }
 

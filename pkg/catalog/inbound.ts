@@ -2,9 +2,10 @@ import type { AppProtocol, InboundPolicy, InboundPort } from '../policy/inbound.
 import type { Problem } from '../problem/problem.ts';
 import type { Backing } from './endpoints.ts';
 import type { Grants } from './grants.ts';
-import { createIntern, createMemo, createNumbering, keepList, keepMap } from './memo.ts';
+import { createGroups } from './lists.ts';
+import { createIntern, createNumbering, keepMap } from './memo.ts';
 import type { Namespaces } from './namespaces.ts';
-import { compareText } from './order.ts';
+import { compareName, compareText } from './order.ts';
 import { isHttp } from './protocol.ts';
 import type { Workload, Workloads } from './workloads.ts';
 
@@ -17,30 +18,23 @@ export interface PortUse {
 export type PortUses = ReadonlyMap<Workload, readonly PortUse[]>;
 
 /** Which Service ports lead to which workloads: the endpoints, seen from the other end. Lists that did not change stay. */
-export function createUses(): (previous: PortUses | undefined, backings: readonly Backing[]) => PortUses {
-  const known = new WeakMap<Backing, Map<number, PortUse>>();
+export function createUses(): (backings: readonly Backing[]) => PortUses {
+  const known = new WeakMap<Backing, readonly (readonly [Workload, PortUse])[]>();
 
-  function useOf(backing: Backing, port: number): PortUse {
-    const byPort = known.get(backing) ?? new Map<number, PortUse>();
-    known.set(backing, byPort);
-    const use = byPort.get(port) ?? { port, backing };
-    byPort.set(port, use);
-    return use;
+  function usesOf(backing: Backing): readonly (readonly [Workload, PortUse])[] {
+    const uses =
+      known.get(backing) ??
+      backing.members.flatMap(({ workload, endpoint }): [Workload, PortUse][] =>
+        workload === undefined ? [] : [[workload, { port: endpoint.port, backing }]],
+      );
+    known.set(backing, uses);
+    return uses;
   }
 
-  return (previous, backings) => {
-    const uses = new Map<Workload, PortUse[]>();
-    for (const backing of backings) {
-      for (const { workload, endpoint } of backing.members) {
-        if (workload === undefined) continue;
-        const use = useOf(backing, endpoint.port);
-        const list = uses.get(workload);
-        if (list) list.push(use);
-        else uses.set(workload, [use]);
-      }
-    }
-    return new Map([...uses].map(([workload, list]) => [workload, keepList(previous?.get(workload), list)]));
-  };
+  return createGroups(
+    usesOf,
+    ({ backing: a }, { backing: b }) => compareName(a.service, b.service) || a.index - b.index,
+  );
 }
 
 export type InboundPolicies = ReadonlyMap<Workload, InboundPolicy>;
@@ -54,10 +48,9 @@ export function createInbound(): (
 ) => InboundPolicies {
   const portLists = createIntern<readonly InboundPort[]>();
   const policies = createIntern<InboundPolicy>();
-  const memo = createMemo<Workload, InboundPolicy>();
   const numberOf = createNumbering();
   const portsOfUses = new WeakMap<readonly PortUse[], readonly InboundPort[]>();
-  let previous: InboundPolicies | undefined;
+  let latest: InboundPolicies = new Map();
 
   function portsOf(uses: readonly PortUse[]): readonly InboundPort[] {
     const known = portsOfUses.get(uses);
@@ -76,16 +69,20 @@ export function createInbound(): (
       const { mode, modeFrom } = namespaces.modeOf(pod.namespace);
       const ports = portsOf(uses.get(workload) ?? none);
       const rules = grants.rulesFor(workload);
-      const policy = memo.get(workload, [identity, mode, modeFrom, ports, rules], () => {
-        const key = [identity, mode, modeFrom, numberOf(ports), numberOf(rules)].join(' ');
-        return policies.get(key, () => ({ identity, mode, modeFrom, ports, rules }));
-      });
-      next.set(workload, policy);
+      const before = latest.get(workload);
+      const isSame =
+        before?.ports === ports && before.rules === rules && before.mode === mode && before.modeFrom === modeFrom;
+      next.set(workload, isSame ? before : policyOf({ identity, mode, modeFrom, ports, rules }));
     }
-    memo.sweep();
-    previous = keepMap(previous, next);
-    return previous;
+    latest = keepMap(latest, next);
+    return latest;
   };
+
+  function policyOf(policy: InboundPolicy): InboundPolicy {
+    const { identity, mode, modeFrom, ports, rules } = policy;
+    const key = [identity, mode, modeFrom, numberOf(ports), numberOf(rules)].join(' ');
+    return policies.get(key, () => policy);
+  }
 }
 
 const none: readonly PortUse[] = [];
@@ -122,6 +119,7 @@ function stricter(a: AppProtocol, b: AppProtocol): AppProtocol {
 export function protocolConflicts(uses: PortUses): readonly Problem[] {
   const problems = new Map<string, Problem>();
   for (const list of uses.values()) {
+    if (list.length < 2) continue;
     for (const { port, backing } of list) {
       const other = list.find((use) => use.port === port && isHttp(use.backing.protocol) !== isHttp(backing.protocol));
       if (other === undefined || isHttp(backing.protocol)) continue;

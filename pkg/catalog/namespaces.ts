@@ -16,11 +16,12 @@ export interface Namespaces {
 export function indexNamespaces(list: readonly Namespace[], { mode, modeFrom }: MeshConfig): Namespaces {
   const byName = new Map(list.map((namespace) => [namespace.name, namespace]));
   const meshWide = { mode, modeFrom };
+  const own = new Map<string, ModeChoice>();
+  for (const { name, mode: set } of byName.values()) {
+    if (set !== undefined) own.set(name, { mode: set, modeFrom: `namespace ${name}` });
+  }
   return {
     isMeshed: (name) => byName.get(name)?.meshed ?? true,
-    modeOf(name) {
-      const own = byName.get(name)?.mode;
-      return own === undefined ? meshWide : { mode: own, modeFrom: `namespace ${name}` };
-    },
+    modeOf: (name) => own.get(name) ?? meshWide,
   };
 }

@@ -10,6 +10,10 @@ export function compareName(
   return compareText(a.namespace, b.namespace) || compareText(a.name, b.name);
 }
 
+export function compareKey(a: { readonly key: string }, b: { readonly key: string }): number {
+  return compareText(a.key, b.key);
+}
+
 /** The oldest first, to the second; what has no age (files) is younger than what has one; then by name (DECISIONS S9). */
 export function compareAge(a: Aged, b: Aged): number {
   const ages = [a, b].map(({ creationTimestamp }) => {

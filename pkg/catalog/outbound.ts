@@ -3,7 +3,8 @@ import type { ServiceIdentity } from '../policy/identity.ts';
 import type { EndpointSetKey, OutboundRoute, OutboundService, ServicePortKey } from '../policy/outbound.ts';
 import type { Backing } from './endpoints.ts';
 import { serviceHostnames } from './hostnames.ts';
-import { createMemo, keepMap } from './memo.ts';
+import { createIndex } from './lists.ts';
+import { createMemo, keepList, keepMap, sameMembers } from './memo.ts';
 import type { Permission } from './permission.ts';
 import type { SplitPlan } from './traffic-split.ts';
 
@@ -39,31 +40,56 @@ export function createOffers(): (
   permissions: Permissions,
   plan: SplitPlan,
 ) => readonly Offer[] {
-  const offers = createMemo<ServicePortKey, Offer>();
-  let makers = new Map<ServicePortKey, OfferMaker>();
+  const index = createIndex(({ key }: Backing) => key);
+  let entries = new Map<ServicePortKey, Entry>();
+  let offers: readonly Offer[] = [];
 
   return (backings, permissions, plan) => {
-    let byKey: ReadonlyMap<ServicePortKey, Backing> | undefined;
-    const next = new Map<ServicePortKey, OfferMaker>();
-    const made = backings.map((backing) => {
-      const { key, service, port } = backing;
+    const byKey = index(backings);
+    const next = new Map<ServicePortKey, Entry>();
+    const made: Offer[] = [];
+    for (const backing of backings) {
+      const { key } = backing;
       const own = permissions.get(key) ?? noPermission;
-      const split = plan.byRoot.get(`${service.namespace}/${service.name}`)?.routes.get(port);
-      byKey ??= split && new Map(backings.map((each) => [each.key, each]));
-      const backends = (split?.backends ?? []).flatMap(({ endpoints, excluded }) => {
-        const target = excluded === undefined ? byKey?.get(endpoints) : undefined;
+      const split = plan.routes.get(key);
+      const before = entries.get(key);
+      const isPlain = split === undefined && before?.split === undefined;
+      const isSame = isPlain && before?.backing === backing && before.own === own;
+      const entry = isSame ? before : entryOf(before, { backing, split, own, backends: backendsOf(split) });
+      next.set(key, entry);
+      made.push(entry.offer);
+    }
+    entries = next;
+    offers = keepList(offers, made);
+    return offers;
+
+    function backendsOf(split: OutboundRoute | undefined): Sources['backends'] {
+      return (split?.backends ?? []).flatMap(({ endpoints, excluded }) => {
+        const target = excluded === undefined ? byKey.get(endpoints) : undefined;
         const permission = permissions.get(endpoints);
         return target && permission ? [{ permission, endpoints: target.endpoints }] : [];
       });
-      const maker = makers.get(key) ?? createOfferMaker();
-      next.set(key, maker);
-      const inputs = [backing, split, own, ...backends.flatMap((each) => [each.permission, each.endpoints])];
-      return offers.get(key, inputs, (previous) => maker(previous, { backing, split, own, backends }));
-    });
-    offers.sweep();
-    makers = next;
-    return made;
+    }
   };
+}
+
+interface Entry extends Sources {
+  readonly make: OfferMaker;
+  readonly offer: Offer;
+}
+
+function entryOf(before: Entry | undefined, sources: Sources): Entry {
+  const make = before?.make ?? createOfferMaker();
+  const isSame =
+    before?.backing === sources.backing &&
+    before.split === sources.split &&
+    before.own === sources.own &&
+    sameMembers(
+      before.backends.flatMap(({ permission, endpoints }) => [permission, endpoints]),
+      sources.backends.flatMap(({ permission, endpoints }) => [permission, endpoints]),
+    );
+  if (isSame) return before;
+  return { ...sources, make, offer: make(before?.offer, sources) };
 }
 
 type OfferMaker = (previous: Offer | undefined, sources: Sources) => Offer;

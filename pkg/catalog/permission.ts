@@ -4,7 +4,7 @@ import type { ServicePortKey } from '../policy/outbound.ts';
 import { accountsOf, type Backing } from './endpoints.ts';
 import type { Grants } from './grants.ts';
 import type { InboundPolicies } from './inbound.ts';
-import { sameMembers } from './memo.ts';
+import { keepMap, sameMembers } from './memo.ts';
 import type { Namespaces } from './namespaces.ts';
 import { compareText } from './order.ts';
 import { isHttp } from './protocol.ts';
@@ -39,6 +39,8 @@ export function createPermissions(): (
   namespaces: Namespaces,
 ) => ReadonlyMap<ServicePortKey, Permission> {
   const guards = new WeakMap<InboundPolicy, Map<number, Guard>>();
+  let entries: ReadonlyMap<ServicePortKey, Entry> = new Map();
+  let permissions: ReadonlyMap<ServicePortKey, Permission> = new Map();
   let last: Round | undefined;
 
   function guardOf(policy: InboundPolicy, port: number): Guard {
@@ -49,39 +51,61 @@ export function createPermissions(): (
     return guard;
   }
 
-  return (backings, inbound, grants, namespaces) => {
-    const settled = last?.inbound === inbound && last.grants === grants && last.namespaces === namespaces;
-    const entries = new Map<ServicePortKey, Entry>();
-    for (const backing of backings) {
-      const { key, members, service } = backing;
-      const before = last?.entries.get(key);
-      if (settled && before?.backing === backing) {
-        entries.set(key, before);
-        continue;
-      }
-      const open = namespaces.modeOf(service.namespace).mode !== 'enforce' || !namespaces.isMeshed(service.namespace);
-      const waiting = members.length === 0 ? grants.waitingFor(service.namespace) : nobody;
-      const seen = new Map<Guard, ServiceIdentity>();
-      for (const { workload, endpoint } of members) {
-        const policy = workload && inbound.get(workload);
-        if (policy) seen.set(guardOf(policy, endpoint.port), policy.identity);
-      }
-      const inputs = [backing.endpoints, open, waiting, ...seen.keys()];
-      if (before && sameMembers(before.inputs, inputs)) {
-        entries.set(key, { ...before, backing });
-        continue;
-      }
-      const next = members.length === 0 ? emptyPermission(open, waiting) : toPermission(backing, seen);
-      entries.set(key, { backing, inputs, permission: keepPermission(before?.permission, next) });
+  /** What opens or closes a port: the policies of its members, and who waits for some. */
+  function entryOf(backing: Backing, before: Entry | undefined, { inbound, grants, namespaces }: Round): Entry {
+    const { members, service } = backing;
+    const open = namespaces.modeOf(service.namespace).mode !== 'enforce' || !namespaces.isMeshed(service.namespace);
+    const waiting = members.length === 0 ? grants.waitingFor(service.namespace) : nobody;
+    const policies = members.map(({ workload }) => workload && inbound.get(workload));
+    const isSame =
+      before?.backing.endpoints === backing.endpoints &&
+      before.open === open &&
+      before.waiting === waiting &&
+      sameMembers(before.policies, policies);
+    if (isSame) return { ...before, backing };
+    const seen = new Map<Guard, ServiceIdentity>();
+    for (const [i, { endpoint }] of members.entries()) {
+      const policy = policies[i];
+      if (policy) seen.set(guardOf(policy, endpoint.port), policy.identity);
     }
-    last = { inbound, grants, namespaces, entries };
-    return new Map([...entries].map(([key, { permission }]) => [key, permission]));
+    const next = members.length === 0 ? emptyPermission(open, waiting) : toPermission(backing, seen);
+    return { backing, open, waiting, policies, permission: keepPermission(before?.permission, next) };
+  }
+
+  /** Can it be seen at a glance that nothing changed for this port? */
+  function isUntouched({ backing, open, waiting, policies }: Entry, round: Round): boolean {
+    const { members, service } = backing;
+    if (round.namespaces !== last?.namespaces) return false;
+    if (members.length === 0) return open || round.grants.waitingFor(service.namespace) === waiting;
+    return members.every(({ workload }, i) => (workload && round.inbound.get(workload)) === policies[i]);
+  }
+
+  return (backings, inbound, grants, namespaces) => {
+    const round = { inbound, grants, namespaces };
+    const settled = last?.inbound === inbound && last.grants === grants && last.namespaces === namespaces;
+    const next = new Map<ServicePortKey, Permission>();
+    const nextEntries = new Map<ServicePortKey, Entry>();
+    for (const backing of backings) {
+      const { key } = backing;
+      const before = entries.get(key);
+      const isSame = before?.backing === backing && (settled || isUntouched(before, round));
+      const entry = isSame ? before : entryOf(backing, before, round);
+      nextEntries.set(key, entry);
+      next.set(key, entry.permission);
+    }
+    last = round;
+    entries = nextEntries;
+    permissions = keepMap(permissions, next);
+    return permissions;
   };
 }
 
 interface Entry {
   readonly backing: Backing;
-  readonly inputs: readonly unknown[];
+  readonly open: boolean;
+  readonly waiting: readonly ServiceIdentity[];
+  /** Of the members, in their order. */
+  readonly policies: readonly (InboundPolicy | undefined)[];
   readonly permission: Permission;
 }
 
@@ -89,7 +113,6 @@ interface Round {
   readonly inbound: InboundPolicies;
   readonly grants: Grants;
   readonly namespaces: Namespaces;
-  readonly entries: ReadonlyMap<ServicePortKey, Entry>;
 }
 
 const nobody: readonly ServiceIdentity[] = [];

@@ -2,6 +2,7 @@ import type { EndpointSet } from '../policy/endpoints.ts';
 import type { ServiceIdentity } from '../policy/identity.ts';
 import type { EndpointSetKey, OutboundService, ServicePortKey } from '../policy/outbound.ts';
 import type { Reach } from '../policy/proxy-policy.ts';
+import { changeOf, type ListChange } from './lists.ts';
 import { createIntern, createNumbering, keepList } from './memo.ts';
 import { compareText } from './order.ts';
 import type { Fragment, Offer } from './outbound.ts';
@@ -38,32 +39,31 @@ export function createReaches(): (offers: readonly Offer[]) => Reaches {
 
   let offered: readonly Offer[] = [];
   let own: ReadonlyMap<ServiceIdentity, Own> = new Map();
-  let last = new Map<
-    ServiceIdentity | '',
-    { readonly base: readonly Fragment[]; readonly own: Own; readonly reach: Reach }
-  >();
+  const known = new Map<ServiceIdentity | '', Known>();
+
+  /** Identities that nobody has asked for in this round go, once they are as many as those who have something. */
+  function forget(base: readonly Fragment[]): void {
+    if (known.size <= 2 * own.size + 1_000) return;
+    for (const [identity, entry] of known)
+      if (entry.base !== base || !own.has(identity as ServiceIdentity)) known.delete(identity);
+  }
 
   return (offers) => {
     common = keepList(
       common,
-      offers.flatMap(({ everyone }) => everyone ?? []),
+      offers.flatMap(({ everyone }) => everyone ?? nobody),
     );
     const base = common;
-    const views = changeOwn(own, offered, offers);
+    const views = changeOwn(own, changeOf(offered, offers));
     own = views;
     offered = offers;
-    const before = last;
-    const known: typeof last = new Map();
-    last = known;
+    forget(base);
     return {
       reachOf(identity) {
         const extra = views.get(identity) ?? nothing;
         const id = extra.size === 0 ? '' : identity;
-        const found = known.get(id) ?? before.get(id);
-        if (found?.base === base && found.own === extra) {
-          known.set(id, found);
-          return found.reach;
-        }
+        const found = known.get(id);
+        if (found?.base === base && found.own === extra) return found.reach;
         const reach = toReach(merge(base, extra));
         known.set(id, { base, own: extra, reach });
         return reach;
@@ -71,6 +71,14 @@ export function createReaches(): (offers: readonly Offer[]) => Reaches {
     };
   };
 }
+
+interface Known {
+  readonly base: readonly Fragment[];
+  readonly own: Own;
+  readonly reach: Reach;
+}
+
+const nobody: readonly Fragment[] = [];
 
 /** What one client may reach beyond what everybody may, sorted by key. Never changed once made. */
 type Own = ReadonlyMap<ServicePortKey, Fragment>;
@@ -80,24 +88,20 @@ const nothing: Own = new Map();
 /** Carries over what changed between two rounds of offers; clients whom it does not concern keep the same map. */
 function changeOwn(
   own: ReadonlyMap<ServiceIdentity, Own>,
-  before: readonly Offer[],
-  after: readonly Offer[],
+  offers: ListChange<Offer> | undefined,
 ): ReadonlyMap<ServiceIdentity, Own> {
-  const kept = new Set(before);
-  const gone = new Map(before.map((offer) => [offer.key, offer]));
+  if (offers === undefined) return own;
   const changes = new Map<ServiceIdentity, Map<ServicePortKey, Fragment | undefined>>();
   const note = (client: ServiceIdentity, key: ServicePortKey, fragment: Fragment | undefined): void => {
     const own = changes.get(client) ?? new Map<ServicePortKey, Fragment | undefined>();
     changes.set(client, own.set(key, fragment));
   };
-  for (const offer of after) {
-    const old = gone.get(offer.key);
-    gone.delete(offer.key);
-    if (kept.has(offer)) continue;
-    for (const client of old?.clients.keys() ?? []) if (!offer.clients.has(client)) note(client, offer.key, undefined);
-    for (const [client, fragment] of offer.clients) {
-      if (old?.clients.get(client) !== fragment) note(client, offer.key, fragment);
-    }
+  const gone = new Map(offers.removed.map((offer) => [offer.key, offer]));
+  for (const { key, clients } of offers.added) {
+    const old = gone.get(key)?.clients;
+    gone.delete(key);
+    for (const client of old?.keys() ?? []) if (!clients.has(client)) note(client, key, undefined);
+    for (const [client, fragment] of clients) if (old?.get(client) !== fragment) note(client, key, fragment);
   }
   for (const { key, clients } of gone.values()) for (const client of clients.keys()) note(client, key, undefined);
   if (changes.size === 0) return own;

@@ -7,7 +7,7 @@ import type { TCPRoute } from '../smi/tcp-route/tcp-route.ts';
 import type { TrafficSplit } from '../smi/traffic-split/traffic-split.ts';
 import type { TrafficTarget } from '../smi/traffic-target/traffic-target.ts';
 import type { UDPRoute } from '../smi/udp-route/udp-route.ts';
-import { keepList, keepMap } from './memo.ts';
+import { createIndex, createListMap, createSorted } from './lists.ts';
 import { compareName } from './order.ts';
 import type { RawObject } from './snapshot.ts';
 
@@ -35,54 +35,56 @@ export type AccessObjects = Pick<
 /** What splits depend on. */
 export type SplitObjects = Pick<SmiObjects, 'splits' | 'groups'>;
 
-type Decoded = ReturnType<typeof decodeSmiObject>;
+type Decoded = ReturnType<typeof decodeSmiObject> & { readonly raw: RawObject };
 
 /** Decodes each object once. */
 export function createSmiObjects(): (previous: SmiObjects | undefined, raws: readonly RawObject[]) => SmiObjects {
-  const known = new WeakMap<RawObject, Decoded>();
-
-  function decode(raw: RawObject): Decoded {
-    let decoded = known.get(raw);
-    if (decoded === undefined) {
-      decoded = decodeSmiObject(raw);
-      known.set(raw, decoded);
-    }
-    return decoded;
-  }
+  const decodeAll = createListMap((raw: RawObject): Decoded => ({ raw, ...decodeSmiObject(raw) }));
+  const kinds = {
+    TrafficTarget: createKind<TrafficTarget>(),
+    TrafficSplit: createKind<TrafficSplit>(),
+    HTTPRouteGroup: createKind<HTTPRouteGroup>(),
+    TCPRoute: createKind<TCPRoute>(),
+    UDPRoute: createKind<UDPRoute>(),
+    IdentityBinding: createKind<IdentityBinding>(),
+  };
 
   return (previous, raws) => {
-    const values: SmiObject[] = [];
+    const values = groupByKind();
     const undecoded = new Set<string>();
     const problems: (readonly Problem[])[] = [];
-    for (const raw of raws) {
-      const { value, problems: own } = decode(raw);
-      if (value) values.push(value);
+    for (const { raw, value, problems: own } of decodeAll(raws)) {
+      if (value) (values[value.kind] as SmiObject[]).push(value);
       else undecoded.add(`${raw.kind} ${raw.metadata.namespace}/${raw.metadata.name}`);
       if (own.length > 0) problems.push(own);
     }
-    values.sort(compareName);
     const sameUndecoded =
       previous?.undecoded.size === undecoded.size && [...undecoded].every((key) => previous.undecoded.has(key));
     return {
-      targets: keepList(previous?.targets, ofKind(values, 'TrafficTarget')),
-      splits: keepList(previous?.splits, ofKind(values, 'TrafficSplit')),
-      groups: keepMap(previous?.groups, byName(ofKind(values, 'HTTPRouteGroup'))),
-      tcpRoutes: keepMap(previous?.tcpRoutes, byName(ofKind(values, 'TCPRoute'))),
-      udpRoutes: keepMap(previous?.udpRoutes, byName(ofKind(values, 'UDPRoute'))),
-      bindings: keepMap(previous?.bindings, byName(ofKind(values, 'IdentityBinding'))),
+      targets: kinds.TrafficTarget.sorted(values.TrafficTarget),
+      splits: kinds.TrafficSplit.sorted(values.TrafficSplit),
+      groups: kinds.HTTPRouteGroup.byName(values.HTTPRouteGroup),
+      tcpRoutes: kinds.TCPRoute.byName(values.TCPRoute),
+      udpRoutes: kinds.UDPRoute.byName(values.UDPRoute),
+      bindings: kinds.IdentityBinding.byName(values.IdentityBinding),
       undecoded: previous && sameUndecoded ? previous.undecoded : undecoded,
       problems,
     };
   };
 }
 
-function ofKind<K extends SmiObject['kind']>(
-  values: readonly SmiObject[],
-  kind: K,
-): readonly Extract<SmiObject, { kind: K }>[] {
-  return values.filter((value): value is Extract<SmiObject, { kind: K }> => value.kind === kind);
+type ByKind = { [K in SmiObject['kind']]: Extract<SmiObject, { kind: K }>[] };
+
+function groupByKind(): ByKind {
+  return { TrafficTarget: [], TrafficSplit: [], HTTPRouteGroup: [], TCPRoute: [], UDPRoute: [], IdentityBinding: [] };
 }
 
-function byName<T extends SmiObject>(list: readonly T[]): ReadonlyMap<string, T> {
-  return new Map(list.map((object) => [`${object.namespace}/${object.name}`, object]));
+/** The objects of one kind, followed from round to round. */
+function createKind<T extends SmiObject>(): {
+  readonly sorted: (list: readonly T[]) => readonly T[];
+  readonly byName: (list: readonly T[]) => ReadonlyMap<string, T>;
+} {
+  const sorted = createSorted<T>(compareName);
+  const index = createIndex(({ namespace, name }: T) => `${namespace}/${name}`);
+  return { sorted, byName: (list) => index(sorted(list)) };
 }

@@ -1,5 +1,5 @@
 import type { HttpMatch } from '../policy/match.ts';
-import type { OutboundRoute, WeightedBackend } from '../policy/outbound.ts';
+import type { OutboundRoute, ServicePortKey, WeightedBackend } from '../policy/outbound.ts';
 import type { Problem } from '../problem/problem.ts';
 import { rootServiceOf } from '../smi/traffic-split/root-service.ts';
 import type { TrafficSplit, TrafficSplitBackend } from '../smi/traffic-split/traffic-split.ts';
@@ -21,6 +21,8 @@ export interface PlannedSplit {
 export interface SplitPlan {
   /** By `namespace/name` of the root Service. */
   readonly byRoot: ReadonlyMap<string, PlannedSplit>;
+  /** By port of the root. */
+  readonly routes: ReadonlyMap<ServicePortKey, OutboundRoute>;
   readonly problems: readonly Problem[];
 }
 
@@ -34,6 +36,7 @@ export function createSplitPlan(
   return ({ splits, groups }, services, pathMatch) => {
     const problems: Problem[] = [];
     const byRoot = new Map<string, PlannedSplit>();
+    const byPort = new Map<ServicePortKey, OutboundRoute>();
     const winners = new Map<string, TrafficSplit>();
     for (const split of [...splits].sort(compareAge)) {
       const root = rootServiceOf(split);
@@ -59,9 +62,10 @@ export function createSplitPlan(
       });
       problems.push(...planned.problems);
       if (planned.routes.size > 0) byRoot.set(id, planned);
+      for (const [port, route] of planned.routes) byPort.set(`${id}:${port}`, route);
     }
     memo.sweep();
-    return { byRoot, problems };
+    return { byRoot, routes: byPort, problems };
   };
 }
 

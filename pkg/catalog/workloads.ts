@@ -1,6 +1,7 @@
 import { type ServiceIdentity, toServiceIdentity, type TrustDomain } from '../policy/identity.ts';
-import { keepList, sameContent } from './memo.ts';
-import { compareText } from './order.ts';
+import { createGroupsOf, createIndex, createListMap, createSorted } from './lists.ts';
+import { sameContent, sameMembers } from './memo.ts';
+import { compareKey } from './order.ts';
 import type { Pod } from './snapshot.ts';
 
 /** A pod, with what the mesh makes of it. The same object as long as that is the same. */
@@ -12,76 +13,103 @@ export interface Workload {
   readonly meshed: boolean;
 }
 
+type Labels = Readonly<Record<string, string>>;
+
+/** Lists are the same ones as long as nothing in them changed. */
 export interface Workloads {
   /** Sorted by key. */
   readonly all: readonly Workload[];
   readonly byKey: ReadonlyMap<string, Workload>;
   readonly byIdentity: ReadonlyMap<ServiceIdentity, readonly Workload[]>;
   /** Sorted by key. An empty selector selects nothing. */
-  select(namespace: string, selector: Readonly<Record<string, string>>): readonly Workload[];
+  select(namespace: string, selector: Labels): readonly Workload[];
   inNamespace(namespace: string): readonly Workload[];
+  /** The pods of a namespace at an address. */
+  atAddress(namespace: string, ip: string): readonly Workload[];
 }
 
 /** Makes workloads of pods; keeps what did not change. Selecting costs what is found, not what there is. */
 export function createWorkloadIndex(): (pods: readonly Pod[], trustDomain: TrustDomain) => Workloads {
-  const known = new WeakMap<Pod, Workload>();
-  const labels = new WeakMap<readonly Workload[], ReadonlyMap<string, readonly Workload[]>>();
-  let lists = new Map<string, readonly Workload[]>();
-  let latest: ReadonlyMap<string, Workload> = new Map();
-
-  function workloadOf(pod: Pod, trustDomain: TrustDomain): Workload {
+  let domain: TrustDomain | undefined;
+  let byKey: ReadonlyMap<string, Workload> = new Map();
+  const workloadsOf = createListMap((pod: Pod): Workload => {
     const { namespace, name, serviceAccount } = pod;
     const key = `${namespace}/${name}`;
-    const identity = toServiceIdentity(trustDomain, {
-      namespace,
-      name: serviceAccount,
-    });
+    const identity = toServiceIdentity(domain as TrustDomain, { namespace, name: serviceAccount });
     // Others are keyed by workloads: one of equal content must be the same object, wherever its pod was read anew.
-    const last = latest.get(key);
-    if (last?.identity === identity && (known.get(pod) === last || sameContent(last.pod, pod))) {
-      known.set(pod, last);
-      return last;
-    }
-    const workload = { key, pod, identity, meshed: pod.meshed };
-    known.set(pod, workload);
-    return workload;
-  }
+    const last = byKey.get(key);
+    if (last?.identity === identity && sameContent(last.pod, pod)) return last;
+    return { key, pod, identity, meshed: pod.meshed };
+  });
+  const index = createIndex(({ key }: Workload) => key);
+  const sort = createSorted<Workload>(compareKey);
+  const groupByIdentity = createGroupsOf(({ identity }: Workload) => [identity], compareKey);
+  const groupByNamespace = createGroupsOf(({ pod }: Workload) => [pod.namespace], compareKey);
+  const groupByAddress = createGroupsOf(({ pod }: Workload) => [`${pod.namespace} ${pod.ip}`], compareKey);
+  const groupByLabel = createGroupsOf(
+    ({ pod: { namespace, labels } }: Workload) =>
+      Object.entries(labels).map(([key, value]) => toLabelKey(namespace, key, value)),
+    compareKey,
+  );
+  const selections = new WeakMap<Labels, Selection>();
 
-  function labelsOf(list: readonly Workload[]): ReadonlyMap<string, readonly Workload[]> {
-    let index = labels.get(list);
-    if (index === undefined) {
-      index = groupBy(list, ({ pod }) => Object.entries(pod.labels).map(([key, value]) => `${key}=${value}`));
-      labels.set(list, index);
-    }
-    return index;
+  function selectionOf(namespace: string, selector: Labels): Selection {
+    const known = selections.get(selector);
+    if (known?.namespace === namespace) return known;
+    const wanted = Object.entries(selector);
+    const keys = wanted.map(([key, value]) => toLabelKey(namespace, key, value));
+    const selection = { namespace, wanted, keys, groups: [], found: nobody };
+    selections.set(selector, selection);
+    return selection;
   }
 
   return (pods, trustDomain) => {
-    const made = pods.map((pod) => workloadOf(pod, trustDomain));
-    const byKey = new Map(made.map((workload) => [workload.key, workload]));
-    latest = byKey;
-    const all = [...byKey.values()].sort((a, b) => compareText(a.key, b.key));
-    const byNamespace = groupBy(all, ({ pod }) => [pod.namespace]);
-    lists = new Map([...byNamespace].map(([name, list]) => [name, keepList(lists.get(name), list)]));
-    const inNamespace = new Map(lists);
+    const isOther = domain !== trustDomain;
+    domain = trustDomain;
+    const made = workloadsOf(pods, isOther);
+    byKey = index(made);
+    const all = sort(byKey.size === made.length ? made : [...byKey.values()]);
+    const byLabel = groupByLabel(all);
+    const byNamespace = groupByNamespace(all);
+    let byAddress: ReadonlyMap<string, readonly Workload[]> | undefined;
     return {
       all,
       byKey,
-      byIdentity: groupBy(all, ({ identity }) => [identity]),
-      inNamespace: (namespace) => inNamespace.get(namespace) ?? nobody,
+      byIdentity: groupByIdentity(all),
+      inNamespace: (namespace) => byNamespace.get(namespace) ?? nobody,
+      atAddress: (namespace, ip) => (byAddress ??= groupByAddress(all)).get(`${namespace} ${ip}`) ?? nobody,
       select(namespace, selector) {
-        const list = inNamespace.get(namespace);
-        const wanted = Object.entries(selector);
-        if (list === undefined || wanted.length === 0) return [];
-        const found = wanted.map(([key, value]) => labelsOf(list).get(`${key}=${value}`) ?? []);
-        const fewest = found.reduce((a, b) => (b.length < a.length ? b : a));
-        return fewest.filter(({ pod }) => wanted.every(([key, value]) => pod.labels[key] === value));
+        const selection = selectionOf(namespace, selector);
+        const { keys, wanted } = selection;
+        const [only] = keys;
+        if (only === undefined) return nobody;
+        if (keys.length === 1) return byLabel.get(only) ?? nobody;
+        const groups = keys.map((key) => byLabel.get(key) ?? nobody);
+        if (sameMembers(selection.groups, groups)) return selection.found;
+        const fewest = groups.reduce((a, b) => (b.length < a.length ? b : a));
+        selection.groups = groups;
+        selection.found = fewest.filter(({ pod }) => wanted.every(([key, value]) => pod.labels[key] === value));
+        return selection.found;
       },
     };
   };
 }
 
+/** What a selector found the last time, in the groups that each of its labels has. */
+interface Selection {
+  readonly namespace: string;
+  readonly wanted: readonly (readonly [string, string])[];
+  readonly keys: readonly string[];
+  groups: readonly (readonly Workload[])[];
+  found: readonly Workload[];
+}
+
 const nobody: readonly Workload[] = [];
+
+/** Neither a namespace nor a label's key has a space in it. */
+function toLabelKey(namespace: string, key: string, value: string): string {
+  return `${namespace} ${key} ${value}`;
+}
 
 export function groupBy<K, V>(list: readonly V[], keysOf: (value: V) => readonly K[]): Map<K, V[]> {
   const groups = new Map<K, V[]>();
