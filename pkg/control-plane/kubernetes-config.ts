@@ -29,6 +29,8 @@ export interface KubernetesConfig {
    * other with it. Absent: they don't.
    */
   readonly tokenFile?: string;
+  /** False: a pod's token counts from any address. Absent: true. */
+  readonly verifyPeerAddress?: boolean;
   /** Path of a kubeconfig, for a controller outside of the cluster. Absent: the ServiceAccount of the pod. */
   readonly kubeconfig?: string;
   readonly context?: string;
@@ -49,6 +51,7 @@ const fields = [
   'lease',
   'injection',
   'tokenFile',
+  'verifyPeerAddress',
   'kubeconfig',
   'context',
 ];
@@ -64,7 +67,8 @@ export function decodeKubernetesConfig(value: unknown, check: Check): Kubernetes
   check('kubernetes.meshName', typeof json['meshName'] === 'string' && /^[\w.-]{1,63}$/.test(json['meshName']));
   for (const key of ['xdsPort', 'otlpPort', 'webhookPort', 'healthPort']) check(`kubernetes.${key}`, isPort(json[key]));
   check('kubernetes.caManaged', typeof json['caManaged'] === 'boolean');
-  const { webhookConfiguration, injection, context } = json;
+  const { webhookConfiguration, injection, context, verifyPeerAddress } = json;
+  check('kubernetes.verifyPeerAddress', verifyPeerAddress === undefined || typeof verifyPeerAddress === 'boolean');
   check('kubernetes.webhookConfiguration', webhookConfiguration === undefined || isName(webhookConfiguration));
   for (const key of ['tokenFile', 'kubeconfig']) check(`kubernetes.${key}`, isPath(json[key]));
   check('kubernetes.context', context === undefined || isText(context));

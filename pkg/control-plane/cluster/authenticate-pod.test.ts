@@ -1,6 +1,11 @@
 import assert from 'node:assert/strict';
 import type { PodTokenVerdict } from '../../certs/pod-tokens.ts';
-import { createClusterTokenAuthentication, type KnownPod, toPeerAddress } from './authenticate-pod.ts';
+import {
+  type AddressAnswer,
+  createClusterTokenAuthentication,
+  type KnownPod,
+  toPeerAddress,
+} from './authenticate-pod.ts';
 
 const token = 'token';
 const peer = '10.0.0.7';
@@ -11,13 +16,16 @@ interface Setting {
   readonly verdict: PodTokenVerdict;
   readonly known: KnownPod | undefined;
   readonly asked: KnownPod | undefined | Error;
+  readonly verifyPeerAddress?: boolean;
 }
 
 describe('who a pod is believed to be', () => {
   let looks: number;
   let now: number;
   let setting: Setting;
+  let answers: AddressAnswer[];
   beforeEach(() => {
+    answers = [];
     looks = 0;
     now = 0;
     setting = { verdict: { ok: true, claims, expiresAt: 1000 }, known: pod, asked: undefined };
@@ -34,6 +42,8 @@ describe('who a pod is believed to be', () => {
         },
       },
       trustDomain: 'cluster.local',
+      verifyPeerAddress: setting.verifyPeerAddress ?? true,
+      onAnswer: (answer) => answers.push(answer),
       now: () => now,
       sleep: (milliseconds) => {
         now += milliseconds;
@@ -101,7 +111,33 @@ describe('who a pod is believed to be', () => {
 
     setting = { ...setting, known: { ...pod, ips: [] }, asked: { ...pod, ips: [] } };
     assert.equal(await reasonOf(), 'pod shop/web-0 has no address yet');
-    assert.ok(now < 10_000);
+    assert.ok(now >= 30_000 && now < 40_000, 'a hundred pods that start at once are told one after the other');
+    assert.ok(looks <= 31, 'and each is asked for once a second');
+  });
+
+  it('comes from anywhere where addresses are not verified, and is waited for by nobody', async () => {
+    setting = { ...setting, verifyPeerAddress: false };
+    assert.equal(await reasonOf({ peer: '192.168.0.1' }), 'ok');
+    setting = { ...setting, known: { ...pod, ips: [] } };
+    assert.equal(await reasonOf({ peer: '192.168.0.1' }), 'ok');
+    assert.equal(now, 0);
+    setting = { ...setting, known: { ...pod, uid: 'u2' }, asked: { ...pod, uid: 'u2' } };
+    assert.equal(await reasonOf(), 'the token is of an earlier pod shop/web-0');
+  });
+
+  it('is told with what was wrong: the address alone, or something else', async () => {
+    await authenticate();
+    await authenticate({ peer: '10.0.0.1' });
+    setting = { ...setting, known: { ...pod, serviceAccount: 'admin' } };
+    await authenticate();
+    assert.deepEqual(
+      answers.map(({ kind, pod: name, address }) => [kind, name, address]),
+      [
+        ['ok', 'shop/web-0', peer],
+        ['foreign', 'shop/web-0', '10.0.0.1'],
+        ['other', 'shop/web-0', peer],
+      ],
+    );
   });
 
   it('reads the address out of what gRPC says', () => {

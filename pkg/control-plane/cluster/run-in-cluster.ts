@@ -26,6 +26,7 @@ import { createHealthApp } from './health-app.ts';
 import { toInjectionSettings } from './injection.ts';
 import { runKeeper } from './keeper.ts';
 import { createLeaderWork } from './leader-work.ts';
+import { createMasqueradeWatch, peerAddressSwitch } from './masquerade-watch.ts';
 import { readOwner } from './own-token.ts';
 import { listenPlain, listenXds } from './ports.ts';
 import { listenTls } from './tls-listener.ts';
@@ -223,7 +224,11 @@ async function start(parts: Parts): Promise<Started> {
     'Sidecars that were there before their address was told',
   );
   const onWait = (milliseconds: number): void => waits.observe(milliseconds / 1000);
-  const authenticate = createClusterTokenAuthentication({ keys, pods, trustDomain, now: Date.now, sleep, onWait });
+  const onAnswer = createMasqueradeWatch({ log, now: Date.now });
+  const { verifyPeerAddress = true } = kubernetes;
+  const judging = { keys, pods, trustDomain, verifyPeerAddress, onAnswer, onWait };
+  const authenticate = createClusterTokenAuthentication({ ...judging, now: Date.now, sleep });
+  if (!verifyPeerAddress) log.warn('tokens of pods count from any address', { because: peerAddressSwitch });
   const { view } = controlPlane;
   const common = { config, cluster, metrics, log, signal };
   const apps = createClusterWebApps({ ...common, authority, authenticate, view, clock, random });
