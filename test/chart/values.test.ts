@@ -123,6 +123,11 @@ describeWith(['helm'], 'values of the chart', () => {
     assert.deepEqual([0, 0.01, 0.5, 1].map(sampling), [0, 0.01, 0.5, 1]);
   }).timeout(60_000);
 
+  it('say whether tokens of pods count from their addresses alone', () => {
+    const verified = (settings: Settings = {}) => configOf(template(settings)).kubernetes.verifyPeerAddress;
+    assert.deepEqual([verified(), verified({ 'controller.verifyPeerAddress': false })], [true, false]);
+  }).timeout(60_000);
+
   it('say whose CA it is', () => {
     const { caSecret, caManaged } = configOf(template({ 'ca.existingSecret': 'corporate' })).kubernetes;
     assert.deepEqual([caSecret, caManaged], ['corporate', false]);

@@ -89,6 +89,7 @@ capabilities:
   "meshConfig" "osm-mesh-config"
   "lease" "tulle-controller"
   "tokenFile" "/var/run/tulle/token"
+  "verifyPeerAddress" .Values.controller.verifyPeerAddress
   "injection" $injection -}}
 {{- $mesh := dict
   "mode" .Values.mode
