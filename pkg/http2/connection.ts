@@ -10,6 +10,7 @@ import { PeerSettings } from './peer-settings.ts';
 import { Reception, type ReceptionHost } from './reception.ts';
 import { Sender, type SenderHost } from './sender.ts';
 import { Http2Stream, type StreamOwner, type StreamReader } from './stream.ts';
+import { StreamTable } from './stream-table.ts';
 
 /** How long a peer may take what was written before the end, in milliseconds: its answers, or why it has none. */
 const lastAnswers = 30_000;
@@ -23,7 +24,7 @@ export class Http2Connection implements StreamOwner, FrameEvents, ReceptionHost,
   readonly #socket: Socket;
   readonly #role: 'client' | 'server';
   readonly #options: ConnectionOptions;
-  readonly #streams = new Map<number, Http2Stream>();
+  readonly #streams = new StreamTable();
   readonly #sender: Sender;
   readonly #peer: PeerSettings;
   readonly #frames: FrameDecoder;
@@ -184,7 +185,7 @@ export class Http2Connection implements StreamOwner, FrameEvents, ReceptionHost,
   #finish(): void {
     this.#destroyed = true;
     this.#frames.stop();
-    for (const stream of [...this.#streams.values()]) stream.abort(errorCode.cancel);
+    for (const stream of this.#streams.values()) stream.abort(errorCode.cancel);
     this.#retire();
     this.#sender.close();
     this.#options.onClosed?.();
@@ -279,7 +280,7 @@ export class Http2Connection implements StreamOwner, FrameEvents, ReceptionHost,
     this.#goneAway = true;
     if (this.#role === 'client') {
       // Those were not looked at, and may be asked again.
-      for (const stream of [...this.#streams.values()]) if (stream.id > last) stream.abort(errorCode.refusedStream);
+      for (const stream of this.#streams.values()) if (stream.id > last) stream.abort(errorCode.refusedStream);
     }
     this.#closeWhenDrained();
   }
@@ -313,7 +314,7 @@ export class Http2Connection implements StreamOwner, FrameEvents, ReceptionHost,
       this.#options.limits.streamWindow,
     );
     stream.reader = reader;
-    this.#streams.set(id, stream);
+    this.#streams.add(stream);
     this.#options.onActivity?.();
     return stream;
   }

@@ -11,6 +11,7 @@ import { Http2Connection } from '../http2/connection.ts';
 import { IdleWatch } from '../http2/idle.ts';
 import { forwardHttp2 } from './http2-forward.ts';
 import { http2Limits } from './http2-settings.ts';
+import { RequestDeadlines } from './request-deadlines.ts';
 import type { Peer } from './peer-identity.ts';
 import type { Tunnels } from './tunnels.ts';
 
@@ -44,6 +45,7 @@ export function createHttpFrontend(options: FrontendOptions): HttpFrontend {
   const stopping = new AbortController();
   const deadlines = new Deadlines(Math.min(longestTick, streamIdle, headers, connectionIdle));
   deadlines.run(stopping.signal);
+  const requests = new RequestDeadlines(deadlines);
   const http1 = createHttp1(options, deadlines);
   const connections = new Set<Http2Connection>();
 
@@ -55,7 +57,7 @@ export function createHttpFrontend(options: FrontendOptions): HttpFrontend {
       now: Date.now,
       onActivity: () => idle.update(),
       ...(onCrash ? { onCrash } : {}),
-      onRequest: (stream, head, end, overflow) => forwardHttp2(site, { stream, head, end, overflow }, peer, deadlines),
+      onRequest: (stream, head, end, overflow) => forwardHttp2(site, { stream, head, end, overflow }, peer, requests),
       onClosed() {
         connections.delete(connection);
         idle.stop();

@@ -1,20 +1,21 @@
-import type { Deadlines, Timed } from '../http1/proxy/deadlines.ts';
 import { errorCode } from '../http2/error-codes.ts';
 import type { Http2Stream } from '../http2/stream.ts';
 import { toGrpcMessage, toGrpcStatus } from './denial.ts';
 import type { LocalAnswer } from './denial.ts';
 import type { Exchange } from './exchange.ts';
+import type { RequestDeadlines, TimedRequest } from './request-deadlines.ts';
 
 /** Gives an answer of our own; to gRPC as gRPC (HTTP 200 and `grpc-status`, DECISIONS S11). */
 export function answerHttp2(
   exchange: Exchange,
   stream: Http2Stream,
   answer: LocalAnswer,
-  deadlines: Deadlines,
+  deadlines: RequestDeadlines,
   error?: string,
 ): void {
   const { facts, site } = exchange;
-  const patience: Timed = {
+  const patience: TimedRequest = {
+    slot: -1,
     deadline: deadlines.after(site.limits.streamIdle),
     expire() {
       deadlines.remove(patience);

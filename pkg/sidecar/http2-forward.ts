@@ -1,9 +1,8 @@
-import type { Deadlines, Timed } from '../http1/proxy/deadlines.ts';
 import { type ErrorCode, errorCode } from '../http2/error-codes.ts';
 import { BodyQueue } from '../http2/body-queue.ts';
 import type { Http2Connection } from '../http2/connection.ts';
 import type { Http2RequestHead } from '../http2/head.ts';
-import type { Http2Stream } from '../http2/stream.ts';
+import type { Http2Stream, StreamReader } from '../http2/stream.ts';
 import type { Route, Ruling } from './call.ts';
 import { toTimeout, toUnavailable } from './denial.ts';
 import { beginExchange } from './exchange.ts';
@@ -13,9 +12,13 @@ import type { RawHeaders } from './headers.ts';
 import { answerHttp2 } from './http2-answer.ts';
 import { linesOfField, linesOfRequest, toHeadRefusal, toHopAnswer, toHopHead } from './http2-head.ts';
 import type { Peer } from './peer-identity.ts';
+import type { RequestDeadlines, TimedRequest } from './request-deadlines.ts';
 import { decodeTrace } from './trace-context.ts';
 
 const maxAttempts = 3;
+
+/** How long a request may wait for a stream to its upstream, all attempts together, in milliseconds. */
+export const longestWait = 10_000;
 
 export interface Http2Request {
   readonly stream: Http2Stream;
@@ -27,7 +30,7 @@ export interface Http2Request {
 }
 
 /** Decides one HTTP/2 stream and, when it may pass, streams it to its upstream and the answer back. */
-export function forwardHttp2(site: HttpSite, request: Http2Request, peer: Peer, deadlines: Deadlines): void {
+export function forwardHttp2(site: HttpSite, request: Http2Request, peer: Peer, deadlines: RequestDeadlines): void {
   const { stream, head, end, overflow } = request;
   const { fields, method, path } = head;
   const authority = head.authority ?? linesOfField(fields, 'host')[0] ?? '';
@@ -48,18 +51,20 @@ export function forwardHttp2(site: HttpSite, request: Http2Request, peer: Peer, 
   else new Http2Forwarder(exchange, ruling, stream, toHopHead(exchange, head, authority, peer), end, deadlines).start();
 }
 
-class Http2Forwarder implements Timed {
+/** One request on its way; it reads the client's stream itself. */
+class Http2Forwarder implements TimedRequest, StreamReader {
   deadline: number;
+  slot = -1;
   readonly #exchange: Exchange;
   readonly #ruling: Extract<Ruling, { kind: 'forward' }>;
   readonly #client: Http2Stream;
   readonly #head: RawHeaders;
-  readonly #deadlines: Deadlines;
+  readonly #deadlines: RequestDeadlines;
   #upstream: Http2Stream | undefined;
   #route: Route | undefined;
   #attempts = 0;
   /** Of the body, what came before there was a way for it. */
-  readonly #early = new BodyQueue();
+  #early: BodyQueue | undefined;
   #requestEnded: boolean;
   /** Something of the body went out: it can't be asked again. */
   #bodySent = false;
@@ -72,7 +77,7 @@ class Http2Forwarder implements Timed {
     client: Http2Stream,
     head: RawHeaders,
     bodiless: boolean,
-    deadlines: Deadlines,
+    deadlines: RequestDeadlines,
   ) {
     this.#exchange = exchange;
     this.#ruling = ruling;
@@ -80,26 +85,24 @@ class Http2Forwarder implements Timed {
     this.#head = head;
     this.#requestEnded = bodiless;
     this.#deadlines = deadlines;
-    this.deadline = deadlines.after(exchange.site.limits.streamIdle);
+    this.deadline = deadlines.after(Math.min(longestWait, exchange.site.limits.streamIdle));
   }
 
   start(): void {
     this.#deadlines.add(this);
-    this.#client.reader = {
-      headers: (trailers) => this.#requestTrailers(trailers),
-      data: (chunk, end) => this.#requestData(chunk, end),
-      closed: (code) => this.#clientClosed(code),
-    };
+    this.#client.reader = this;
     this.#attempt();
   }
 
   expire(): void {
     this.deadline = Number.POSITIVE_INFINITY;
-    this.#fail('no data came in time', 'timeout');
+    if (this.#upstream === undefined) this.#fail('no stream to the upstream became free in time', 'connect');
+    else this.#fail('no data came in time', 'timeout');
   }
 
+  /** Until it has a stream to its upstream, nothing prolongs the wait for it. */
   #touch(): void {
-    this.deadline = this.#deadlines.after(this.#exchange.site.limits.streamIdle);
+    if (this.#upstream !== undefined) this.deadline = this.#deadlines.after(this.#exchange.site.limits.streamIdle);
   }
 
   // The request.
@@ -112,8 +115,14 @@ class Http2Forwarder implements Timed {
       return;
     }
     this.#route = route;
+    const pool = this.#exchange.site.http2;
+    const connection = pool.find(route.upstream);
+    if (connection !== undefined) {
+      this.#begin(connection, route);
+      return;
+    }
     const isWanted = (): boolean => this.#route === route;
-    this.#exchange.site.http2.acquire(route.upstream, {
+    pool.acquire(route.upstream, {
       get wanted() {
         return isWanted();
       },
@@ -132,14 +141,10 @@ class Http2Forwarder implements Timed {
   #begin(connection: Http2Connection, route: Route): void {
     route.succeeded();
     const { method } = this.#exchange.facts;
-    const bodiless = this.#requestEnded && this.#early.bytes === 0 && this.#trailers.length === 0;
-    const reader = {
-      headers: (block: RawHeaders, end: boolean): void => this.#answerHeaders(block, end, route.fromApp),
-      data: (chunk: Buffer, end: boolean): void => this.#answerData(chunk, end),
-      closed: (code: number): void => this.#upstreamClosed(code),
-    };
-    const upstream = connection.request(this.#head, bodiless, reader, method === 'HEAD');
+    const bodiless = this.#requestEnded && this.#early === undefined && this.#trailers.length === 0;
+    const upstream = connection.request(this.#head, bodiless, new AnswerReader(this, route.fromApp), method === 'HEAD');
     this.#upstream = upstream;
+    this.#touch();
     upstream.carries(this.#client);
     this.#client.carries(upstream);
     if (!bodiless) this.#sendEarly(upstream);
@@ -147,7 +152,8 @@ class Http2Forwarder implements Timed {
 
   #sendEarly(upstream: Http2Stream): void {
     const early = this.#early;
-    while (early.bytes > 0) {
+    this.#early = undefined;
+    while (early !== undefined && early.bytes > 0) {
       this.#bodySent = true;
       upstream.sendData(early.take(early.bytes), false);
     }
@@ -156,31 +162,31 @@ class Http2Forwarder implements Timed {
 
   #trailers: RawHeaders = [];
 
-  #requestData(chunk: Buffer, end: boolean): void {
+  data(chunk: Buffer, end: boolean): void {
     this.#touch();
     this.#requestEnded = end;
     if (this.#upstream === undefined) {
-      this.#early.push(chunk);
+      if (chunk.length > 0) (this.#early ??= new BodyQueue()).push(chunk);
       return;
     }
     this.#bodySent = true;
     this.#upstream.sendData(chunk, end);
   }
 
-  #requestTrailers(fields: RawHeaders): void {
+  headers(fields: RawHeaders): void {
     this.#requestEnded = true;
     this.#trailers = toForwardedTrailers(fields);
     this.#upstream?.sendTrailers(this.#trailers);
   }
 
-  #clientClosed(code: number): void {
+  closed(code: number): void {
     if (code !== errorCode.noError) this.#error ??= code === errorCode.cancel ? 'client_gone' : 'reset';
     this.#end();
   }
 
   // The answer.
 
-  #answerHeaders(block: RawHeaders, end: boolean, fromApp: boolean): void {
+  answerHeaders(block: RawHeaders, end: boolean, fromApp: boolean): void {
     this.#touch();
     const client = this.#client;
     if (this.#answered) {
@@ -197,12 +203,12 @@ class Http2Forwarder implements Timed {
     client.sendHeaders(toHopAnswer(block, fromApp), end);
   }
 
-  #answerData(chunk: Buffer, end: boolean): void {
+  answerData(chunk: Buffer, end: boolean): void {
     this.#touch();
     this.#client.sendData(chunk, end);
   }
 
-  #upstreamClosed(code: number): void {
+  upstreamClosed(code: number): void {
     const upstream = this.#upstream;
     this.#leaveRoute();
     const client = this.#client;
@@ -249,7 +255,7 @@ class Http2Forwarder implements Timed {
     this.#deadlines.remove(this);
     const answer = error === 'timeout' ? toTimeout(why) : toUnavailable(why);
     this.#ruling.call.reason ??= answer.reason;
-    this.#early.clear();
+    this.#early = undefined;
     answerHttp2(this.#exchange, client, answer, this.#deadlines, this.#error);
   }
 
@@ -274,6 +280,29 @@ class Http2Forwarder implements Timed {
     this.#deadlines.remove(this);
     this.#dropUpstream();
     this.#exchange.end(this.#error);
+  }
+}
+
+/** Reads the stream of the upstream. */
+class AnswerReader implements StreamReader {
+  readonly #forwarder: Http2Forwarder;
+  readonly #fromApp: boolean;
+
+  constructor(forwarder: Http2Forwarder, fromApp: boolean) {
+    this.#forwarder = forwarder;
+    this.#fromApp = fromApp;
+  }
+
+  headers(block: RawHeaders, end: boolean): void {
+    this.#forwarder.answerHeaders(block, end, this.#fromApp);
+  }
+
+  data(chunk: Buffer, end: boolean): void {
+    this.#forwarder.answerData(chunk, end);
+  }
+
+  closed(code: number): void {
+    this.#forwarder.upstreamClosed(code);
   }
 }
 

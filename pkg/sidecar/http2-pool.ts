@@ -7,6 +7,8 @@ import type { Upstream } from './upstream.ts';
 
 /** HTTP/2 connections, by the key of their upstream; many streams share one. */
 export interface Http2Pool {
+  /** A connection that takes one stream more now, when nobody waits for one. Only until control returns. */
+  find(upstream: Upstream): Http2Connection | undefined;
   /** Finds room for one stream more: calls the waiter, at once where there is room, or later. */
   acquire(upstream: Upstream, waiter: Waiter): void;
   close(): void;
@@ -66,7 +68,7 @@ export function createHttp2Pool(options: PoolOptions): Http2Pool {
     return host;
   }
 
-  function find({ connections }: Host): Http2Connection | undefined {
+  function freest({ connections }: Host): Http2Connection | undefined {
     let best: Http2Connection | undefined;
     for (const connection of connections) {
       if (!connection.open) continue;
@@ -82,7 +84,7 @@ export function createHttp2Pool(options: PoolOptions): Http2Pool {
     if (host.serving) return;
     host.serving = true;
     while (host.waiting.length > 0) {
-      const connection = find(host);
+      const connection = freest(host);
       if (!connection) break;
       const waiter = host.waiting.shift() as Waiter;
       try {
@@ -162,9 +164,15 @@ export function createHttp2Pool(options: PoolOptions): Http2Pool {
   }
 
   return {
+    find(upstream) {
+      const host = hosts.get(upstream.key);
+      if (host === undefined || host.waiting.length > 0) return undefined;
+      host.upstream = upstream;
+      return freest(host);
+    },
     acquire(upstream, waiter) {
       const host = hostOf(upstream);
-      const connection = host.waiting.length === 0 ? find(host) : undefined;
+      const connection = host.waiting.length === 0 ? freest(host) : undefined;
       if (connection) {
         waiter.ready(connection);
         return;

@@ -19,6 +19,11 @@ export class Deadlines {
     this.#tick = tickMillis;
   }
 
+  /** The time that deadlines are held against. */
+  get time(): number {
+    return this.#time;
+  }
+
   /** The deadline of what may last so long from now. */
   after(millis: number): number {
     return this.#time + millis + this.#tick;
