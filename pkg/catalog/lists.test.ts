@@ -104,7 +104,7 @@ describe('lists that follow a change', () => {
       (result) => Object.fromEntries(result),
     );
     const index = createIndex(({ key }: Member) => key);
-    const many = Array.from({ length: 30 }, (_, i) => ({ key: String(100 + i), tags: [] }));
+    const many = Array.from({ length: 30 }, (_, i): Member => ({ key: String(100 + i), tags: [] }));
     index(many);
     const put = many.with(3, { key: '103', tags: ['a'] });
     assert.deepEqual([...index(put).values()], put);

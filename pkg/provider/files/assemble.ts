@@ -1,3 +1,5 @@
+import { createListMap } from '../../catalog/lists.ts';
+import { keepList, sameMembers } from '../../catalog/memo.ts';
 import type { EndpointSlice, MeshSnapshot, Namespace, Pod, RawObject, Service } from '../../catalog/snapshot.ts';
 import type { Position, Problem } from '../../problem/problem.ts';
 import { createDecoders } from './decoders.ts';
@@ -12,7 +14,6 @@ import {
   positionOf,
   reportIgnored,
   type SourceFile,
-  withoutDuplicates,
 } from './placed-objects.ts';
 import { createExtractor } from './source-objects.ts';
 import type { Workload } from './workload.ts';
@@ -26,37 +27,43 @@ export interface Assembler {
  * Of several objects with one name the first stays, in the order of the files.
  */
 export function createAssembler(options: Pick<ReadOptions, 'config' | 'defaultNamespace'>): Assembler {
-  const collector = createCollector(createExtractor(options.defaultNamespace ?? 'default'));
-  const podCollector = createCollector(createExtractor('default'));
+  const collect = createCollector(createExtractor(options.defaultNamespace ?? 'default'));
+  const collectPods = createCollector(createExtractor('default'));
   const decoders = createDecoders();
-  const serviceAddresses = createServiceAddresses();
+  const decode = {
+    namespaces: createDecodeAll(decoders.namespace),
+    services: createDecodeAll(decoders.service),
+    workloads: createDecodeAll(decoders.workload),
+    configMaps: createDecodeAll(decoders.configMap),
+    endpoints: createDecodeAll(decoders.endpoints),
+  };
+  const addresses = createServiceAddresses();
+  const assignAddresses = whileSame((services: readonly Service[]) => addresses.assign(services));
   const podPlanner = createPodPlanner();
   const readWritten = whileSame(written);
   const readRunning = whileSame(running);
+  const decodeRunning = createListMap(({ raw }: Placed): Pod | undefined =>
+    raw.kind === 'Pod' && groupOf(raw.apiVersion) === '' ? decoders.pod(raw, true) : undefined,
+  );
   let last: MeshRead | undefined;
 
   function written(files: readonly SourceFile[]): Written {
-    const problems: Problem[] = [];
-    const placed = collector.collect(files, problems);
-    const unique = withoutDuplicates(placed, problems);
+    const { placed, unique, problems: found } = collect(files);
+    const problems = [...found];
     const byRole = groupByRole(unique);
-    const decodeAll = <T>(role: Role, decode: (raw: RawObject) => { value: T; problems: readonly Problem[] }): T[] =>
-      (byRole.get(role) ?? []).map((object) => {
-        const { value, problems: found } = decode(object.raw);
-        for (const problem of found) problems.push({ ...problem, position: positionOf(object, problem.field) });
-        return value;
-      });
+    const of = (role: Role): readonly Placed[] => byRole.get(role) ?? noObjects;
 
-    const declared = decodeAll('namespace', decoders.namespace);
-    const decodedServices = decodeAll('service', decoders.service);
-    const workloads = decodeAll('workload', decoders.workload)
+    const declared = decode.namespaces(of('namespace'), problems);
+    const decodedServices = decode.services(of('service'), problems);
+    const workloads = decode
+      .workloads(of('workload'), problems)
       .filter((workload) => workload !== undefined)
-      .filter(isToRun(byRole.get('workload') ?? []));
-    const configMaps = decodeAll('configMap', decoders.configMap);
-    const endpointSlices = decodeAll('endpoints', decoders.endpoints).flat();
+      .filter(isToRun(of('workload')));
+    const configMaps = decode.configMaps(of('configMap'), problems);
+    const endpointSlices = decode.endpoints(of('endpoints'), problems).flat();
     reportIgnored(byRole, problems);
 
-    const { services, conflicts } = serviceAddresses.assign(decodedServices);
+    const { services, conflicts } = assignAddresses(decodedServices);
     for (const { namespace, name, message, fix } of conflicts) {
       const object = unique.find(({ raw }) => isNamed(raw, 'Service', namespace, name));
       const resource = { kind: 'Service', namespace, name };
@@ -66,18 +73,21 @@ export function createAssembler(options: Pick<ReadOptions, 'config' | 'defaultNa
     }
 
     let index: ReadonlyMap<string, Placed> | undefined;
+    let texts: ReadonlyMap<string, string> | undefined;
     return {
       declared,
       services,
       workloads,
       configMaps,
       endpointSlices,
-      pods: (byRole.get('workload') ?? []).map(({ raw }) => raw).filter(({ kind }) => kind === 'Pod'),
-      smi: (byRole.get('smi') ?? []).map(({ raw }) => raw),
-      namespaces: new Set(placed.map(({ raw }) => raw.metadata.namespace)),
+      pods: of('workload').flatMap(({ raw }) => (raw.kind === 'Pod' ? raw : [])),
+      smi: of('smi').map(({ raw }) => raw),
+      namespaces: namesIn(placed, ({ raw }) => raw.metadata.namespace),
       problems,
       objects: placed.length,
-      files: new Map(files.map(({ name, text }) => [name, text])),
+      get files() {
+        return (texts ??= new Map(files.map(({ name, text }) => [name, text])));
+      },
       locate(resource, field) {
         index ??= indexByName(byRole);
         const object = index.get(`${resource.kind}\n${resource.namespace}\n${resource.name}`);
@@ -87,12 +97,8 @@ export function createAssembler(options: Pick<ReadOptions, 'config' | 'defaultNa
   }
 
   function running(podFiles: readonly SourceFile[]): Running {
-    const problems: Problem[] = [];
-    const placed = podCollector.collect(podFiles, problems);
-    const pods = withoutDuplicates(placed, problems)
-      .filter(({ raw }) => raw.kind === 'Pod' && groupOf(raw.apiVersion) === '')
-      .map(({ raw }) => decoders.pod(raw, true));
-    return { pods, problems };
+    const { unique, problems } = collectPods(podFiles);
+    return { pods: decodeRunning(unique).filter((pod) => pod !== undefined), problems };
   }
 
   function planned({ declared, workloads, pods }: Written): Running {
@@ -106,8 +112,7 @@ export function createAssembler(options: Pick<ReadOptions, 'config' | 'defaultNa
     assemble(files, podFiles) {
       const read = readWritten(files);
       const { pods, problems } = podFiles ? readRunning(podFiles) : planned(read);
-      const names = new Set(read.namespaces);
-      for (const { namespace } of pods) names.add(namespace);
+      const names = namesIn(pods, ({ namespace }) => namespace, read.namespaces);
       const { services, endpointSlices, smi, locate, objects } = read;
       last = {
         snapshot: keepSnapshot(last?.snapshot, {
@@ -123,7 +128,9 @@ export function createAssembler(options: Pick<ReadOptions, 'config' | 'defaultNa
         workloads: keepList(last?.workloads, read.workloads),
         configMaps: keepList(last?.configMaps, read.configMaps),
         objects,
-        files: read.files,
+        get files() {
+          return read.files;
+        },
       };
       return last;
     },
@@ -146,13 +153,45 @@ interface Running {
   readonly problems: readonly Problem[];
 }
 
-/** The result of before while the files are those of before. */
-function whileSame<T>(read: (files: readonly SourceFile[]) => T): (files: readonly SourceFile[]) => T {
-  let last: { readonly files: readonly SourceFile[]; readonly result: T } | undefined;
-  return (files) => {
-    if (last === undefined || !isSameList(last.files, files)) last = { files, result: read(files) };
+/** The result of before while the list has the members of before. */
+function whileSame<T, R>(read: (list: readonly T[]) => R): (list: readonly T[]) => R {
+  let last: { readonly list: readonly T[]; readonly result: R } | undefined;
+  return (list) => {
+    if (last === undefined || !sameMembers(last.list, list)) last = { list, result: read(list) };
     return last.result;
   };
+}
+
+const noObjects: readonly Placed[] = [];
+
+/** Decodes what has one role; only what was not there before. Problems are added with their places. */
+function createDecodeAll<T>(
+  decode: (raw: RawObject) => { readonly value: T; readonly problems: readonly Problem[] },
+): (objects: readonly Placed[], problems: Problem[]) => readonly T[] {
+  const decodeEach = createListMap((object: Placed) => {
+    const { value, problems } = decode(object.raw);
+    return {
+      value,
+      problems: problems.map((problem) => ({ ...problem, position: positionOf(object, problem.field) })),
+    };
+  });
+  return (objects, problems) =>
+    decodeEach(objects).map(({ value, problems: found }) => {
+      if (found.length > 0) problems.push(...found);
+      return value;
+    });
+}
+
+/** Most stand where their neighbours do. */
+function namesIn<T>(list: readonly T[], nameOf: (member: T) => string, more?: Iterable<string>): Set<string> {
+  const names = new Set(more);
+  let last: string | undefined;
+  for (const member of list) {
+    const name = nameOf(member);
+    if (name !== last) names.add(name);
+    last = name;
+  }
+  return names;
 }
 
 /** A Pod or ReplicaSet that something else made is not run a second time. */
@@ -201,14 +240,6 @@ function sortByPlace(problems: readonly Problem[], files: readonly SourceFile[])
     ({ position: a }, { position: b }) =>
       rank(a) - rank(b) || (a?.line ?? 0) - (b?.line ?? 0) || (a?.column ?? 0) - (b?.column ?? 0),
   );
-}
-
-function isSameList<T>(a: readonly T[], b: readonly T[]): boolean {
-  return a.length === b.length && a.every((item, i) => item === b[i]);
-}
-
-function keepList<T>(last: readonly T[] | undefined, next: readonly T[]): readonly T[] {
-  return last !== undefined && isSameList(last, next) ? last : next;
 }
 
 function keepSnapshot(last: MeshSnapshot | undefined, next: MeshSnapshot): MeshSnapshot {

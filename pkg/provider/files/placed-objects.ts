@@ -1,3 +1,4 @@
+import { createIndex, createListMap } from '../../catalog/lists.ts';
 import type { Position, Problem } from '../../problem/problem.ts';
 import type { FileFault } from './bounded-file.ts';
 import { groupOf, type Role, roleOf } from './kinds.ts';
@@ -24,35 +25,31 @@ export function positionOf({ file, document, at }: Placed, field: string): Posit
   return { file, ...placeOf(document, at + field) };
 }
 
-export interface Collector {
-  /** All objects of the files; what can't be one becomes a problem. */
-  collect(files: readonly SourceFile[], problems: Problem[]): readonly Placed[];
+/** All objects of some files; what can't be one became a problem. */
+export interface Collected {
+  /** In the order of the files. */
+  readonly placed: readonly Placed[];
+  /** The first of each name. */
+  readonly unique: readonly Placed[];
+  readonly problems: readonly Problem[];
 }
 
 /** Looks into a file once, for as long as it stays the same. */
-export function createCollector(extractor: Extractor): Collector {
-  const known = new WeakMap<SourceFile, FileObjects>();
+export function createCollector(extractor: Extractor): (files: readonly SourceFile[]) => Collected {
+  const objectsOf = createListMap((file: SourceFile) => readObjects(file, extractor));
+  const index = createIndex(({ key }: Placed) => key);
 
-  function objectsOf(file: SourceFile): FileObjects {
-    let objects = known.get(file);
-    if (objects === undefined) {
-      objects = readObjects(file, extractor);
-      known.set(file, objects);
+  return (files) => {
+    const placed: Placed[] = [];
+    const problems: Problem[] = [];
+    for (const own of objectsOf(files)) {
+      for (const object of own.placed) placed.push(object);
+      if (own.problems.length > 0) problems.push(...own.problems);
     }
-    return objects;
-  }
-
-  return {
-    collect(files, problems) {
-      const placed: Placed[] = [];
-      for (const file of files) {
-        const own = objectsOf(file);
-        placed.push(...own.placed);
-        problems.push(...own.problems);
-      }
-      extractor.remember(placed);
-      return placed;
-    },
+    const byKey = index(placed);
+    extractor.remember(byKey);
+    const unique = byKey.size === placed.length ? placed : withoutDuplicates(placed, problems);
+    return { placed, unique, problems };
   };
 }
 
@@ -90,7 +87,7 @@ function readObjects({ name: file, documents, fault }: SourceFile, extractor: Ex
   return { placed, problems };
 }
 
-export function withoutDuplicates(placed: readonly Placed[], problems: Problem[]): Placed[] {
+function withoutDuplicates(placed: readonly Placed[], problems: Problem[]): Placed[] {
   const first = new Map<string, Placed>();
   return placed.filter((object) => {
     const other = first.get(object.key);

@@ -27,16 +27,16 @@ export interface Extractor {
    * says the same as one of the last round is that one, wherever it stands now.
    */
   objectsOf(document: YamlDocument): SourceObjects;
-  /** Ends a round: these are the objects to compare the next ones with. */
-  remember(objects: readonly SourceObject[]): void;
+  /** Ends a round: these, by key, are the objects to compare the next ones with. */
+  remember(objects: ReadonlyMap<string, SourceObject>): void;
 }
 
 export function createExtractor(defaultNamespace: string): Extractor {
   const known = new WeakMap<object, SourceObjects>();
-  let last = new Map<string, RawObject>();
+  let last: ReadonlyMap<string, SourceObject> = new Map();
 
   function sameAsBefore(object: SourceObject): SourceObject {
-    const before = last.get(object.key);
+    const before = last.get(object.key)?.raw;
     return before && JSON.stringify(before) === JSON.stringify(object.raw) ? { ...object, raw: before } : object;
   }
 
@@ -53,8 +53,7 @@ export function createExtractor(defaultNamespace: string): Extractor {
       return result;
     },
     remember(objects) {
-      last = new Map();
-      for (const { key, raw } of objects) last.set(key, raw);
+      last = objects;
     },
   };
 }

@@ -37,15 +37,20 @@ interface Stamp {
 }
 
 export function createWatchedFiles(
-  given: readonly string[],
+  paths: readonly string[],
   options: { readonly mayBeMissing: boolean; readonly now: () => number },
 ): WatchedFiles {
   const { mayBeMissing, now } = options;
-  const inputs = given.map(toPlainPath);
+  const inputs = paths.map(toPlainPath);
   const parents = inputs.filter((path) => path !== '-').map((path) => dirname(path));
   let tree: FileTree = { files: [], directories: [], faults: [] };
+  let listed: ReadonlySet<string> = new Set();
   /** `tree.files`, and what vanished but still counts, in its place. */
   let order: readonly string[] = [];
+  /** Listed and never taken. */
+  let fresh: readonly string[] = [];
+  /** What `files` gives, until something is taken or goes. */
+  let given: readonly SourceFile[] | undefined;
   let isFirst = true;
   let listAgain = true;
   let checkAll = true;
@@ -86,9 +91,9 @@ export function createWatchedFiles(
       listAgain = false;
       changed = await list();
     }
-    const due = tree.files.filter(
-      (path) => all || justMoved.has(path) || justWritten.has(path) || settling.has(path) || !taken.has(path),
-    );
+    // What nothing was heard of is not looked at, not even for being passed over.
+    const noted = new Set([...justMoved, ...justWritten, ...settling.keys(), ...fresh]);
+    const due = all ? tree.files : [...noted].filter((path) => listed.has(path));
     for (let i = 0; i < due.length; i += 32) {
       const results = await Promise.all(
         due.slice(i, i + 32).map((path) => look(path, justMoved.has(path) && !justWritten.has(path))),
@@ -96,6 +101,7 @@ export function createWatchedFiles(
       changed ||= results.includes(true);
     }
     isFirst = false;
+    fresh = fresh.filter((path) => !taken.has(path));
     const since = [...[...settling.values()].map((wait) => wait.since), ...vanished.values()];
     const waits = since.map((start) => Math.max(1, start + settleMs - now()));
     if (listAgain) waits.push(1);
@@ -107,13 +113,15 @@ export function createWatchedFiles(
     const next = await listFiles(inputs);
     let changed = !mayBeMissing && JSON.stringify(tree.faults) !== JSON.stringify(next.faults);
     tree = mayBeMissing ? { ...next, faults: [] } : next;
-    const there = new Set(tree.files);
+    listed = new Set(tree.files);
+    fresh = tree.files.filter((path) => !taken.has(path));
+    given = undefined;
     for (const path of [...settling.keys(), ...vanished.keys()]) {
-      if (there.has(path)) vanished.delete(path);
+      if (listed.has(path)) vanished.delete(path);
       else settling.delete(path);
     }
     for (const path of taken.keys()) {
-      if (there.has(path)) continue;
+      if (listed.has(path)) continue;
       const since = vanished.get(path) ?? now();
       vanished.set(path, since);
       if (now() - since < settleMs) continue;
@@ -125,6 +133,7 @@ export function createWatchedFiles(
   }
 
   function forget(path: string): void {
+    given = undefined;
     taken.delete(path);
     vanished.delete(path);
   }
@@ -152,7 +161,9 @@ export function createWatchedFiles(
     if (renamedFrom !== undefined) forget(renamedFrom);
     settling.delete(path);
     taken.set(path, { stamp, source });
-    return source !== before?.source;
+    if (source === before?.source) return false;
+    given = undefined;
+    return true;
   }
 
   function vanishedWith(inode: bigint): string | undefined {
@@ -169,10 +180,19 @@ export function createWatchedFiles(
     return false;
   }
 
+  function sources(): SourceFile[] {
+    const found: SourceFile[] = [];
+    for (const path of order) {
+      const source = taken.get(path)?.source;
+      if (source) found.push(source);
+    }
+    return found;
+  }
+
   return {
     note,
     refresh,
-    files: () => [...order.flatMap((path) => taken.get(path)?.source ?? []), ...faultsOf(tree)],
+    files: () => (given ??= [...sources(), ...faultsOf(tree)]),
     directories: () => [...new Set([...tree.directories, ...parents])],
   };
 }
