@@ -44,6 +44,7 @@ export async function checkMesh(
     checkNamespace(namespace, living, plane, namespaces);
     pods.push(...living.filter(hasSidecar));
   }
+  checkLeft(plane.reports, namespaces);
   checkProxies(pods, plane.reports, report.group('sidecars'));
   checkProblems(plane.reports, access, report.group('policy'));
 }
@@ -84,6 +85,14 @@ function checkNamespace(
   if (stale.length > 0)
     group.warning(name, `${stale.length} pods have a sidecar of another version: ${listOf(stale)}`, restart);
   else group.ok(name, `${holds}; ${injected.length} ${injected.length === 1 ? 'pod' : 'pods'} with sidecar`);
+}
+
+/** Namespaces whose pods run on with sidecars though they are not in the mesh. */
+function checkLeft(reports: readonly MeshReport[], group: CheckGroup): void {
+  const problems = reports.flatMap((report) => report.problems);
+  for (const { resource, message, fix } of problems.filter(({ reason }) => reason === 'NamespaceLeft')) {
+    group.warning(resource.name, message, fix);
+  }
 }
 
 function listOf(pods: readonly PodObject[]): string {

@@ -50,6 +50,7 @@ export const problemReasons = [
   'ValueUnresolved',
   // the data plane
   'ConfigRefused',
+  'NamespaceLeft',
   // in force, and likely not meant
   'PathAnchoring',
   'PathGlob',

@@ -41,14 +41,24 @@ interface Part<T> {
 const nothing: Part<never> = { list: [], problems: [] };
 const absent: Outcome<undefined> = { value: undefined, problems: [] };
 
+export interface ClusterSnapshotOptions {
+  /** What the installation says. */
+  readonly installed: MeshConfig;
+  readonly meshName: string;
+  /** `namespace/name` of the MeshConfig object, for people. */
+  readonly meshConfigName: string;
+}
+
 /**
- * Makes a snapshot of what is known of a cluster: meshed namespaces and what is in them. `changed` says which kinds to
- * look at again; all else is the same reference as in the snapshot before, and so is a list whose members are.
+ * Makes a snapshot of what is known of a cluster: meshed namespaces and what is in them. A namespace that left the mesh
+ * counts as meshed as long as pods with a sidecar live in it: those go on to need policy, addresses and certificates.
+ *
+ * `changed` says which kinds to look at again; all else is the same reference as in the snapshot before, and so is a list
+ * whose members are.
  */
 export function createClusterSnapshots(
   state: ClusterState,
-  installed: MeshConfig,
-  meshConfigName: string,
+  { installed, meshName, meshConfigName }: ClusterSnapshotOptions,
 ): (changed: ReadonlySet<ClusterPart>) => ClusterSnapshot {
   let meshed: ReadonlySet<string> = new Set();
   let namespaces: Part<Namespace> = nothing;
@@ -77,11 +87,12 @@ export function createClusterSnapshots(
   return (changed) => {
     const has = (part: ClusterPart): boolean => last === undefined || changed.has(part);
     let borders = false;
-    if (has('namespaces')) {
-      namespaces = partOf(namespaces, state.namespaces, ({ value }) => ({
-        value: value.value.meshed ? value.value : undefined,
-        problems: value.problems,
-      }));
+    if (has('namespaces') || has('pods')) {
+      const inhabited = namespacesWithSidecars(state.pods, meshName);
+      namespaces = partOf(namespaces, state.namespaces, ({ name, value }) => {
+        if (value.value.meshed) return value;
+        return inhabited.has(name) ? (value.left ?? absent) : absent;
+      });
       const names = new Set(namespaces.list.map(({ name }) => name));
       borders = names.size !== meshed.size || [...names].some((name) => !meshed.has(name));
       if (borders) meshed = names;
@@ -139,6 +150,16 @@ export function createClusterSnapshots(
 /** A pod without an address can't be called yet, and the address of one that has ended may be another's. */
 function isReachable({ pod, ended }: KeptPod): boolean {
   return pod.ip !== '' && !ended;
+}
+
+/** Names of the namespaces with living pods that have a sidecar of this mesh, meshed or no longer. */
+export function namespacesWithSidecars(pods: Items<KeptPod>, meshName: string): ReadonlySet<string> {
+  const names = new Set<string>();
+  for (const { namespace, value } of pods) {
+    const { pod, ended, mesh = meshName } = value;
+    if (pod.meshed && !ended && mesh === meshName) names.add(namespace);
+  }
+  return names;
 }
 
 function* concat<T>(lists: readonly Items<T>[]): Iterable<Kept<T>> {

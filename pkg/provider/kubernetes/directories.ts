@@ -1,6 +1,7 @@
 import type { Clock } from '../../certs/clock.ts';
 import type { Cluster } from './cluster.ts';
 import { isNotFound } from './cluster-error.ts';
+import { namespacesWithSidecars } from './cluster-snapshot.ts';
 import type { Change, Kept, Reflector } from './reflected.ts';
 import { type KeptNamespace, type KeptPod, toKeptPod, toRawObject } from './resources.ts';
 
@@ -88,12 +89,7 @@ export function createPodDirectory(
       asked.set(key, answer);
       return answer;
     },
-    namespaces() {
-      const ours = [...pods().values()].filter(
-        ({ value: { pod, ended, mesh = meshName } }) => pod.meshed && !ended && mesh === meshName,
-      );
-      return new Set(ours.map(({ namespace }) => namespace));
-    },
+    namespaces: () => namespacesWithSidecars(pods().values(), meshName),
     subscribe(onRemoved) {
       listeners.add(onRemoved);
       return () => listeners.delete(onRemoved);

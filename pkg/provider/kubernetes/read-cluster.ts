@@ -146,11 +146,10 @@ export async function readCluster(cluster: Cluster, options: ReadClusterOptions)
     throw isNotFound(error) ? new ClusterError(404, 'NotFound', (error as Error).message, { cause: error }) : error;
   });
   const state = { namespaces, services, endpointSlices, pods, meshConfig, smi, osmPolicies };
-  const { snapshot, problems } = createClusterSnapshots(
-    state,
-    config,
-    `${controlNamespace}/${meshConfigName}`,
-  )(new Set());
+  const { snapshot, problems } = createClusterSnapshots(state, {
+    ...{ installed: config, meshName },
+    meshConfigName: `${controlNamespace}/${meshConfigName}`,
+  })(new Set());
   return { snapshot, problems, locate: () => undefined, objects, missing };
 }
 

@@ -4,7 +4,7 @@ import { smiKinds } from '../../smi/kinds.ts';
 import { createReader, type JsonObject, type ObjectReader } from '../../smi/reader.ts';
 import { decodeEndpointSlice } from '../objects/endpoint-slice.ts';
 import { isOfMesh } from '../objects/mesh-keys.ts';
-import { decodeClusterNamespace } from '../objects/namespace.ts';
+import { decodeClusterNamespace, decodeLeftNamespace } from '../objects/namespace.ts';
 import { decodeClusterPod } from '../objects/pod.ts';
 import { decodeService } from '../objects/service.ts';
 import { textMap } from '../objects/text-map.ts';
@@ -24,6 +24,8 @@ export interface KeptNamespace extends Outcome<Namespace> {
   readonly labels: Readonly<Record<string, string>>;
   /** Those of the mesh alone. */
   readonly annotations: Readonly<Record<string, string>>;
+  /** What it counts as while pods with a sidecar of the mesh live in it though it is not meshed. */
+  readonly left?: Outcome<Namespace>;
 }
 
 export interface KeptPod {
@@ -118,12 +120,16 @@ export function createClusterResources(
       trim: (raw, at) => {
         const object = toRawObject(raw, at);
         const { value, problems } = decode(object, (own, reader) => decodeClusterNamespace(own, reader, names));
+        const { value: left, problems: leftProblems } = value.meshed
+          ? { value: undefined, problems: [] }
+          : decode(object, (own, reader) => decodeLeftNamespace(own, reader, names));
         const annotations = Object.entries(textMap(object.metadata.annotations)).filter(([key]) => isOfMesh(key));
         return {
           value,
           problems,
           labels: textMap(object.metadata.labels),
           annotations: Object.fromEntries(annotations),
+          ...(left && { left: { value: left, problems: leftProblems } }),
         };
       },
     },

@@ -171,7 +171,7 @@ describe('runKubernetesProvider', () => {
     );
     for (const name of ['shop', 'bank', 'other', 'quiet', 'kube-system', 'tulle-system', 'ours']) {
       server.apply('services', service(`of-${name}`, name));
-      server.apply('pods', pod(`of-${name}`, {}, name));
+      server.apply('pods', pod(`of-${name}`, { annotations: {} }, name));
     }
     const { latest, until, provider: own } = await start();
     assert.deepEqual(names(latest().namespaces), ['ours', 'shop']);
@@ -185,6 +185,57 @@ describe('runKubernetesProvider', () => {
     server.apply('namespaces', namespace('shop'));
     await until(() => latest().namespaces.length === 2);
     assert.deepEqual(names(latest().pods), ['of-bank', 'of-ours']);
+  });
+
+  describe('a namespace that leaves the mesh', () => {
+    const left = [['Namespace', 'shop', 'warning', 'NamespaceLeft']];
+    const told = (problems: readonly Problem[]): unknown[][] =>
+      problems.map(({ resource, severity, reason }) => [resource.kind, resource.name, severity, reason]);
+
+    it('is meshed until its pods with sidecars are gone, with what changes in it meanwhile, and says so', async () => {
+      server.apply('namespaces', namespace('shop', monitored, { 'tulle.dev/mode': 'enforce' }));
+      server.apply('services', service('cart'));
+      server.apply('pods', pod('cart'));
+      server.apply('pods', pod('bare', { annotations: {} }));
+      const { latest, problems, until, provider: own } = await start();
+      server.apply('namespaces', namespace('shop', {}, { 'tulle.dev/mode': 'enforce' }));
+      await until(() => problems().length > 0);
+      assert.deepEqual(told(problems()), left);
+      assert.deepEqual(latest().namespaces, [{ name: 'shop', meshed: true, mode: 'enforce' }]);
+      assert.deepEqual(own.namespaces.meshed(), []);
+
+      server.apply('services', service('books'));
+      await until(() => latest().services.length === 2);
+      server.apply('pods', pod('cart', { status: { podIP: '10.244.0.77', podIPs: [{ ip: '10.244.0.77' }] } }));
+      await until(() => latest().pods.some(({ ip }) => ip === '10.244.0.77'));
+
+      server.apply('pods', pod('cart', { status: { phase: 'Succeeded' } }));
+      await until(() => latest().namespaces.length === 0);
+      assert.deepEqual([latest().services, latest().pods, problems()], [[], [], []]);
+    });
+
+    it('comes back with its label', async () => {
+      server.apply('pods', pod('cart'));
+      const { problems, until } = await start();
+      server.apply('namespaces', namespace('shop', { ...monitored, 'openservicemesh.io/ignore': '' }));
+      await until(() => problems().length > 0);
+      server.apply('namespaces', namespace('shop', monitored));
+      await until(() => problems().length === 0);
+    });
+
+    it('is not kept when another mesh takes it, or for pods of another', async () => {
+      server.apply('namespaces', namespace('theirs'));
+      server.apply('namespaces', namespace('kube-system'));
+      const of = { annotations: { 'tulle.dev/injected': '0.1.0', 'tulle.dev/mesh': 'other' } };
+      server.apply('pods', pod('a', of, 'theirs'));
+      server.apply('pods', pod('b', {}, 'kube-system'));
+      server.apply('pods', pod('cart'));
+      const { latest, problems, until } = await start();
+      assert.deepEqual(names(latest().namespaces), ['shop']);
+      server.apply('namespaces', namespace('shop', { 'openservicemesh.io/monitored-by': 'other' }));
+      await until(() => latest().namespaces.length === 0);
+      assert.deepEqual(problems(), []);
+    });
   });
 
   it('changes only the list that an event is about, and keeps all that did not change', async () => {

@@ -109,8 +109,7 @@ export function runKubernetesProvider(options: KubernetesProviderOptions): Kuber
       smi: smi.map(valuesOf),
       osmPolicies: osmPolicies.map(valuesOf),
     },
-    config,
-    `${controlNamespace}/${meshConfigName}`,
+    { installed: config, meshName, meshConfigName: `${controlNamespace}/${meshConfigName}` },
   );
 
   function summary(): Readonly<Record<string, number | 'not installed'>> {

@@ -50,9 +50,35 @@ export function decodeClusterNamespace(
 ): Namespace {
   const { name } = raw.metadata;
   const labels = textMap(raw.metadata.labels);
-  const isOwn = name === controlNamespace || neverMeshed.includes(name);
   const meshed =
-    !isOwn && findMeshKey(labels, 'monitored-by')?.value === meshName && findMeshKey(labels, 'ignore') === undefined;
+    !isNeverMeshed(name, controlNamespace) &&
+    findMeshKey(labels, 'monitored-by')?.value === meshName &&
+    findMeshKey(labels, 'ignore') === undefined;
   const mode = meshed ? decodeMode(labels, textMap(raw.metadata.annotations), reader) : undefined;
   return { name, meshed, ...(mode !== undefined && { mode }) };
+}
+
+function isNeverMeshed(name: string, controlNamespace: string): boolean {
+  return name === controlNamespace || neverMeshed.includes(name);
+}
+
+/**
+ * What a namespace that is not meshed counts as while pods with a sidecar live in it: as a meshed one, until they were
+ * restarted. Undefined: it can't have left this mesh.
+ */
+export function decodeLeftNamespace(
+  raw: RawObject,
+  reader: ObjectReader,
+  { meshName, controlNamespace }: { readonly meshName: string; readonly controlNamespace: string },
+): Namespace | undefined {
+  const { name } = raw.metadata;
+  const labels = textMap(raw.metadata.labels);
+  const mesh = findMeshKey(labels, 'monitored-by')?.value ?? meshName;
+  if (mesh !== meshName || isNeverMeshed(name, controlNamespace)) return undefined;
+  const mode = decodeMode(labels, textMap(raw.metadata.annotations), reader);
+  const message =
+    'it is not in the mesh, but pods in it still have a sidecar: they are served, and count, until they are restarted';
+  const fix = `kubectl rollout restart deployment,statefulset,daemonset -n ${name}; or tulle namespace add ${name}, to have it back`;
+  reader.report('/metadata/labels', 'NamespaceLeft', message, fix, 'warning');
+  return { name, meshed: true, ...(mode !== undefined && { mode }) };
 }
