@@ -13,11 +13,15 @@ type Trust = NonNullable<BootstrapOptions['xdsTrust']>;
 export const tokenSecret = 'tulle-token';
 export const controllerRoots = 'tulle-controller-roots';
 
+/**
+ * The directory is watched: a projected volume is exchanged by one rename of the link that all its files stand behind,
+ * which whoever watches a file does not see.
+ */
 function fromFile(name: string, directory: string, file: 'sds-token.json' | 'sds-roots.json'): SdsSecretConfig {
   return {
     name,
     sds_config: {
-      path_config_source: { path: `${directory}/${file}` },
+      path_config_source: { path: `${directory}/${file}`, watched_directory: { path: directory } },
       resource_api_version: 'V3',
     },
   };
