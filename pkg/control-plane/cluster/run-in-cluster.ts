@@ -200,15 +200,7 @@ async function start(parts: Parts): Promise<Started> {
   runKeeper({ work: async () => void (await authority.reload()), every: lookAtRoots, signal, onError });
   declareMetrics(metrics, { isLeader: election.isLeader, expiry: () => authority.issuer().notAfter });
 
-  const facts = await readClusterFacts(cluster, kubernetes, version, log);
-  const app = createWebhookApp({
-    settings: () => toInjectionSettings(kubernetes, facts, provider.meshConfig()),
-    namespaces: provider.namespaces,
-    trust,
-    cluster,
-    metrics,
-    log,
-  });
+  const asked = readClusterFacts({ cluster, kubernetes, version, log, signal, sleep });
 
   // The first mesh is published before anybody is served: a proxy that comes back is not sent a mesh half read.
   await Promise.race([first, provider.done, ended(signal)]);
@@ -237,6 +229,17 @@ async function start(parts: Parts): Promise<Started> {
     authenticate({ token, peer: toPeerAddress(peer) }),
   );
   missing.delete(unserved);
+  // Pods are not admitted before it is known what they can be given.
+  const facts = await asked;
+  if (signal.aborted) return { running: { controlPlane }, done: provider.done };
+  const app = createWebhookApp({
+    settings: () => toInjectionSettings(kubernetes, facts, provider.meshConfig()),
+    namespaces: provider.namespaces,
+    trust,
+    cluster,
+    metrics,
+    log,
+  });
   const webhookPort = await open(listenTls(app, kubernetes.webhookPort, leaves));
   missing.delete(unhooked);
   const apiPort =
