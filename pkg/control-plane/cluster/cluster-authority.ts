@@ -33,7 +33,14 @@ export async function openClusterAuthority(options: ClusterAuthorityOptions): Pr
       return openAuthority({ store: createSecretStore(secret), clock, name: config.mesh.trustDomain });
     }
     const announce = Math.min(leafLifetime(config) / 4, 300_000);
-    return openGivenAuthority({ read: () => readGiven(secret), clock, announce });
+    const authority = await openGivenAuthority({ read: () => readGiven(secret), clock, announce });
+    authority.subscribe(() => {
+      const step = authority.rotation().step;
+      const fields = { secret: `${namespace}/${name}`, seconds: Math.round(announce / 1000) };
+      if (step === 'announced') log.info('the given CA has changed: it is trusted from now on, and signs soon', fields);
+      else log.info('the given CA that was read last signs from now on', { secret: fields.secret });
+    });
+    return authority;
   }
 
   for (;;) {
