@@ -22,20 +22,36 @@ export function createTargetChecks(): (
 ) => readonly Problem[] {
   const memo = createMemo<TargetGrant, readonly Problem[]>();
   return ({ all }, smi, workloads, uses) => {
-    const problems = all.flatMap((grant) => {
-      const opened = openedBy(grant, workloads);
-      const ports = opened.map((workload) => uses.get(workload));
-      const { namespace, rules } = grant.target;
-      const routes = rules.map(({ name }) => smi.tcpRoutes.get(`${namespace}/${name}`));
-      const inputs = [workloads.inNamespace(namespace), ...routes, ...opened, ...ports];
-      return memo.get(grant, inputs, () => [
-        ...unusedAccount(grant, opened, workloads),
-        ...servicePortsMeant(grant, smi, opened, uses),
-      ]);
-    });
+    const problems: Problem[] = [];
+    for (const grant of all) {
+      const found = memo.get(grant, checkInputs(grant, smi, workloads, uses), () => {
+        const opened = openedBy(grant, workloads);
+        return [...unusedAccount(grant, opened, workloads), ...servicePortsMeant(grant, smi, opened, uses)];
+      });
+      if (found.length > 0) problems.push(...found);
+    }
     memo.sweep();
     return distinct(problems);
   };
+}
+
+/** All that the checks of a target look at. Most name no port, and open somebody: what pods do is nothing to them. */
+function checkInputs(
+  grant: TargetGrant,
+  { tcpRoutes }: AccessObjects,
+  workloads: Workloads,
+  uses: PortUses,
+): readonly unknown[] {
+  const { target, identities, selectors } = grant;
+  const { namespace, rules, destination } = target;
+  const lists = identities.map((identity) => workloads.byIdentity.get(identity));
+  for (const selector of selectors) lists.push(workloads.select(namespace, selector));
+  const inputs: unknown[] = lists;
+  if (lists.every((list) => list === undefined || list.length === 0)) inputs.push(workloads.inNamespace(namespace));
+  if (destination.port === undefined && !rules.some(({ kind }) => kind === 'TCPRoute')) return inputs;
+  for (const { name } of rules) inputs.push(tcpRoutes.get(`${namespace}/${name}`));
+  for (const workload of openedBy(grant, workloads)) inputs.push(uses.get(workload));
+  return inputs;
 }
 
 /** Services that lead out of the mesh: nothing of policy holds for them, and whoever counts on it should know. */

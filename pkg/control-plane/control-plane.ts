@@ -1,6 +1,7 @@
 import { ServerCredentials } from '@grpc/grpc-js';
 import type { MeshModel } from '../catalog/mesh-model.ts';
-import type { Locate, MeshConfig, MeshSnapshot } from '../catalog/snapshot.ts';
+import { changeOf } from '../catalog/lists.ts';
+import type { Locate, MeshConfig, MeshSnapshot, Pod } from '../catalog/snapshot.ts';
 import type { CertificateAuthority } from '../certs/authority.ts';
 import type { LeafCertificates } from '../certs/leaf-certificates.ts';
 import { controllerName } from '../certs/workload-names.ts';
@@ -73,6 +74,7 @@ export function createControlPlane(options: ControlPlaneOptions): ControlPlane {
   let parts: { readonly [K in 'services' | 'pods' | 'splits']: () => MeshState[K] } | undefined;
   let state: MeshState | undefined;
   let telling = false;
+  let review: (() => void) | undefined;
 
   function changed(): void {
     state = undefined;
@@ -102,28 +104,46 @@ export function createControlPlane(options: ControlPlaneOptions): ControlPlane {
     }
     buildSeconds.observe((performance.now() - start) / 1000);
     const before = source.model();
+    const pods = changeOf(snapshot?.pods ?? [], input.snapshot.pods);
     snapshot = input.snapshot;
-    for (const { namespace, name, inboundAddress } of snapshot.pods) {
+    source.publish(outcome.value, pods && readdress(pods.added));
+    if (before && pods) dismiss(pods.removed, outcome.value);
+    // Proxies come first: what people are told can wait until they have been sent what is theirs.
+    review = () => {
+      problems = [...input.problems, ...outcome.problems.map((problem) => withPosition(problem, input.locate))];
+      parts = undefined;
+      tell(problems);
+      options.onProblems?.(problems);
+      changed();
+    };
+    setImmediate(reviewNow);
+  }
+
+  /** For people and metrics: what the mesh that is in force says of itself. */
+  function reviewNow(): void {
+    const run = review;
+    review = undefined;
+    run?.();
+  }
+
+  /** Notes where the sidecars of these pods are reached; gives those for whom that changed. */
+  function readdress(pods: readonly Pod[]): string[] {
+    return pods.flatMap(({ namespace, name, inboundAddress }) => {
       const pod = `${namespace}/${name}`;
+      if (inboundAddresses.get(pod) === inboundAddress) return [];
       if (inboundAddress === undefined) inboundAddresses.delete(pod);
       else inboundAddresses.set(pod, inboundAddress);
-    }
-    source.publish(outcome.value);
-    problems = [...input.problems, ...outcome.problems.map((problem) => withPosition(problem, input.locate))];
-    tell(problems);
-    options.onProblems?.(problems);
-    parts = undefined;
-    if (before) dismiss(before, outcome.value);
-    changed();
+      return [pod];
+    });
   }
 
   /** Ends the streams of pods that are gone: their tokens may still be valid. */
-  function dismiss(before: MeshModel, after: MeshModel): void {
-    envoy.retain(after.pods);
-    const isGone = (pod: string | undefined): boolean =>
-      pod !== undefined && before.pods.has(pod) && !after.pods.has(pod);
-    for (const pod of before.pods.keys()) if (!after.pods.has(pod)) inboundAddresses.delete(pod);
-    for (const server of servers) server.disconnect(({ pod }) => isGone(pod), 'the pod is gone');
+  function dismiss(removed: readonly Pod[], { pods }: MeshModel): void {
+    const gone = new Set(removed.map(({ namespace, name }) => `${namespace}/${name}`).filter((pod) => !pods.has(pod)));
+    if (gone.size === 0) return;
+    envoy.retain(pods);
+    for (const pod of gone) inboundAddresses.delete(pod);
+    for (const server of servers) server.disconnect(({ pod }) => pod !== undefined && gone.has(pod), 'the pod is gone');
   }
 
   /** Each problem once, and again when it has been gone in between. */
@@ -156,6 +176,7 @@ export function createControlPlane(options: ControlPlaneOptions): ControlPlane {
   const gauge = metrics.gauge('tulle_xds_proxies', 'Connected proxies by how far they are', ['state']);
   const problemGauge = metrics.gauge('tulle_problems', 'Problems of the mesh in force', ['severity']);
   metrics.onCollect(() => {
+    reviewNow();
     const proxies = toProxyStates(servers.flatMap((server) => server.status()));
     const count = (wanted: string): number => proxies.filter((proxy) => stateOf(proxy.types) === wanted).length;
     for (const each of ['synced', 'pending', 'refused']) gauge.set(count(each), { state: each });
@@ -209,6 +230,7 @@ export function createControlPlane(options: ControlPlaneOptions): ControlPlane {
     servers: () => servers,
     view: {
       state() {
+        reviewNow();
         state ??= toState();
         return state;
       },

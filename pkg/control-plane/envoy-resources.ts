@@ -17,6 +17,8 @@ import { envoyTypes } from '../xds/type-traits.ts';
 export interface EnvoyResources {
   /** Undefined for a type that is not Envoy's. */
   view(client: XdsClient, policy: ProxyPolicy, typeUrl: string): ResourceView | undefined;
+  /** The same object as long as all views of the client, peers too, are the same. */
+  stateOf(client: XdsClient, policy: ProxyPolicy): object;
   /** Secrets with the roots of the mesh and exactly these peers, by name. */
   peers(client: XdsClient, policy: ProxyPolicy): ReadonlyMap<string, readonly ServiceIdentity[]>;
   /** Forgets the pods that are gone. */
@@ -36,6 +38,10 @@ const maxModes = 500;
 export function createEnvoyResources({ loadEncoder, inboundAddress }: EnvoyResourcesOptions): EnvoyResources {
   let encoder: MessageEncoder | undefined;
   const modes = new Map<string, InterceptionMode>();
+  const modeOfClient = new WeakMap<
+    XdsClient,
+    { readonly inbound: string | undefined; readonly mode: InterceptionMode }
+  >();
   const translated = new WeakMap<ProxyPolicy, WeakMap<InterceptionMode, XdsResources>>();
   /** What each pod was given last, for the translation to go on from. */
   const last = new Map<string, XdsResources>();
@@ -45,13 +51,16 @@ export function createEnvoyResources({ loadEncoder, inboundAddress }: EnvoyResou
   /** The same object for the same mode: the translation is remembered by it. */
   function modeOf(client: XdsClient): InterceptionMode {
     const inbound = client.pod === undefined ? undefined : inboundAddress(client.pod);
+    const before = modeOfClient.get(client);
+    if (before && before.inbound === inbound) return before.mode;
     const { metadata = {} } = client;
     const key = JSON.stringify([inbound, metadata[outboundMetadata], metadata[appPortsMetadata]]);
-    const known = modes.get(key) ?? toInterceptionMode(inbound, metadata);
+    const mode = modes.get(key) ?? toInterceptionMode(inbound, metadata);
     // Metadata is the client's: nobody may fill the memory with it.
     if (modes.size >= maxModes) modes.clear();
-    modes.set(key, known);
-    return known;
+    modes.set(key, mode);
+    modeOfClient.set(client, { inbound, mode });
+    return mode;
   }
 
   function translate(client: XdsClient, policy: ProxyPolicy): XdsResources {
@@ -101,6 +110,7 @@ export function createEnvoyResources({ loadEncoder, inboundAddress }: EnvoyResou
           return undefined;
       }
     },
+    stateOf: translate,
     peers: (client, policy) => translate(client, policy).peers,
     retain(pods) {
       for (const key of last.keys()) if (!pods.has(key)) last.delete(key);

@@ -8,7 +8,8 @@ import type { SecretViews } from './secret-views.ts';
 
 /** The resources of the mesh as it was published last. */
 export interface MeshSource extends ResourceSource {
-  publish(model: MeshModel): void;
+  /** `moved`: pods of which something changed that is no part of the model, and that Envoys are told. */
+  publish(model: MeshModel, moved?: Iterable<string>): void;
   /** Something else than the model changed: a certificate. */
   refresh(): void;
   model(): MeshModel | undefined;
@@ -31,12 +32,13 @@ export function isEnvoy({ userAgent }: Pick<XdsClient, 'userAgent'>): boolean {
 }
 
 export function createMeshSource({ secrets, envoy, log }: MeshSourceOptions): MeshSource {
-  const listeners = new Set<() => void>();
+  const listeners = new Set<(pods?: ReadonlySet<string>) => void>();
   /** The last view that could be made, by client and type: what is good is not taken down by what can't be made. */
   const good = new WeakMap<XdsClient, Map<string, ResourceView>>();
   const told = new Set<string>();
-  /** One object for each policy, others after each change of anything else. */
-  let states = new WeakMap<ProxyPolicy, object>();
+  /** One object for all that is told of one policy, others after each change of anything else. */
+  let states = new WeakMap<object, object>();
+  let hasFailed = false;
   let current: MeshModel | undefined;
 
   function policyOf({ identity, pod }: XdsClient): ProxyPolicy | undefined {
@@ -53,28 +55,37 @@ export function createMeshSource({ secrets, envoy, log }: MeshSourceOptions): Me
     return policy && (toOwnView(policy, typeUrl) ?? envoy.view(client, policy, typeUrl));
   }
 
-  const notify = (): void => {
-    for (const listener of listeners) listener();
+  const notify = (pods?: ReadonlySet<string>): void => {
+    for (const listener of listeners) listener(pods);
   };
 
   return {
     policyOf,
     model: () => current,
-    publish(model) {
+    publish(model, moved = []) {
+      const before = current;
       current = model;
-      notify();
+      // What could not be made is tried again.
+      const isForAll = before === undefined || hasFailed;
+      hasFailed = false;
+      notify(isForAll ? undefined : new Set([...changedPods(before, model), ...moved]));
     },
     refresh() {
       states = new WeakMap();
       notify();
     },
     stateOf(client) {
-      // What Envoys are told depends on their pods' annotations as well.
-      const policy = isEnvoy(client) ? undefined : policyOf(client);
+      const policy = policyOf(client);
       if (!policy) return undefined;
-      const state = states.get(policy) ?? {};
-      states.set(policy, state);
-      return state;
+      try {
+        const told = isEnvoy(client) ? envoy.stateOf(client, policy) : policy;
+        const state = states.get(told) ?? {};
+        states.set(told, state);
+        return state;
+      } catch {
+        // Whoever asks for a view is told.
+        return undefined;
+      }
     },
     subscribe(listener) {
       listeners.add(listener);
@@ -88,8 +99,8 @@ export function createMeshSource({ secrets, envoy, log }: MeshSourceOptions): Me
         if (view) kept.set(typeUrl, view);
         return view ?? kept.get(typeUrl);
       } catch (error) {
-        // With the next change it is tried again.
         states = new WeakMap();
+        hasFailed = true;
         const key = `${client.identity} ${typeUrl} ${String(error)}`;
         if (!told.has(key)) log.error('resources could not be made; the last good ones stay', { typeUrl, error });
         if (told.size < 1000) told.add(key);
@@ -97,4 +108,12 @@ export function createMeshSource({ secrets, envoy, log }: MeshSourceOptions): Me
       }
     },
   };
+}
+
+/** The pods whose policy is another object than before, or new. */
+function changedPods(before: MeshModel, after: MeshModel): string[] {
+  const changed: string[] = [];
+  if (before.pods === after.pods) return changed;
+  for (const [pod, policy] of after.pods) if (before.pods.get(pod) !== policy) changed.push(pod);
+  return changed;
 }

@@ -19,6 +19,7 @@ import { createRefusalLog } from './refusal-log.ts';
 import { createResponseEncoder } from './response-encoder.ts';
 import type { ResourceSource, XdsClient } from './resources.ts';
 import { type AdsServerLimits, defaultServerLimits } from './server-limits.ts';
+import { createStreamIndex } from './stream-index.ts';
 
 export interface AuthenticationRequest {
   /** What stands behind `Bearer ` in the `authorization` metadata; undefined when nothing does. */
@@ -92,13 +93,14 @@ export function createAdsServer(options: AdsServerOptions): AdsServer {
     },
   });
   const doors = new Set<NetServer>();
-  const connections = new Set<AdsConnection>();
+  const streams = createStreamIndex<AdsConnection>();
   /** Open streams by client. */
   const counts = new Map<string, number>();
   const listeners = new Set<() => void>();
   let pending = 0;
   let serving = false;
-  let again = false;
+  /** What changed and was not offered yet: for the clients of these pods, or for all. */
+  let due: Set<string> | 'all' | undefined;
 
   const server = new Server({
     'grpc.max_receive_message_length': limits.messageBytes,
@@ -120,7 +122,7 @@ export function createAdsServer(options: AdsServerOptions): AdsServer {
   function open(call: ServerDuplexStream<Buffer, Buffer>, protocol: AdsProtocol): void {
     const peer = call.getPeer();
     const [full, reason] =
-      connections.size >= limits.streams
+      streams.size >= limits.streams
         ? ['too many streams', 'streams']
         : pending >= limits.pendingStreams
           ? ['too many streams of strangers', 'pending']
@@ -160,6 +162,7 @@ export function createAdsServer(options: AdsServerOptions): AdsServer {
         counts.set(key, count + 1);
         settle();
         pass.known();
+        streams.assign(connection, client.pod);
         return true;
       },
       discount: (client) => discount(keyOf(client)),
@@ -167,13 +170,13 @@ export function createAdsServer(options: AdsServerOptions): AdsServer {
       onClose: () => {
         settle();
         pass.left();
-        connections.delete(connection);
-        metrics.streams.set(connections.size);
+        streams.delete(connection);
+        metrics.streams.set(streams.size);
         changed();
       },
     });
-    connections.add(connection);
-    metrics.streams.set(connections.size);
+    streams.add(connection);
+    metrics.streams.set(streams.size);
   }
 
   function discount(key: string): void {
@@ -182,26 +185,25 @@ export function createAdsServer(options: AdsServerOptions): AdsServer {
     else counts.delete(key);
   }
 
-  /** Offers the change to all streams. What changes meanwhile starts one more round, however often it does. */
-  async function serveAll(): Promise<void> {
-    if (serving) {
-      again = true;
-      return;
-    }
+  /** Offers a change to the streams that it concerns. What changes meanwhile starts one more round, however often it does. */
+  async function serve(pods: ReadonlySet<string> | undefined): Promise<void> {
+    due = pods === undefined || due === 'all' ? 'all' : new Set([...(due ?? []), ...pods]);
+    if (serving) return;
     serving = true;
     try {
-      do {
-        again = false;
-        await serveEach();
-      } while (again);
+      while (due !== undefined) {
+        const concerned = due === 'all' ? streams.all() : streams.of(due);
+        due = undefined;
+        await serveEach(concerned);
+      }
     } finally {
       serving = false;
     }
   }
 
-  async function serveEach(): Promise<void> {
+  async function serveEach(concerned: readonly AdsConnection[]): Promise<void> {
     let start = performance.now();
-    for (const connection of [...connections]) {
+    for (const connection of concerned) {
       connection.pump();
       if (performance.now() - start < turn) continue;
       await new Promise<void>((resolve) => setImmediate(resolve));
@@ -217,7 +219,7 @@ export function createAdsServer(options: AdsServerOptions): AdsServer {
     openConnections.set(gate.connections - gate.strangers, { of: 'clients' });
   });
 
-  const unsubscribe = source.subscribe(() => void serveAll());
+  const unsubscribe = source.subscribe((pods) => void serve(pods));
 
   for (const protocol of ['delta', 'sotw'] as const) {
     const handler: handleBidiStreamingCall<Buffer, Buffer> = (call) => open(call, protocol);
@@ -244,26 +246,30 @@ export function createAdsServer(options: AdsServerOptions): AdsServer {
     },
     status() {
       const all: AdsClientStatus[] = [];
-      for (const connection of connections) {
+      for (const connection of streams.all()) {
         const { client, protocol, connectedSince } = connection;
         if (client) all.push({ client, protocol, connectedSince, types: connection.types() });
       }
       return all;
     },
-    clients: () => [...connections].map(({ client }) => client).filter((client) => client !== undefined),
+    clients: () =>
+      streams
+        .all()
+        .map(({ client }) => client)
+        .filter((client) => client !== undefined),
     onStatus(listener) {
       listeners.add(listener);
       return () => listeners.delete(listener);
     },
     disconnect(unwanted, reason) {
-      for (const connection of [...connections]) {
+      for (const connection of streams.all()) {
         if (connection.client && unwanted(connection.client)) connection.end(grpcStatus.UNAUTHENTICATED, reason);
       }
     },
     async close() {
       unsubscribe();
       for (const door of doors) door.close();
-      for (const connection of [...connections]) connection.end(grpcStatus.UNAVAILABLE, 'the control plane stops');
+      for (const connection of streams.all()) connection.end(grpcStatus.UNAVAILABLE, 'the control plane stops');
       await new Promise<void>((resolve) => {
         setImmediate(() => {
           server.forceShutdown();

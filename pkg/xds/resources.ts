@@ -35,8 +35,11 @@ export interface ResourceSource {
    * such function: look.
    */
   stateOf?(client: XdsClient): object | undefined;
-  /** Calls back after each change, until the returned function is called. */
-  subscribe(listener: () => void): () => void;
+  /**
+   * Calls back after each change, until the returned function is called. With the pods whose clients it may concern,
+   * clients without a pod aside; without any, it may concern everybody.
+   */
+  subscribe(listener: (pods?: ReadonlySet<string>) => void): () => void;
 }
 
 /** Tulle's own types: an Any whose value is UTF-8 JSON of the type of pkg/policy that is named. */
