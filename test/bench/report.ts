@@ -25,8 +25,10 @@ export function toText(value: number): string {
   return value.toFixed(Math.min(digits, 4));
 }
 
-export function toMarkdown({ title, text, heads, rows, goals }: Section): string {
+/** `findings`: where the time goes, what was tried and what it gave. */
+export function toMarkdown({ title, text, heads, rows, goals }: Section, findings = ''): string {
   const table = [heads, heads.map(() => '---'), ...rows].map((cells) => `| ${cells.join(' | ')} |`).join('\n');
   const list = goals.map((goal) => `- ${goal.met ? 'met' : '**not met**'}: ${goal.text}: ${goal.value}`).join('\n');
-  return [`## ${title}`, text, rows.length > 0 ? table : '', list].filter((part) => part !== '').join('\n\n');
+  const told = findings === '' ? '' : `### Where the time goes\n\n${findings}`;
+  return [`## ${title}`, text, rows.length > 0 ? table : '', list, told].filter((part) => part !== '').join('\n\n');
 }

@@ -1,9 +1,12 @@
-import { Client, type ClientDuplexStream, credentials, Metadata } from '@grpc/grpc-js';
+import { readFileSync } from 'node:fs';
+import { createSecureContext } from 'node:tls';
+import { type ChannelCredentials, Client, type ClientDuplexStream, credentials, Metadata } from '@grpc/grpc-js';
+import { controllerName } from '../../../pkg/certs/workload-names.ts';
 import { adsPaths, encodeDeltaRequest } from '../../../pkg/xds/discovery.ts';
 import { secretType, tulleTypes } from '../../../pkg/xds/resources.ts';
 import { WireReader } from '../../../pkg/xds/wire.ts';
 import { answer } from '../answer.ts';
-import type { ClientTarget, Collected, Connected } from './client.ts';
+import type { ClientCredentials, ClientTarget, Collected, CollectTarget, Connected } from './client.ts';
 import { accountOf } from './mesh-files.ts';
 
 /** Proxies by the thousand: they subscribe as the Node sidecar does, acknowledge everything, and note when. */
@@ -105,9 +108,24 @@ function firstRequest(typeUrl: string, proxy: number, target: ClientTarget): Buf
   return request;
 }
 
+interface Secured {
+  readonly channel: ChannelCredentials;
+  readonly tokens: readonly string[];
+}
+
+/** One context for all: a sidecar makes its own, on a processor of its own. No session is resumed. */
+function toSecured({ roots, tokens }: ClientCredentials): Secured {
+  const context = createSecureContext({ ca: readFileSync(roots), minVersion: 'TLSv1.3' });
+  return {
+    channel: credentials.createFromSecureContext(context),
+    tokens: JSON.parse(readFileSync(tokens, 'utf8')) as string[],
+  };
+}
+
 /** Connects all at once; resolves when each has an answer for each of its types, or after a time. */
 function connect(target: ClientTarget): Promise<Connected> {
-  const { port, shape, known, timeLimit } = target;
+  const { port, shape, known, timeLimit, first = 0, count = shape.proxies, isMute = false, window } = target;
+  const secured = target.credentials && toSecured(target.credentials);
   const start = monotonic();
   const done: number[] = [];
   totals = { responses: 0, bytes: 0 };
@@ -116,16 +134,22 @@ function connect(target: ClientTarget): Promise<Connected> {
   return new Promise((resolve) => {
     const finish = (): void => {
       clearTimeout(late);
-      resolve({ times: done, ...totals, missing: shape.proxies - done.length, failures: failures.slice(0, 5) });
+      resolve({ times: done, ...totals, missing: count - done.length, failures: failures.slice(0, 5) });
     };
     const late = setTimeout(finish, timeLimit);
     const join = (proxy: number): void => {
-      const client = new Client(`127.0.0.1:${port}`, credentials.createInsecure(), {
+      const client = new Client(`127.0.0.1:${port}`, secured?.channel ?? credentials.createInsecure(), {
         'grpc.use_local_subchannel_pool': 1,
         'grpc.max_receive_message_length': -1,
         'grpc.enable_channelz': 0,
+        ...(secured
+          ? { 'grpc.ssl_target_name_override': controllerName, 'grpc.default_authority': controllerName }
+          : {}),
+        ...(window === undefined ? {} : { 'grpc-node.flow_control_window': window }),
       });
-      const stream = client.makeBidiStreamRequest(adsPaths.delta, identity, identity, new Metadata());
+      const metadata = new Metadata();
+      if (secured) metadata.set('authorization', `Bearer ${secured.tokens[proxy] ?? ''}`);
+      const stream = client.makeBidiStreamRequest(adsPaths.delta, identity, identity, metadata);
       links.push({ client, stream });
       const before = history[proxy] ?? new Map<string, string[]>();
       const own = known ? before : new Map<string, string[]>();
@@ -138,7 +162,7 @@ function connect(target: ClientTarget): Promise<Connected> {
       });
       stream.on('data', (message: Buffer) => {
         const { typeUrl, nonce } = scan(message);
-        stream.write(encodeDeltaRequest({ ...none, typeUrl, nonce }));
+        if (!isMute) stream.write(encodeDeltaRequest({ ...none, typeUrl, nonce }));
         const at = monotonic();
         lastAt = at;
         const content = `${typeUrl} ${nonce}`;
@@ -154,11 +178,11 @@ function connect(target: ClientTarget): Promise<Connected> {
         heard.acks.push(at);
         if (!waiting.delete(typeUrl) || waiting.size > 0) return;
         done.push(at - start);
-        if (done.length === shape.proxies) finish();
+        if (done.length === count) finish();
       });
       for (const typeUrl of types) stream.write(firstRequest(typeUrl, proxy, target));
     };
-    for (let proxy = 0; proxy < shape.proxies; proxy++) join(proxy);
+    for (let proxy = first; proxy < first + count; proxy++) join(proxy);
   });
 }
 
@@ -177,11 +201,12 @@ function arm(): void {
   lastAt = 0;
 }
 
-/** Waits until nothing has come for a while after something came, and says what did. */
-async function collect({ quiet, timeLimit }: { quiet: number; timeLimit: number }): Promise<Collected> {
+/** Waits until nothing has come for a while after something came, or enough has, and says what did. */
+async function collect({ quiet, timeLimit, responses: enough = Infinity }: CollectTarget): Promise<Collected> {
   const end = monotonic() + timeLimit;
-  while (monotonic() < end && (lastAt === 0 || monotonic() - lastAt < quiet)) {
-    await new Promise((resolve) => setTimeout(resolve, 50));
+  const isOver = (): boolean => lastAt !== 0 && (heard.responses >= enough || monotonic() - lastAt >= quiet);
+  while (monotonic() < end && !isOver()) {
+    await new Promise((resolve) => setTimeout(resolve, enough === Infinity ? 50 : 5));
   }
   const { proxies, own, responses, bytes, acks } = heard;
   return { proxies: [...proxies], own: [...own], responses, bytes, acks, failures: failures.slice(0, 5) };

@@ -6,6 +6,21 @@ export interface ClientTarget {
   /** They come back, and say what they have. */
   readonly known: boolean;
   readonly timeLimit: number;
+  /** The first of the proxies that connect, and how many; absent: all. */
+  readonly first?: number;
+  readonly count?: number;
+  /** Over TLS, with tokens; absent: plaintext. */
+  readonly credentials?: ClientCredentials;
+  /** They read, and never say that they did. */
+  readonly isMute?: boolean;
+  /** Bytes that the server may send unasked; Envoy's is large. */
+  readonly window?: number;
+}
+
+/** Files: what the server's certificate must chain to, and a JSON list of the tokens of all proxies. */
+export interface ClientCredentials {
+  readonly roots: string;
+  readonly tokens: string;
 }
 
 export interface Connected {
@@ -16,6 +31,14 @@ export interface Connected {
   /** Proxies that never got everything. */
   readonly missing: number;
   readonly failures: readonly string[];
+}
+
+export interface CollectTarget {
+  /** Milliseconds without anything. */
+  readonly quiet: number;
+  readonly timeLimit: number;
+  /** Enough, whatever comes after. */
+  readonly responses?: number;
 }
 
 export interface Collected {

@@ -10,13 +10,14 @@ import { type EncodedResource, secretType, tulleTypes } from '../../../pkg/xds/r
 import { createResponseEncoder } from '../../../pkg/xds/response-encoder.ts';
 import { WireReader } from '../../../pkg/xds/wire.ts';
 import { answer, meter } from '../answer.ts';
+import { toServerCredentials } from './credentials.ts';
 import { meshFolder, type MeshShape, podFolder, toMeshConfig } from './mesh-files.ts';
 
 /**
  * What the control plane is measured against: a grpc-js server that knows the bytes of every answer beforehand and does
  * nothing but send them. It sends a change when the file `go` appears in its folder.
  */
-const [folder = '', goFolder = '', shapeText = '{}'] = process.argv.slice(2);
+const [folder = '', goFolder = '', shapeText = '{}', credentials] = process.argv.slice(2);
 const shape = JSON.parse(shapeText) as MeshShape;
 const usage = meter();
 const encoder = createResponseEncoder();
@@ -102,9 +103,8 @@ const serve: handleBidiStreamingCall<Buffer, Buffer> = (call) => {
 };
 server.register(adsPaths.delta, serve, identity, identity, 'bidi');
 const port = await new Promise<number>((resolve, reject) => {
-  server.bindAsync('127.0.0.1:0', ServerCredentials.createInsecure(), (error, bound) =>
-    error ? reject(error) : resolve(bound),
-  );
+  const security = credentials === undefined ? ServerCredentials.createInsecure() : toServerCredentials(credentials);
+  server.bindAsync('127.0.0.1:0', security, (error, bound) => (error ? reject(error) : resolve(bound)));
 });
 
 watch(goFolder, (event) => {

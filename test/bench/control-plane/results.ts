@@ -6,6 +6,9 @@ export type Engine = (typeof engines)[number];
 
 export interface Cell {
   readonly shape: MeshShape;
+  /** Over TLS 1.3 with a token each, as sidecars connect; without, what they cost is not in the figures. */
+  readonly isSecured: boolean;
+  readonly kinds: readonly ChangeKind[];
   readonly repetitions: number;
   readonly rounds: number;
 }
@@ -40,6 +43,8 @@ export interface Repetition {
 
 export type Results = ReadonlyMap<Cell, ReadonlyMap<Engine, readonly Repetition[]>>;
 
-export function toName({ services, proxies, mode }: MeshShape): string {
+export function toName({ shape: { services, proxies, mode } }: Pick<Cell, 'shape'>): string {
   return `${services}x${proxies}-${mode}`;
 }
+
+export const engineNames: Readonly<Record<Engine, string>> = { tulle: 'Tulle', peer: 'bytes only' };

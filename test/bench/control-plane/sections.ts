@@ -1,9 +1,7 @@
 import { median, quantile } from '../processes.ts';
 import { type Goal, type Section, toGoal, toText } from '../report.ts';
 import { changeKinds } from './mesh-files.ts';
-import { type Engine, engines, type Repetition, type Results, toName } from './results.ts';
-
-const names: Readonly<Record<Engine, string>> = { tulle: 'Tulle', peer: 'bytes only' };
+import { type Engine, engineNames as names, engines, type Repetition, type Results, toName } from './results.ts';
 
 /** Tables of the control plane: changes, storms, memory; each beside the server that only sends bytes. */
 export function toSections(results: Results): Section[] {
@@ -13,8 +11,9 @@ export function toSections(results: Results): Section[] {
 function toChanges(results: Results): Section {
   const rows: string[][] = [];
   const goals: Goal[] = [];
-  for (const [{ shape }, byEngine] of results) {
-    const name = toName(shape);
+  for (const [cell, byEngine] of results) {
+    const { shape } = cell;
+    const name = toName(cell);
     for (const kind of changeKinds) {
       const of = (engine: Engine): Repetition['changes'] extends ReadonlyMap<unknown, infer R> ? R : never =>
         (byEngine.get(engine) ?? []).flatMap((repetition) => repetition.changes.get(kind) ?? []);
@@ -78,7 +77,7 @@ function toStorms(results: Results): Section {
       for (const engine of engines) {
         const all = of(engine);
         rows.push([
-          toName(shape),
+          toName({ shape }),
           storm === 'cold' ? 'cold' : 'reconnect with versions',
           names[engine],
           toText(median(all.map(({ times }) => median(times)))),
@@ -93,7 +92,7 @@ function toStorms(results: Results): Section {
       }
       if (shape.proxies > 10) {
         goals.push(
-          toGoal(`${toName(shape)} ${storm}: last proxy, ≤ 2 × bytes only`, last('tulle') / last('peer'), 2, ' ×'),
+          toGoal(`${toName({ shape })} ${storm}: last proxy, ≤ 2 × bytes only`, last('tulle') / last('peer'), 2, ' ×'),
         );
       }
     }
@@ -119,12 +118,12 @@ function toMemory(results: Results): Section {
       const all = byEngine.get(engine) ?? [];
       const m = (field: 'settled' | 'peak' | 'idle'): number => median(all.map((repetition) => repetition[field]));
       rows.push([
-        toName(shape),
+        toName({ shape }),
         names[engine],
         ...[m('settled'), m('peak'), limit, m('idle')].map((value) => value.toFixed(1)),
       ]);
       if (engine === 'tulle') {
-        goals.push(toGoal(`${toName(shape)}: settled, ≤ ${limit} MiB`, m('settled'), limit, ' MiB'));
+        goals.push(toGoal(`${toName({ shape })}: settled, ≤ ${limit} MiB`, m('settled'), limit, ' MiB'));
       }
     }
   }

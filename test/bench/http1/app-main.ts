@@ -1,10 +1,10 @@
 import { createServer as createHttp2Server } from 'node:http2';
 import { createServer } from 'node:net';
-import type { BenchProtocol } from './setup.ts';
+import { type BenchProtocol, bodySize } from './setup.ts';
 
 /** The app of the benchmark: answers each request with 1 KiB, as cheaply as Node can. Started with a port and a protocol. */
 const [port, protocol] = process.argv.slice(2) as [string, BenchProtocol];
-const body = 'x'.repeat(1024);
+const body = 'x'.repeat(bodySize);
 
 function serveHttp1(): void {
   const answer = Buffer.from(

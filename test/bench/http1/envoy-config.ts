@@ -12,8 +12,8 @@ export interface EnvoySetup {
   readonly roots: string;
   readonly between: 'http/1.1' | 'h2';
   readonly protocol: BenchProtocol;
-  /** Share of requests that are traced; absent: no tracing, and no trace headers. Spans go to `collector`. */
-  readonly tracing?: { readonly sampling: number; readonly collector: number };
+  /** Share of requests that are traced; absent: no tracing, and no trace headers. Spans go to `collector`, `batch` at a time. */
+  readonly tracing?: { readonly sampling: number; readonly collector: number; readonly batch?: number };
 }
 
 const type = 'type.googleapis.com/envoy.extensions';
@@ -33,7 +33,12 @@ function isHttp2({ protocol }: EnvoySetup): boolean {
 
 /** The least that does the same: mutual TLS with SAN checks, paths normalised, RBAC, a split. No access log. */
 export function toEnvoyConfig(setup: EnvoySetup): object {
+  const { batch } = setup.tracing ?? {};
+  const runtime = {
+    layers: [{ name: 'bench', static_layer: { 'tracing.zipkin.min_flush_spans': batch } }],
+  };
   return {
+    ...(batch === undefined ? undefined : { layered_runtime: runtime }),
     static_resources: {
       listeners: [setup.side === 'outbound' ? outboundListener(setup) : inboundListener(setup)],
       clusters: [

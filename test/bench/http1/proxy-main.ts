@@ -35,8 +35,7 @@ async function startSidecar(): Promise<number> {
       inbound: { socketTemplate: template, appHost: '127.0.0.1', appPorts: { [appPort]: app } },
       outbound: { kind: 'redirect', redirect: 'none' },
       admin,
-      // Spans are made; sending them is the same for all.
-      otlp: [],
+      otlp: setup.otlp === undefined ? [] : [setup.otlp],
     },
     {
       logger: silentLogger,

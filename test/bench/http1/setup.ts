@@ -18,6 +18,8 @@ export interface ProxySetup {
   readonly roots: string;
   /** 0 to 1. */
   readonly sampling: number;
+  /** Takes spans; absent: they are made, and not sent. */
+  readonly otlp?: string;
 }
 
 export const clientIdentity = 'spiffe://cluster.local/ns/bookstore/sa/bookbuyer';
@@ -25,3 +27,5 @@ export const serverIdentity = 'spiffe://cluster.local/ns/bookstore/sa/bookstore'
 export const serviceKey = 'bookstore/bookstore:14001';
 export const appPort = 14001;
 export const rootName = 'bench';
+/** Bytes that the app answers. */
+export const bodySize = 1024;
