@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net';
 import { Patience } from './abuse.ts';
 import type { ConnectionOptions } from './connection-options.ts';
+import { Departure, type DepartureHost } from './departure.ts';
 import { endSocket } from './end-socket.ts';
 import { ConnectionError, type ErrorCode, errorCode } from './error-codes.ts';
 import { toFirstWords } from './first-words.ts';
@@ -12,15 +13,12 @@ import { Sender, type SenderHost } from './sender.ts';
 import { Http2Stream, type StreamOwner, type StreamReader } from './stream.ts';
 import { StreamTable } from './stream-table.ts';
 
-/** How long a peer may take what was written before the end, in milliseconds: its answers, or why it has none. */
-const lastAnswers = 30_000;
+/** How long a peer may take to read why its connection ends, in milliseconds. */
 const lastWords = 1_000;
-/** How long clients have to hear that a connection goes, before streams of theirs are refused. */
-const notice = 2_000;
-const drainPing = Buffer.from('tulle-gw', 'latin1');
+const question = Buffer.from('tulle-ka', 'latin1');
 
 /** One HTTP/2 connection, either side (RFC 9113). Server push, priorities and upgrades are not spoken. */
-export class Http2Connection implements StreamOwner, FrameEvents, ReceptionHost, SenderHost {
+export class Http2Connection implements StreamOwner, FrameEvents, ReceptionHost, SenderHost, DepartureHost {
   readonly #socket: Socket;
   readonly #role: 'client' | 'server';
   readonly #options: ConnectionOptions;
@@ -32,12 +30,10 @@ export class Http2Connection implements StreamOwner, FrameEvents, ReceptionHost,
   readonly #patience: Patience;
   /** What the peer did wrong, once the connection has ended for it. */
   failure: string | undefined;
+  readonly #departure: Departure;
   #ready = false;
-  #draining = false;
-  /** We have told the peer the last of its streams that counts. */
-  #goneAway = false;
-  /** No stream of ours may be opened any more. */
-  #retired = false;
+  /** Something came since it was last asked. */
+  #heard = false;
   #ended = false;
   #destroyed = false;
 
@@ -52,6 +48,7 @@ export class Http2Connection implements StreamOwner, FrameEvents, ReceptionHost,
     this.#reception = new Reception(this, role, limits, onRequest);
     this.#frames = new FrameDecoder(role, 2 * limits.headerBytes, this, this.#reception);
     this.#patience = new Patience(options.now);
+    this.#departure = new Departure(role, this);
     sender.write(toFirstWords(role, limits, sender.windows.firstIncrement));
     socket.on('data', (chunk: Buffer) => this.#push(chunk));
     socket.on('error', () => this.destroy());
@@ -75,16 +72,28 @@ export class Http2Connection implements StreamOwner, FrameEvents, ReceptionHost,
   }
 
   get draining(): boolean {
-    return this.#draining;
+    return this.#departure.draining;
   }
 
   /** Can one more stream be opened? */
   get open(): boolean {
-    return this.#ready && !this.#retired && !this.#destroyed && this.#streams.size < this.#peer.streams;
+    return this.#ready && !this.#departure.retired && !this.#destroyed && this.#streams.size < this.#peer.streams;
   }
 
   get retired(): boolean {
-    return this.#retired || this.#destroyed;
+    return this.#departure.retired || this.#destroyed;
+  }
+
+  /** Has anything come since this was last called? */
+  takeHeard(): boolean {
+    const heard = this.#heard;
+    this.#heard = false;
+    return heard;
+  }
+
+  /** Asks the peer whether it is there (PING). */
+  ask(): void {
+    if (!this.#destroyed) this.#sender.write(toPing(question, false));
   }
 
   /** Clients: begins a request. Only while `open`. `bodiless`: its answer has no body whatever length it tells. */
@@ -93,24 +102,14 @@ export class Http2Connection implements StreamOwner, FrameEvents, ReceptionHost,
     const stream = this.#add(reception.nextStream, reader);
     stream.bodiless = bodiless;
     reception.nextStream += 2;
-    if (reception.nextStream > 0x3fff_ffff) this.#retire();
+    if (reception.nextStream > 0x3fff_ffff) this.#departure.retire();
     stream.sendHeaders(fields, end);
     return stream;
   }
 
-  /** Ends it when its streams have ended. Clients hear of it before any stream of theirs is refused. */
+  /** Ends it when its streams have ended. */
   drain(): void {
-    if (this.#draining || this.#destroyed) return;
-    this.#draining = true;
-    if (this.#role === 'client') {
-      this.#retire();
-      this.#closeWhenDrained();
-      return;
-    }
-    // What the client opens before it has read this still counts; its answer to the ping says when it has.
-    this.#sender.write(toGoaway(maxWindow, errorCode.noError));
-    this.#sender.write(toPing(drainPing, false));
-    setTimeout(() => this.#goAway(), notice).unref();
+    this.#departure.drain();
   }
 
   destroy(): void {
@@ -126,7 +125,7 @@ export class Http2Connection implements StreamOwner, FrameEvents, ReceptionHost,
     this.#sender.windows.forget(stream);
     if (stream.localEnded && stream.remoteEnded) this.#patience.earn();
     this.#options.onActivity?.();
-    this.#closeWhenDrained();
+    this.#departure.streamEnded();
   }
 
   crashed(stream: Http2Stream, error: unknown): void {
@@ -147,23 +146,23 @@ export class Http2Connection implements StreamOwner, FrameEvents, ReceptionHost,
 
   // The end.
 
-  #goAway(): void {
-    if (this.#goneAway || this.#destroyed) return;
-    this.#goneAway = true;
-    this.#sender.write(toGoaway(this.#reception.lastStream, errorCode.noError));
-    this.#closeWhenDrained();
+  get lastStream(): number {
+    return this.#reception.lastStream;
   }
 
-  #closeWhenDrained(): void {
-    if (!this.#draining || this.#destroyed || this.#streams.size > 0) return;
-    if (this.#role === 'server' && !this.#goneAway) return;
-    this.#end(lastAnswers);
+  write(frame: Buffer): void {
+    this.#sender.write(frame);
   }
 
-  #retire(): void {
-    if (this.#retired) return;
-    this.#retired = true;
+  onRetired(): void {
     this.#options.onRetired?.();
+  }
+
+  end(patience: number): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    this.#sender.out.flush();
+    endSocket(this.#socket, patience);
   }
 
   #fail(error: unknown): void {
@@ -171,22 +170,15 @@ export class Http2Connection implements StreamOwner, FrameEvents, ReceptionHost,
       error instanceof ConnectionError ? error : new ConnectionError(errorCode.internalError, String(error));
     this.failure = message;
     this.#sender.write(toGoaway(this.#reception.lastStream, code));
-    this.#end(lastWords);
+    this.end(lastWords);
     this.#finish();
-  }
-
-  #end(patience: number): void {
-    if (this.#ended) return;
-    this.#ended = true;
-    this.#sender.out.flush();
-    endSocket(this.#socket, patience);
   }
 
   #finish(): void {
     this.#destroyed = true;
     this.#frames.stop();
     for (const stream of this.#streams.values()) stream.abort(errorCode.cancel);
-    this.#retire();
+    this.#departure.retire();
     this.#sender.close();
     this.#options.onClosed?.();
   }
@@ -195,6 +187,7 @@ export class Http2Connection implements StreamOwner, FrameEvents, ReceptionHost,
 
   #push(chunk: Buffer): void {
     if (this.#destroyed) return;
+    this.#heard = true;
     try {
       this.#frames.push(chunk);
     } catch (error) {
@@ -208,7 +201,7 @@ export class Http2Connection implements StreamOwner, FrameEvents, ReceptionHost,
   }
 
   get admits(): boolean {
-    return !this.#goneAway && this.#streams.size < this.#options.limits.streams;
+    return !this.#departure.goneAway && this.#streams.size < this.#options.limits.streams;
   }
 
   admit(id: number): Http2Stream {
@@ -261,7 +254,7 @@ export class Http2Connection implements StreamOwner, FrameEvents, ReceptionHost,
 
   ping(payload: Buffer, ack: boolean): void {
     if (!ack) this.#sender.write(toPing(payload, true));
-    else if (this.#draining && payload.equals(drainPing)) this.#goAway();
+    else this.#departure.pinged(payload);
   }
 
   idle(): void {
@@ -274,15 +267,12 @@ export class Http2Connection implements StreamOwner, FrameEvents, ReceptionHost,
 
   goaway(last: number): void {
     this.#patience.spend();
-    this.#retire();
-    // A peer that goes opens nothing more; what is open comes to its end.
-    this.#draining = true;
-    this.#goneAway = true;
+    this.#departure.follow();
     if (this.#role === 'client') {
       // Those were not looked at, and may be asked again.
       for (const stream of this.#streams.values()) if (stream.id > last) stream.abort(errorCode.refusedStream);
     }
-    this.#closeWhenDrained();
+    this.#departure.streamEnded();
   }
 
   windowUpdate(id: number, increment: number): void {

@@ -9,6 +9,7 @@ import { preface, toFrame, toGoaway, toHeaderFrames, toPing, toReset, toSettings
 import { HpackDecoder } from './hpack-decoder.ts';
 import { HpackEncoder } from './hpack-encoder.ts';
 import { IdleWatch } from './idle.ts';
+import { Keepalive } from './keepalive.ts';
 import type { Http2Stream, StreamReader } from './stream.ts';
 
 const limits: ConnectionLimits = {
@@ -82,6 +83,14 @@ class Peer {
       .filter((frame) => frame.type === type)
       .map(({ payload }) => payload.readUInt32BE(type === 3 ? 0 : 4));
   }
+}
+
+/** False: it is not read any more. */
+async function drained(socket: Socket, by: Http2Connection): Promise<boolean> {
+  let isDrained = false;
+  socket.once('drain', () => (isDrained = true));
+  await until(() => isDrained || by.halfway);
+  return isDrained && !by.halfway;
 }
 
 async function until(condition: () => boolean): Promise<void> {
@@ -449,6 +458,60 @@ describe('an HTTP/2 connection and a peer that means no good', function () {
       await peer.settle();
     }
     assert.equal(ours.draining, true);
+  });
+
+  it('answers no flood of PINGs whose answers are not taken: it stops reading, and ends', async () => {
+    const { peer, far } = await serve(() => undefined);
+    peer.socket.pause();
+    const pings = Buffer.concat(Array.from({ length: 4000 }, () => toPing(Buffer.alloc(8), false)));
+    let taken = true;
+    for (let i = 0; i < 400 && taken; i++) taken = peer.socket.write(pings) || (await drained(peer.socket, ours));
+    assert.equal(taken, false);
+    assert.equal(ours.halfway, true);
+    assert.ok(far.writableLength < 2 * 1024 * 1024, `${far.writableLength} bytes wait`);
+  });
+
+  describe('and keeps asking', () => {
+    const deadlines = new Deadlines(1000);
+    let keepalive: Keepalive;
+
+    beforeEach(() => (keepalive = new Keepalive(deadlines, { silence: 5000, patience: 3000 })));
+    afterEach(() => keepalive.stop());
+
+    it('a peer that is silent, and gives it up when it does not answer, with what waits for it', async () => {
+      const [near, far] = await pair();
+      far.once('data', () => far.write(toSettings([])));
+      ours = new Http2Connection(near, 'client', { limits, now: () => 0 });
+      await until(() => ours.open);
+      keepalive.start(ours);
+      const waiting = request(get);
+      for (let second = 0; second < 20 && !ours.destroyed; second++) deadlines.tick();
+      assert.match(ours.failure ?? '', /does not answer/);
+      assert.equal(waiting.code, errorCode.cancel);
+    });
+
+    it('a peer that answers, and leaves it in peace while it talks', async () => {
+      const peer = await ask();
+      const pings = (): Frame[] => peer.frames.filter(({ type, flags }) => type === 6 && flags === 0);
+      keepalive.start(ours);
+      for (let second = 0; second < 20; second++) {
+        deadlines.tick();
+        // A PING of its own, which ours answers: it talks.
+        await peer.settle();
+      }
+      assert.equal(pings().length, 0);
+      for (let round = 1; round < 4; round++) {
+        while (pings().length < round) {
+          deadlines.tick();
+          await new Promise((resolve) => setTimeout(resolve, 5));
+        }
+        peer.send(toPing((pings()[round - 1] as Frame).payload, true));
+        await until(() => ours.takeHeard());
+        // What was heard is for the next look.
+        await peer.settle();
+      }
+      assert.equal(ours.destroyed, false);
+    });
   });
 
   it('reads an answer with another table than its own: what it sends is for whoever decodes it', async () => {

@@ -177,8 +177,10 @@ export class Http2Stream {
   }
 
   /** So many bytes of what came are dealt with: the peer may send as many more. */
-  consumed(bytes: number): void {
+  consumed(passed: number): void {
     if (this.#closed) return;
+    // What was asked again passes twice.
+    const bytes = Math.min(passed, this.#outstanding);
     this.#outstanding -= bytes;
     this.#sender.release(bytes);
     this.#unacknowledged += bytes;

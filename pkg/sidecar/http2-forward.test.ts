@@ -8,9 +8,12 @@ import type {
   OutgoingHttpHeaders,
   ServerHttp2Stream,
 } from 'node:http2';
-import type { AddressInfo } from 'node:net';
+import { createServer as createNetServer } from 'node:net';
+import type { AddressInfo, Server as NetServer, Socket } from 'node:net';
 import { Client, Server, ServerCredentials, credentials, status as grpcStatus } from '@grpc/grpc-js';
 import type { ServiceError } from '@grpc/grpc-js';
+import { errorCode } from '../http2/error-codes.ts';
+import { toGoaway, toReset, toSettings } from '../http2/frames.ts';
 import { allow, createTestMesh, readAll } from '../../test/support/sidecar-mesh.ts';
 import type { TestMesh, TestSidecar } from '../../test/support/sidecar-mesh.ts';
 
@@ -243,6 +246,105 @@ describe('HTTP/2 through two sidecars', () => {
     const { answer, body } = await call({ ':method': 'HEAD', ':path': '/' });
     assert.equal(answer['content-length'], '9');
     assert.equal(body, '');
+  });
+});
+
+describe('HTTP/2 to an app that is slow to take a request', () => {
+  let mesh: TestMesh;
+  let client: TestSidecar;
+  let session: ClientHttp2Session;
+  let app: NetServer;
+  let http2: Http2Server;
+  /** What becomes of the connections of the app, each in its turn; the others are served. */
+  let fates: ((socket: Socket) => void)[];
+  let bodies: string[];
+
+  beforeEach(async () => {
+    fates = [];
+    bodies = [];
+    http2 = createServer({ settings: { maxConcurrentStreams: 1 } });
+    http2.on('stream', (stream: ServerHttp2Stream, headers) => {
+      stream.on('error', () => undefined);
+      if (headers[':path'] === '/never') return;
+      void readAll(stream).then((body) => {
+        bodies.push(body);
+        stream.respond({ ':status': 200 });
+        stream.end('answered');
+      });
+    });
+    app = createNetServer((socket) => {
+      socket.on('error', () => undefined);
+      const fate = fates.shift();
+      if (fate) fate(socket);
+      else http2.emit('connection', socket);
+    }).listen(0, '127.0.0.1');
+    await once(app, 'listening');
+    mesh = await createTestMesh();
+    client = await mesh.start({ namespace: 'shop', account: 'web', limits: { streamIdle: 2_000 } });
+    const server = await mesh.start({
+      namespace: 'shop',
+      account: 'cart',
+      inbound: { ports: [{ port: 8080, protocol: 'http', services: ['shop/cart'] }] },
+      appPorts: { 8080: (app.address() as AddressInfo).port },
+      limits: { streamIdle: 1_000 },
+    });
+    mesh.expose({ namespace: 'shop', name: 'cart', port: 80, targetPort: 8080 }, [server], [client]);
+    await Promise.all([client.ready(), server.ready()]);
+    server.setRules([allow([client.identity])]);
+    session = connect(`http://127.0.0.1:${client.portOf('shop/cart:80')}`);
+  });
+
+  afterEach(async () => {
+    session.destroy();
+    app.close();
+    await mesh.stop();
+  });
+
+  /** Reads a request and its body, and then goes: nothing of it was looked at. */
+  function refuse(socket: Socket, code: 'GOAWAY' | 'REFUSED_STREAM'): void {
+    socket.write(toSettings([]));
+    socket.on('data', (chunk: Buffer) => {
+      if (!chunk.includes('the body')) return;
+      if (code === 'GOAWAY') socket.end(toGoaway(0, errorCode.noError));
+      else socket.write(Buffer.concat([toGoaway(1, errorCode.noError), toReset(1, errorCode.refusedStream)]));
+    });
+  }
+
+  async function post(body: Buffer | string): Promise<[status: unknown, body: string]> {
+    const stream = session.request({ ':method': 'POST', ':path': '/', ':authority': 'cart.shop' });
+    stream.end(body);
+    const [answer] = (await once(stream, 'response')) as [IncomingHttpHeaders];
+    return [answer[':status'], await readAll(stream)];
+  }
+
+  for (const code of ['GOAWAY', 'REFUSED_STREAM'] as const) {
+    it(`asks again, with its body, what the app has not looked at: ${code}`, async () => {
+      fates = [(socket) => refuse(socket, code)];
+      const [status, body] = await post('the body');
+      assert.deepEqual([status, body], [200, 'answered']);
+      assert.deepEqual(bodies, ['the body']);
+    });
+  }
+
+  it('does not ask again with a body that was too long to be kept', async () => {
+    fates = [(socket) => refuse(socket, 'GOAWAY')];
+    const [status] = await post(`${'x'.repeat(5000)}the body`);
+    assert.equal(status, 503);
+    assert.deepEqual(bodies, []);
+  });
+
+  it('ends what waits for a free stream, though its body goes on', async () => {
+    const stuck = Array.from({ length: 16 }, () => session.request({ ':path': '/never', ':authority': 'cart.shop' }));
+    for (const stream of stuck) stream.on('error', () => undefined);
+    const stream = session.request({ ':method': 'POST', ':path': '/', ':authority': 'cart.shop' });
+    const talk = setInterval(() => stream.write('more'), 50);
+    try {
+      const [answer] = (await once(stream, 'response')) as [IncomingHttpHeaders];
+      assert.equal(answer[':status'], 503);
+      assert.match(await readAll(stream), /no stream to the upstream became free/);
+    } finally {
+      clearInterval(talk);
+    }
   });
 });
 

@@ -16,6 +16,9 @@ import type { RequestDeadlines, TimedRequest } from './request-deadlines.ts';
 import { decodeTrace } from './trace-context.ts';
 
 const maxAttempts = 3;
+/** So much of a body is kept to be sent again, in so many pieces: a unary call of gRPC, mostly. */
+const mostKept = 4096;
+const mostPieces = 4;
 
 /** How long a request may wait for a stream to its upstream, all attempts together, in milliseconds. */
 export const longestWait = 10_000;
@@ -66,8 +69,11 @@ class Http2Forwarder implements TimedRequest, StreamReader {
   /** Of the body, what came before there was a way for it. */
   #early: BodyQueue | undefined;
   #requestEnded: boolean;
-  /** Something of the body went out: it can't be asked again. */
-  #bodySent = false;
+  /** Of the body, what went out, as long as it is little: a request that was not looked at is asked again with it. */
+  #kept: Buffer[] = [];
+  #keptBytes = 0;
+  /** It can be asked again whole. */
+  #repeatable = true;
   #answered = false;
   #error: string | undefined;
 
@@ -141,8 +147,10 @@ class Http2Forwarder implements TimedRequest, StreamReader {
   #begin(connection: Http2Connection, route: Route): void {
     route.succeeded();
     const { method } = this.#exchange.facts;
-    const bodiless = this.#requestEnded && this.#early === undefined && this.#trailers.length === 0;
-    const upstream = connection.request(this.#head, bodiless, new AnswerReader(this, route.fromApp), method === 'HEAD');
+    const hasBody = this.#early !== undefined || this.#keptBytes > 0 || this.#trailers.length > 0;
+    const bodiless = this.#requestEnded && !hasBody;
+    const reader = new AnswerReader(this, route.fromApp);
+    const upstream = connection.request(this.#head, bodiless, reader, method === 'HEAD');
     this.#upstream = upstream;
     this.#touch();
     upstream.carries(this.#client);
@@ -151,13 +159,28 @@ class Http2Forwarder implements TimedRequest, StreamReader {
   }
 
   #sendEarly(upstream: Http2Stream): void {
+    for (const chunk of this.#kept) upstream.sendData(chunk, false);
     const early = this.#early;
     this.#early = undefined;
     while (early !== undefined && early.bytes > 0) {
-      this.#bodySent = true;
-      upstream.sendData(early.take(early.bytes), false);
+      const chunk = early.take(early.bytes);
+      this.#keep(chunk);
+      upstream.sendData(chunk, false);
     }
     if (this.#requestEnded) upstream.sendTrailers(this.#trailers);
+  }
+
+  #keep(chunk: Buffer): void {
+    if (!this.#repeatable || chunk.length === 0) return;
+    this.#keptBytes += chunk.length;
+    if (this.#keptBytes > mostKept || this.#kept.length === mostPieces) this.#forgetKept();
+    // A copy: what it is a part of may be much larger.
+    else this.#kept.push(Buffer.from(chunk));
+  }
+
+  #forgetKept(): void {
+    this.#repeatable = false;
+    this.#kept = [];
   }
 
   #trailers: RawHeaders = [];
@@ -169,7 +192,7 @@ class Http2Forwarder implements TimedRequest, StreamReader {
       if (chunk.length > 0) (this.#early ??= new BodyQueue()).push(chunk);
       return;
     }
-    this.#bodySent = true;
+    this.#keep(chunk);
     this.#upstream.sendData(chunk, end);
   }
 
@@ -188,6 +211,7 @@ class Http2Forwarder implements TimedRequest, StreamReader {
 
   answerHeaders(block: RawHeaders, end: boolean, fromApp: boolean): void {
     this.#touch();
+    this.#forgetKept();
     const client = this.#client;
     if (this.#answered) {
       this.#noteGrpcStatus(block);
@@ -225,7 +249,7 @@ class Http2Forwarder implements TimedRequest, StreamReader {
       return;
     }
     this.#upstream = undefined;
-    if (!this.#bodySent && code === errorCode.refusedStream && this.#attempts < maxAttempts) this.#attempt();
+    if (this.#repeatable && code === errorCode.refusedStream && this.#attempts < maxAttempts) this.#attempt();
     else this.#fail('the connection ended before an answer', 'reset');
   }
 

@@ -1,6 +1,7 @@
 import { Deadlines } from '../http1/proxy/deadlines.ts';
 import { Http2Connection } from '../http2/connection.ts';
 import { IdleWatch } from '../http2/idle.ts';
+import { Keepalive, type KeepaliveLimits } from '../http2/keepalive.ts';
 import { toUpstreamLimits } from './http2-settings.ts';
 import { connectTimeout } from './upstream.ts';
 import type { Upstream } from './upstream.ts';
@@ -28,6 +29,7 @@ interface PoolOptions {
   readonly streamsPerConnection: number;
   readonly maxConnections: number;
   readonly idleTimeout: number;
+  readonly keepalive?: KeepaliveLimits;
   /** What handles a stream threw: a fault of ours, and the stream was reset. */
   readonly onCrash?: ((error: unknown) => void) | undefined;
 }
@@ -44,16 +46,18 @@ interface Host {
 }
 
 const tick = 1_000;
+/** A peer that is gone is found within 45 s and a few ticks. */
+const defaultKeepalive: KeepaliveLimits = { silence: 15_000, patience: 15_000 };
 /** After a connection that could not be made beside others, in milliseconds. */
 const pause = 1_000;
 /** So many requests may wait for a stream to one upstream. */
 const maxWaiting = 1_024;
 
 export function createHttp2Pool(options: PoolOptions): Http2Pool {
-  const { streamsPerConnection, maxConnections, idleTimeout, onCrash } = options;
+  const { streamsPerConnection, maxConnections, idleTimeout, keepalive = defaultKeepalive, onCrash } = options;
   const hosts = new Map<string, Host>();
   const stopping = new AbortController();
-  const deadlines = new Deadlines(Math.min(tick, idleTimeout));
+  const deadlines = new Deadlines(Math.min(tick, idleTimeout, keepalive.silence));
   deadlines.run(stopping.signal);
   const limits = toUpstreamLimits(streamsPerConnection);
 
@@ -126,6 +130,7 @@ export function createHttp2Pool(options: PoolOptions): Http2Pool {
   /** Resolves when streams may be opened, or never will be. */
   async function connect(host: Host): Promise<Http2Connection | undefined> {
     let connection: Http2Connection;
+    const alive = host.upstream.isSidecar === true ? new Keepalive(deadlines, keepalive) : undefined;
     let settle: (() => void) | undefined;
     const settled = new Promise<void>((resolve) => (settle = resolve));
     const idle = new IdleWatch(deadlines, { idle: idleTimeout, headers: Math.min(connectTimeout, idleTimeout) });
@@ -145,13 +150,17 @@ export function createHttp2Pool(options: PoolOptions): Http2Pool {
           forgetWhenEmpty(host);
           settle?.();
         },
-        onClosed: () => idle.stop(),
+        onClosed() {
+          idle.stop();
+          alive?.stop();
+        },
       });
     } catch {
       return undefined;
     }
     host.connections.add(connection);
     idle.start(connection);
+    alive?.start(connection);
     if (stopping.signal.aborted) connection.drain();
     await settled;
     return connection;

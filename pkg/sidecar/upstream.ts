@@ -13,6 +13,8 @@ export type WireProtocol = 'h2' | 'http/1.1' | 'tcp';
 export interface Upstream {
   /** Equal keys share connections. */
   readonly key: string;
+  /** A sidecar: one may ask it over HTTP/2 whether it is there. An app may take that amiss. */
+  readonly isSidecar?: true;
   /** Resolves once the peer is who it must be; rejects within `connectTimeout`. */
   connect(protocol: WireProtocol): Promise<Socket>;
 }
@@ -75,6 +77,7 @@ export function toEndpointUpstream(
   }
   return {
     key,
+    isSidecar: true,
     connect(protocol) {
       const tls = material();
       if (!tls) return Promise.reject(new Error('no certificate from the control plane yet'));
