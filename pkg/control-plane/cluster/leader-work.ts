@@ -35,6 +35,7 @@ export function createLeaderWork(options: LeaderWorkOptions): LeaderWork {
   const { namespace, meshConfig: name } = kubernetes;
   const failed = (what: string) => (error: unknown) => log.error('the leader could not write', { what, error });
   let keepers: readonly Keeper[] = [];
+  let refused: string | undefined;
   const webhookKeeper =
     webhook &&
     runKeeper({
@@ -45,9 +46,20 @@ export function createLeaderWork(options: LeaderWorkOptions): LeaderWork {
     });
 
   async function makeMeshConfig(term: AbortSignal): Promise<void> {
-    if ((await ensureMeshConfig(cluster, { namespace, name }, term)) === 'made') {
-      log.info('an empty MeshConfig was made: what it does not say, the chart says', { name: `${namespace}/${name}` });
+    const found = await ensureMeshConfig(cluster, { namespace, name }, term);
+    const about = { name: `${namespace}/${name}` };
+    if (found.state === 'made') log.info('an empty MeshConfig was made: what it does not say, the chart says', about);
+    // Once: nothing that is in force depends on it.
+    if (found.state === 'refused' && found.reason !== refused) {
+      const fix =
+        'create it with what the installed CRD asks for, or leave it: the values of the chart hold without it';
+      log.warn('the installed CRD takes no empty MeshConfig, so there is none', {
+        ...about,
+        reason: found.reason,
+        fix,
+      });
     }
+    refused = found.state === 'refused' ? found.reason : undefined;
   }
 
   return {
