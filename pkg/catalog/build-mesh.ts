@@ -8,7 +8,8 @@ import { createBackings } from './endpoints.ts';
 import { createGrants } from './grants.ts';
 import { createToHttpMatch, type PathMatch } from './http-match.ts';
 import { createInbound, createUses, protocolConflicts } from './inbound.ts';
-import { createIntern, createStep, keepMap, sameContent } from './memo.ts';
+import { createIndex, createLastRound, createValueIndex } from './lists.ts';
+import { createIntern, createStep, sameContent } from './memo.ts';
 import type { MeshModel } from './mesh-model.ts';
 import { indexNamespaces } from './namespaces.ts';
 import { compareText } from './order.ts';
@@ -43,7 +44,7 @@ export function createMeshBuilder(): MeshBuilder {
     keepSettings(previous, config),
   );
   const namespacesOf = createStep((_, ...inputs: Parameters<typeof indexNamespaces>) => indexNamespaces(...inputs));
-  const servicesByName = createStep((_, services: readonly Service[]) => byName(services));
+  const servicesByName = createIndex(({ namespace, name }: Service) => `${namespace}/${name}`);
   const smiObjects = createStep(createSmiObjects());
   const workloadsOf = step(createWorkloadIndex());
   const backingsOf = step(createBackings());
@@ -68,7 +69,11 @@ export function createMeshBuilder(): MeshBuilder {
   /** The latest of each inbound policy; pods that share one have one identity, and so one reach. */
   const policies = new WeakMap<InboundPolicy, ProxyPolicy>();
   const clients = createIntern<InboundPolicy>();
-  let pods: MeshModel['pods'] | undefined;
+  const lastPods = createLastRound(({ key }: PodEntry) => key);
+  const podsOf = createValueIndex(
+    ({ key }: PodEntry) => key,
+    ({ policy }: PodEntry) => policy,
+  );
 
   return {
     build({ config, namespaces: namespaceList, services, pods: podList, endpointSlices, smi: raws }) {
@@ -98,7 +103,13 @@ export function createMeshBuilder(): MeshBuilder {
         policies.set(own, policy);
         return policy;
       };
-      pods = keepMap(pods, new Map([...inbound].map(([{ key }, own]) => [key, policyFor(own)])));
+      const entries: PodEntry[] = [];
+      for (const [{ key }, own] of inbound) {
+        const policy = policyFor(own);
+        const before = lastPods.at(entries.length, key);
+        entries.push(before?.policy === policy ? before : { key, policy });
+      }
+      const pods = podsOf(lastPods.keep(entries));
 
       const policyOf = (identity: ServiceIdentity): ProxyPolicy => {
         const { mode, modeFrom } = namespaces.modeOf(toServiceAccount(identity)?.namespace ?? '');
@@ -120,6 +131,11 @@ export function createMeshBuilder(): MeshBuilder {
       return outcomeOf({ pods, policyOf }, findProblems);
     },
   };
+}
+
+interface PodEntry {
+  readonly key: string;
+  readonly policy: ProxyPolicy;
 }
 
 /** What is wrong is found when it is asked for: the policy goes out before. */
@@ -153,10 +169,6 @@ function toAccess(...[targets, groups, tcpRoutes, udpRoutes, bindings, undecoded
 
 function isFilled({ length }: readonly Problem[]): boolean {
   return length > 0;
-}
-
-function byName(services: readonly Service[]): ReadonlyMap<string, Service> {
-  return new Map(services.map((service) => [`${service.namespace}/${service.name}`, service]));
 }
 
 function keepSettings(previous: MeshSettings | undefined, config: MeshConfig): MeshSettings {

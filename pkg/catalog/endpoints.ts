@@ -3,7 +3,7 @@ import type { ServiceIdentity } from '../policy/identity.ts';
 import type { AppProtocol } from '../policy/inbound.ts';
 import type { ServicePortKey } from '../policy/outbound.ts';
 import type { Problem } from '../problem/problem.ts';
-import { createGroupsOf, createSorted } from './lists.ts';
+import { createGroupsOf, createLastRound, createSorted } from './lists.ts';
 import { keepList, sameContent, sameMembers } from './memo.ts';
 import type { Namespaces } from './namespaces.ts';
 import { compareKey, compareName, compareText } from './order.ts';
@@ -44,28 +44,25 @@ export function createBackings(): (
     ({ namespace, service }: EndpointSlice) => [`${namespace}/${service}`],
     compareName,
   );
-  let served = new Map<string, Served>();
+  const served = createLastRound(({ id }: Served) => id);
   let latest: readonly Backing[] = [];
 
   return (services, slices, workloads, namespaces) => {
     const slicesOf = groupSlices(slices);
-    const next = new Map<string, Served>();
-    const backings: Backing[] = [];
-    for (const service of inOrder(services)) {
-      if (service.externalName !== undefined) continue;
+    const next = inOrder(services).map((service, place): Served => {
       const id = idOf(service);
-      const before = served.get(id);
+      const before = served.at(place, id);
+      if (service.externalName !== undefined) return { ...nothingBehind, id, service };
       const own = slicesOf.get(id) ?? noSlices;
       const pods =
         own.length > 0 ? podsOf(own, workloads) : workloads.select(service.namespace, service.selector ?? noSelector);
       const meshed = namespaces.isMeshed(service.namespace);
       const isSame =
         before?.service === service && before.own === own && before.meshed === meshed && sameMembers(before.pods, pods);
-      const entry = isSame ? before : serve(id, { service, own, pods, meshed }, before);
-      next.set(id, entry);
-      for (const backing of entry.backings) backings.push(backing);
-    }
-    served = next;
+      return isSame ? before : serve(id, { service, own, pods, meshed }, before);
+    });
+    const backings: Backing[] = [];
+    for (const { backings: ports } of served.keep(next)) for (const backing of ports) backings.push(backing);
     latest = keepList(latest, backings);
     return latest;
   };
@@ -80,10 +77,12 @@ interface Behind {
 }
 
 interface Served extends Behind {
+  readonly id: string;
   readonly backings: readonly Backing[];
 }
 
 const noSlices: readonly EndpointSlice[] = [];
+const nothingBehind = { own: noSlices, pods: [], meshed: false, backings: [] };
 const noSelector = {};
 const ids = new WeakMap<Service, string>();
 
@@ -103,7 +102,7 @@ function serve(id: string, behind: Behind, before: Served | undefined): Served {
     const next = keepEndpoints(previous, buildBacking(key, service, i, port, own, pods, meshed));
     return [previous !== undefined && sameContent(previous, next) ? previous : next];
   });
-  return { ...behind, backings };
+  return { ...behind, id, backings };
 }
 
 function keepEndpoints(previous: Backing | undefined, next: Backing): Backing {

@@ -2,8 +2,8 @@ import type { AppProtocol, InboundPolicy, InboundPort } from '../policy/inbound.
 import type { Problem } from '../problem/problem.ts';
 import type { Backing } from './endpoints.ts';
 import type { Grants } from './grants.ts';
-import { createGroups } from './lists.ts';
-import { createIntern, createNumbering, keepMap } from './memo.ts';
+import { createGroups, createLastRound, createValueIndex } from './lists.ts';
+import { createIntern, createNumbering } from './memo.ts';
 import type { Namespaces } from './namespaces.ts';
 import { compareName, compareText } from './order.ts';
 import { isHttp } from './protocol.ts';
@@ -50,7 +50,11 @@ export function createInbound(): (
   const policies = createIntern<InboundPolicy>();
   const numberOf = createNumbering();
   const portsOfUses = new WeakMap<readonly PortUse[], readonly InboundPort[]>();
-  let latest: InboundPolicies = new Map();
+  const lastRound = createLastRound(({ workload }: Entry) => workload.key);
+  const policiesOf = createValueIndex(
+    ({ workload }: Entry) => workload,
+    ({ policy }: Entry) => policy,
+  );
 
   function portsOf(uses: readonly PortUse[]): readonly InboundPort[] {
     const known = portsOfUses.get(uses);
@@ -62,20 +66,20 @@ export function createInbound(): (
   }
 
   return (workloads, uses, grants, namespaces) => {
-    const next = new Map<Workload, InboundPolicy>();
+    const entries: Entry[] = [];
     for (const workload of workloads.all) {
       if (!workload.meshed) continue;
-      const { identity, pod } = workload;
+      const { identity, pod, key } = workload;
       const { mode, modeFrom } = namespaces.modeOf(pod.namespace);
       const ports = portsOf(uses.get(workload) ?? none);
       const rules = grants.rulesFor(workload);
-      const before = latest.get(workload);
-      const isSame =
-        before?.ports === ports && before.rules === rules && before.mode === mode && before.modeFrom === modeFrom;
-      next.set(workload, isSame ? before : policyOf({ identity, mode, modeFrom, ports, rules }));
+      const before = lastRound.at(entries.length, key);
+      const last = before?.workload === workload ? before.policy : undefined;
+      const isSame = last?.ports === ports && last.rules === rules && last.mode === mode && last.modeFrom === modeFrom;
+      if (isSame && before) entries.push(before);
+      else entries.push({ workload, policy: policyOf({ identity, mode, modeFrom, ports, rules }) });
     }
-    latest = keepMap(latest, next);
-    return latest;
+    return policiesOf(lastRound.keep(entries));
   };
 
   function policyOf(policy: InboundPolicy): InboundPolicy {
@@ -83,6 +87,11 @@ export function createInbound(): (
     const key = [identity, mode, modeFrom, numberOf(ports), numberOf(rules)].join(' ');
     return policies.get(key, () => policy);
   }
+}
+
+interface Entry {
+  readonly workload: Workload;
+  readonly policy: InboundPolicy;
 }
 
 const none: readonly PortUse[] = [];

@@ -1,3 +1,5 @@
+import { keepMap } from './memo.ts';
+
 /**
  * What is made of a list, again and again. Each function here remembers the list that it was given last: what makes the
  * new one differ is found by comparing references, and the work is that of the difference. Members are told apart by
@@ -112,21 +114,31 @@ function placeIn<T>(sorted: readonly T[], member: T, compare: Compare<T>): numbe
 
 /** Finds members by a key of theirs; of several with one key, the last in the list. In the order of the list. */
 export function createIndex<T, K>(keyOf: (member: T) => K): (list: readonly T[]) => ReadonlyMap<K, T> {
+  return createValueIndex(keyOf, (member) => member);
+}
+
+/** The same for something that each member has. The index before, when all these are the same. */
+export function createValueIndex<T, K, V>(
+  keyOf: (member: T) => K,
+  valueOf: (member: T) => V,
+): (list: readonly T[]) => ReadonlyMap<K, V> {
   let before: readonly T[] = [];
-  let index: ReadonlyMap<K, T> = new Map();
+  let index: ReadonlyMap<K, V> = new Map();
   return (list) => {
     const change = changeOf(before, list);
     // Where a key is there twice, what is replaced may not be what is found.
     const isClear = index.size === before.length && before.length === list.length;
     before = list;
     if (change === undefined) return index;
-    const keys = isClear ? change.added.map(keyOf) : [];
-    if (isClear && isSmall(change, list.length) && isSameSet(change.removed.map(keyOf), keys)) {
+    const { removed, added } = change;
+    if (isClear && isSmall(change, list.length) && isSameSet(removed.map(keyOf), added.map(keyOf))) {
+      const changed = added.filter((member) => index.get(keyOf(member)) !== valueOf(member));
+      if (changed.length === 0) return index;
       const next = new Map(index);
-      for (const [i, key] of keys.entries()) next.set(key, change.added[i] as T);
+      for (const member of changed) next.set(keyOf(member), valueOf(member));
       return (index = next);
     }
-    return (index = new Map(list.map((member) => [keyOf(member), member])));
+    return (index = keepMap(index, new Map(list.map((member) => [keyOf(member), valueOf(member)]))));
   };
 }
 
@@ -199,4 +211,29 @@ export function createGroupsOf<T, K>(
   compare: Compare<T>,
 ): (list: readonly T[]) => ReadonlyMap<K, readonly T[]> {
   return createGroups<T, K, T>((member) => keysOf(member).map((key) => [key, member]), compare);
+}
+
+/** What was made in the round before, found by key; at the same place, where nothing came or went meanwhile. */
+export interface LastRound<E> {
+  at(place: number, key: string): E | undefined;
+  /** Ends a round. The list before, when these are the same. */
+  keep(entries: readonly E[]): readonly E[];
+}
+
+export function createLastRound<E>(keyOf: (entry: E) => string): LastRound<E> {
+  let last: readonly E[] = [];
+  let index: ReadonlyMap<string, E> | undefined;
+  return {
+    at(place, key) {
+      const entry = last[place];
+      if (entry !== undefined && keyOf(entry) === key) return entry;
+      index ??= new Map(last.map((each) => [keyOf(each), each]));
+      return index.get(key);
+    },
+    keep(entries) {
+      if (gapOf(last, entries) === undefined) return last;
+      index = undefined;
+      return (last = entries);
+    },
+  };
 }

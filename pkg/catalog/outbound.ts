@@ -3,7 +3,7 @@ import type { ServiceIdentity } from '../policy/identity.ts';
 import type { EndpointSetKey, OutboundRoute, OutboundService, ServicePortKey } from '../policy/outbound.ts';
 import type { Backing } from './endpoints.ts';
 import { serviceHostnames } from './hostnames.ts';
-import { createIndex } from './lists.ts';
+import { createIndex, createLastRound } from './lists.ts';
 import { createMemo, keepList, keepMap, sameMembers } from './memo.ts';
 import type { Permission } from './permission.ts';
 import type { SplitPlan } from './traffic-split.ts';
@@ -41,26 +41,24 @@ export function createOffers(): (
   plan: SplitPlan,
 ) => readonly Offer[] {
   const index = createIndex(({ key }: Backing) => key);
-  let entries = new Map<ServicePortKey, Entry>();
+  const lastRound = createLastRound(({ backing }: Entry) => backing.key);
   let offers: readonly Offer[] = [];
 
   return (backings, permissions, plan) => {
     const byKey = index(backings);
-    const next = new Map<ServicePortKey, Entry>();
-    const made: Offer[] = [];
-    for (const backing of backings) {
+    const entries = backings.map((backing, place) => {
       const { key } = backing;
       const own = permissions.get(key) ?? noPermission;
       const split = plan.routes.get(key);
-      const before = entries.get(key);
+      const before = lastRound.at(place, key);
       const isPlain = split === undefined && before?.split === undefined;
       const isSame = isPlain && before?.backing === backing && before.own === own;
-      const entry = isSame ? before : entryOf(before, { backing, split, own, backends: backendsOf(split) });
-      next.set(key, entry);
-      made.push(entry.offer);
-    }
-    entries = next;
-    offers = keepList(offers, made);
+      return isSame ? before : entryOf(before, { backing, split, own, backends: backendsOf(split) });
+    });
+    offers = keepList(
+      offers,
+      lastRound.keep(entries).map(({ offer }) => offer),
+    );
     return offers;
 
     function backendsOf(split: OutboundRoute | undefined): Sources['backends'] {

@@ -4,7 +4,8 @@ import type { ServicePortKey } from '../policy/outbound.ts';
 import { accountsOf, type Backing } from './endpoints.ts';
 import type { Grants } from './grants.ts';
 import type { InboundPolicies } from './inbound.ts';
-import { keepMap, sameMembers } from './memo.ts';
+import { createLastRound, createValueIndex } from './lists.ts';
+import { sameMembers } from './memo.ts';
 import type { Namespaces } from './namespaces.ts';
 import { compareText } from './order.ts';
 import { isHttp } from './protocol.ts';
@@ -39,8 +40,11 @@ export function createPermissions(): (
   namespaces: Namespaces,
 ) => ReadonlyMap<ServicePortKey, Permission> {
   const guards = new WeakMap<InboundPolicy, Map<number, Guard>>();
-  let entries: ReadonlyMap<ServicePortKey, Entry> = new Map();
-  let permissions: ReadonlyMap<ServicePortKey, Permission> = new Map();
+  const lastRound = createLastRound(({ backing }: Entry) => backing.key);
+  const permissionsOf = createValueIndex(
+    ({ backing }: Entry) => backing.key,
+    ({ permission }: Entry) => permission,
+  );
   let last: Round | undefined;
 
   function guardOf(policy: InboundPolicy, port: number): Guard {
@@ -83,20 +87,13 @@ export function createPermissions(): (
   return (backings, inbound, grants, namespaces) => {
     const round = { inbound, grants, namespaces };
     const settled = last?.inbound === inbound && last.grants === grants && last.namespaces === namespaces;
-    const next = new Map<ServicePortKey, Permission>();
-    const nextEntries = new Map<ServicePortKey, Entry>();
-    for (const backing of backings) {
-      const { key } = backing;
-      const before = entries.get(key);
+    const entries = backings.map((backing, place) => {
+      const before = lastRound.at(place, backing.key);
       const isSame = before?.backing === backing && (settled || isUntouched(before, round));
-      const entry = isSame ? before : entryOf(backing, before, round);
-      nextEntries.set(key, entry);
-      next.set(key, entry.permission);
-    }
+      return isSame ? before : entryOf(backing, before, round);
+    });
     last = round;
-    entries = nextEntries;
-    permissions = keepMap(permissions, next);
-    return permissions;
+    return permissionsOf(lastRound.keep(entries));
   };
 }
 
