@@ -32,7 +32,12 @@ const common = {
   legalComments: 'none',
   logLevel: 'warning',
   banner: { js: shims },
-  define: { TULLE_VERSION: JSON.stringify(version) },
+  define: {
+    TULLE_VERSION: JSON.stringify(version),
+    // What a release is built from, for `/version`; not asked of git, so that the same source makes the same bytes.
+    TULLE_COMMIT: JSON.stringify(process.env.TULLE_COMMIT ?? ''),
+    TULLE_BUILT: JSON.stringify(process.env.TULLE_BUILT ?? ''),
+  },
 };
 
 await rm(dist, { recursive: true, force: true });

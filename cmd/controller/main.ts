@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { decodeControllerConfig } from '../../pkg/control-plane/config.ts';
 import { runController, toApiServer } from '../../pkg/control-plane/run-controller.ts';
 import { createLogger, type LogLevel } from '../../pkg/observability/logger.ts';
-import { version } from '../version.ts';
+import { build, version } from '../version.ts';
 
 const level = (/^(debug|info|warn|error)$/.exec(process.env['TULLE_LOG_LEVEL'] ?? '')?.[0] ?? 'info') as LogLevel;
 const log = createLogger({ level, component: 'controller', write: (line) => process.stderr.write(line) });
@@ -32,7 +32,7 @@ try {
   const config = decodeControllerConfig(readFileSync(file, 'utf8'));
   const { KUBERNETES_SERVICE_HOST: host, KUBERNETES_SERVICE_PORT: port } = process.env;
   const apiServer = toApiServer(host, port);
-  const options = { log, version, ...(apiServer === undefined ? {} : { apiServer }) };
+  const options = { log, version, build, ...(apiServer === undefined ? {} : { apiServer }) };
   const { done } = await runController(config, options, stop.signal);
   await done;
   process.exit(0);

@@ -26,9 +26,16 @@ export interface RunningController {
   readonly done: Promise<void>;
 }
 
+export interface BuildInfo {
+  readonly commit: string;
+  readonly built: string;
+}
+
 export interface ControllerOptions {
   readonly log: Logger;
   readonly version?: string;
+  /** What this was built from, and when; empty texts where that is not known. */
+  readonly build?: BuildInfo;
   /** In a pod: where the API server is, without DNS. */
   readonly apiServer?: string;
 }
@@ -42,7 +49,7 @@ export function toApiServer(host: string | undefined, port: string | undefined):
 /** Runs the control plane of one mesh until the signal is aborted: of a cluster, or of files. */
 export async function runController(
   config: ControllerConfig,
-  { log, version = 'development', apiServer }: ControllerOptions,
+  { log, version = 'development', build, apiServer }: ControllerOptions,
   signal: AbortSignal,
 ): Promise<RunningController> {
   // Everything that runs here ends with this one signal.
@@ -51,7 +58,7 @@ export async function runController(
     const { runInCluster } = await import('./cluster/run-in-cluster.ts');
     return runInCluster(
       { ...config, kubernetes: config.kubernetes },
-      { log, version, ...(apiServer === undefined ? {} : { apiServer }) },
+      { log, version, ...(build === undefined ? {} : { build }), ...(apiServer === undefined ? {} : { apiServer }) },
       signal,
     );
   }

@@ -26,7 +26,8 @@ describe('what is served over HTTP in a cluster', () => {
   describe('health', () => {
     it('is ready when nothing is missing, says what is, and is alive in any case', async () => {
       const missing = ['the cluster has not been read yet'];
-      const app = createHealthApp({ missing: () => missing, metrics: new Metrics(), version: { version: '1.2.3' } });
+      const version = { version: '1.2.3', commit: 'abc', built: '2026-11-21T15:00:00Z' };
+      const app = createHealthApp({ missing: () => missing, metrics: new Metrics(), version });
       const base = await listen(app);
       const get = async (path: string): Promise<[number, string]> => {
         const response = await fetch(base + path);
@@ -38,7 +39,8 @@ describe('what is served over HTTP in a cluster', () => {
       missing.pop();
       assert.deepEqual(await get('/health/ready'), [200, 'Health OK\n']);
 
-      assert.deepEqual(JSON.parse((await get('/version'))[1]), { version: '1.2.3', git_commit: '', build_date: '' });
+      const told = { version: '1.2.3', git_commit: 'abc', build_date: '2026-11-21T15:00:00Z' };
+      assert.deepEqual(JSON.parse((await get('/version'))[1]), told);
       const smi = JSON.parse((await get('/smi/version'))[1]) as Record<string, string>;
       assert.deepEqual(Object.keys(smi).sort(), ['HTTPRouteGroup', 'TCPRoute', 'TrafficSplit', 'TrafficTarget']);
       assert.equal((await get('/metrics'))[0], 200);

@@ -15,14 +15,14 @@ import { declareWatchMetrics } from '../../provider/kubernetes/watch-metrics.ts'
 import type { ControlPlane } from '../control-plane.ts';
 import { openCore } from '../core.ts';
 import { type KubernetesConfig, toServiceNames } from '../kubernetes-config.ts';
-import type { RunningController } from '../run-controller.ts';
+import type { BuildInfo, RunningController } from '../run-controller.ts';
 import { createClusterTokenAuthentication, toPeerAddress } from './authenticate-pod.ts';
 import { openClusterAuthority } from './cluster-authority.ts';
 import type { ClusterControllerConfig } from './cluster-config.ts';
 import { createClusterWebApps } from './cluster-web-apps.ts';
 import { readClusterFacts } from './cluster-facts.ts';
 import { runEventReports } from './event-reports.ts';
-import { createHealthApp } from './health-app.ts';
+import { createHealthApp, type VersionInfo } from './health-app.ts';
 import { toInjectionSettings } from './injection.ts';
 import { runKeeper } from './keeper.ts';
 import { createLeaderWork } from './leader-work.ts';
@@ -39,6 +39,7 @@ import { createWebhookBundle, type WebhookBundle } from './webhook-bundle.ts';
 export interface ClusterControllerOptions {
   readonly log: Logger;
   readonly version: string;
+  readonly build?: BuildInfo;
   /** In a pod: `https://10.96.0.1:443`, in place of a name that needs DNS. */
   readonly apiServer?: string;
 }
@@ -63,7 +64,7 @@ const steps = [unread, unserved, unhooked];
 /** Runs the control plane of a cluster's mesh until the signal is aborted. */
 export async function runInCluster(
   config: ClusterControllerConfig,
-  { log, version, apiServer }: ClusterControllerOptions,
+  { log, version, build, apiServer }: ClusterControllerOptions,
   stop: AbortSignal,
 ): Promise<RunningController> {
   const metrics = new Metrics();
@@ -74,7 +75,8 @@ export async function runInCluster(
   if (stop.aborted) end.abort();
   const closing: (() => Promise<unknown>)[] = [];
   const cluster = await openCluster(toClusterOptions(config.kubernetes, apiServer));
-  const parts: Parts = { config, cluster, metrics, log, version, signal: end.signal, closing, missing: new Set(steps) };
+  const told = { version, ...build };
+  const parts: Parts = { config, cluster, metrics, log, told, signal: end.signal, closing, missing: new Set(steps) };
 
   async function close(): Promise<void> {
     end.abort();
@@ -98,7 +100,7 @@ interface Parts {
   readonly cluster: Cluster;
   readonly metrics: Metrics;
   readonly log: Logger;
-  readonly version: string;
+  readonly told: VersionInfo;
   readonly signal: AbortSignal;
   /** All run at once when it ends. */
   readonly closing: (() => Promise<unknown>)[];
@@ -113,7 +115,7 @@ interface Started {
 }
 
 async function start(parts: Parts): Promise<Started> {
-  const { config, cluster, metrics, log, version, signal, closing, missing } = parts;
+  const { config, cluster, metrics, log, told, signal, closing, missing } = parts;
   const { kubernetes } = config;
   const clock = systemClock;
   const open = async <T extends { readonly port: number; readonly close: () => Promise<void> }>(
@@ -133,7 +135,7 @@ async function start(parts: Parts): Promise<Started> {
         .map((step) => (step === unread ? toUnread(following.status()) : step))
         .concat(toList(bundle.current?.missing())),
     metrics,
-    version: { version },
+    version: told,
   });
   const healthPort = await open(listenPlain(health, kubernetes.healthPort, 'everywhere'));
 
@@ -200,7 +202,7 @@ async function start(parts: Parts): Promise<Started> {
   runKeeper({ work: async () => void (await authority.reload()), every: lookAtRoots, signal, onError });
   declareMetrics(metrics, { isLeader: election.isLeader, expiry: () => authority.issuer().notAfter });
 
-  const asked = readClusterFacts({ cluster, kubernetes, version, log, signal, sleep });
+  const asked = readClusterFacts({ cluster, kubernetes, version: told.version, log, signal, sleep });
 
   // The first mesh is published before anybody is served: a proxy that comes back is not sent a mesh half read.
   await Promise.race([first, provider.done, ended(signal)]);
