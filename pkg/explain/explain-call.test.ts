@@ -285,6 +285,27 @@ describe('explainCall', () => {
     assert.match(said.nearest?.message ?? '', /rehearsal/);
   });
 
+  it('holds requests against the rules of a workload that reads HTTP, also where the port that is asked for is bytes', () => {
+    const opaque = { ports: [{ name: 'tcp-x', port: 81, targetPort: 8080, protocol: 'TCP' as const }] };
+    const facts = toMeshFacts(
+      snapshotOf({
+        pods: [pod('n', 'a'), pod('n', 'b')],
+        services: [service('n', 'b'), service('n', 'raw', { ...opaque, selector: { app: 'b' } })],
+        smi: [
+          routeGroup('n', 'some', [{ name: 'books', pathRegex: '/books' }]),
+          target('n', 't', { to: 'b', from: ['n/a'], rules: [{ kind: 'HTTPRouteGroup', name: 'some' }] }),
+        ],
+      }),
+    );
+    assert.deepEqual(
+      ['/books', '/other', '/books%2f'].map((path) => ask(facts, 'n/a', 'raw', 'GET', path).answer),
+      ['allow', 'deny', 'malformed'],
+    );
+    const said = ask(facts, 'n/a', 'raw');
+    assert.equal(said.answer, 'depends');
+    assert.match(text(said), /port 81 speaks tcp, and port 8080 of the workload is taken as HTTP/);
+  });
+
   it('never calls UDP open or closed', () => {
     const dns = (protocol: 'UDP' | 'TCP', port: number): object => ({
       name: `p${port}`,

@@ -11,7 +11,16 @@ import { type MeshFacts, placeOf } from './mesh-facts.ts';
 import { nearestMiss } from './nearest-miss.ts';
 import type { CallRequest } from './request.ts';
 import { idleTargets, nameOf, optionalAt, viewTarget } from './view-target.ts';
-import { answerOf, askServer, type CallPart, type CallQuery, type CallWalk, summarize, walkCall } from './walk-call.ts';
+import {
+  answerOf,
+  askServer,
+  type CallPart,
+  type CallQuery,
+  type CallWalk,
+  type ServerVerdict,
+  summarize,
+  walkCall,
+} from './walk-call.ts';
 
 /** One question: may this caller call that Service with this request? */
 export interface Question {
@@ -24,13 +33,19 @@ export interface Question {
 /** The whole path of a decision: each verdict in it is `decide`'s own (walkCall), each condition `explainInbound`'s. */
 export function explainCall(facts: MeshFacts, { source, destination, request }: Question): Explanation {
   const { entry, hostname } = destination;
-  const asked = isHttp(entry.protocol) ? request : undefined;
   const query: CallQuery = {
     entry,
     ...(source.identity !== undefined && { source: source.identity }),
     ...(hostname !== undefined && { hostname }),
-    ...(asked?.kind === 'request' && { request: asked.request }),
+    ...(request?.kind === 'request' && { request: request.request }),
+    ...(request?.kind === 'malformed' && { unreadable: true }),
   };
+  const walk = walkCall(facts.model, query);
+  const isRouted = walk.service !== undefined || query.source === undefined || !walk.parts.some(isOutOfReach);
+  const routed = isRouted ? walk : walkCall(openedModel(facts), query);
+  const parts = isRouted ? walk.parts : behindReach(facts, query, routed);
+  const reader = parts.find(({ server }) => server?.readsHttp === true)?.server;
+  const asked = isHttp(entry.protocol) || reader ? request : undefined;
   const view = asked && toRequestView(asked);
   const base = {
     source: {
@@ -46,35 +61,40 @@ export function explainCall(facts: MeshFacts, { source, destination, request }: 
     },
     ...(view && { request: view }),
   };
-  const notes = notesOf({ source, destination, ...(request && { request }) });
-  if (asked?.kind === 'malformed') {
-    const because = [{ message: `the request target is refused with 400 (${asked.fault}), before any policy` }];
-    const shares = { served: 0, denied: 0, unavailable: 0, reasons: [], backends: [] };
-    return { ...base, ...shares, answer: 'malformed', because, notes };
-  }
-  const walk = walkCall(facts.model, query);
+  const notes = notesOf({ source, destination, ...(request && { request }) }, reader);
   const summary = summarize(walk);
-  const isRouted = walk.service !== undefined || query.source === undefined;
-  const routed = isRouted ? walk : walkCall(openedModel(facts), query);
-  const parts = isRouted ? walk.parts : behindReach(facts, query, routed);
+  const { served, denied, unavailable, malformed, reasons } = summary;
+  const shares = { served, denied, unavailable, malformed, reasons };
+  if (malformed > 0 && isHttp(entry.protocol)) {
+    return { ...base, ...shares, backends: [], answer: 'malformed', because: refusals(asked), notes };
+  }
   const backends = parts.map((part) => viewBackend(facts, part, query));
   const split = routed.service && viewSplit(facts, routed.service, routed, query);
   const answer = answerOf(summary);
-  const open = answer === 'deny' && isHttp(entry.protocol) && asked === undefined && backends.some(asksForRequest);
+  const isReadable = isHttp(entry.protocol) || reader !== undefined;
+  const open = answer === 'deny' && isReadable && request === undefined && backends.some(asksForRequest);
   const near = summary.reasons.length > 0 && !open ? nearestMiss(backends) : undefined;
   return {
     ...base,
     ...(split && { split }),
     backends,
+    ...shares,
     answer: open ? 'depends' : answer,
-    served: summary.served,
-    denied: summary.denied,
-    unavailable: summary.unavailable,
-    reasons: summary.reasons,
-    because: open ? requestsAskedFor(backends) : because(facts, walk, backends, entry, split),
+    because: open
+      ? requestsAskedFor(backends)
+      : [...because(facts, walk, backends, entry, split), ...(malformed > 0 ? refusals(asked) : [])],
     ...(near && { nearest: near }),
     notes,
   };
+}
+
+function isOutOfReach({ server, pods, reason }: CallPart): boolean {
+  return server === undefined && pods.length === 0 && reason !== undefined;
+}
+
+function refusals(asked: CallRequest | undefined): readonly Finding[] {
+  const fault = asked?.kind === 'malformed' ? ` (${asked.fault})` : '';
+  return [{ message: `the request target is refused with 400${fault}, before any policy` }];
 }
 
 function toRequestView(asked: CallRequest): RequestView {
@@ -84,14 +104,19 @@ function toRequestView(asked: CallRequest): RequestView {
     : { method, target, path: asked.request.path, headers };
 }
 
-function notesOf({ source, destination, request }: Question): readonly string[] {
+/** `reader`: a server that reads HTTP where calls come to. */
+function notesOf({ source, destination, request }: Question, reader: ServerVerdict | undefined): readonly string[] {
   const notes: string[] = [];
   const { entry, needsNamespace } = destination;
   if (source.account !== '' && source.workloads.length === 0) notes.push(`no workload runs as ${source.account}`);
   if (needsNamespace) {
     notes.push(`from ${source.namespace} the app has to call it ${entry.name}.${entry.namespace}`);
   }
-  if (request && !isHttp(entry.protocol)) {
+  if (!isHttp(entry.protocol) && reader) {
+    notes.push(
+      `port ${entry.port} speaks ${entry.protocol}, and port ${reader.port} of the workload is taken as HTTP, as another Service has it: requests are held against the rules there, and other bytes are refused with 400`,
+    );
+  } else if (request && !isHttp(entry.protocol)) {
     notes.push(
       `port ${entry.port} speaks ${entry.protocol}: its bytes pass as they are, and no method, path or header is seen`,
     );
@@ -106,8 +131,7 @@ function viewBackend(facts: MeshFacts, part: CallPart, query: CallQuery): Backen
   const { policy, port } = server;
   const { identity, mode, modeFrom } = policy;
   const { source } = query;
-  const opaque = !isHttp(policy.ports.find((known) => known.port === port)?.protocol ?? 'http');
-  const request = opaque ? undefined : query.request;
+  const request = server.readsHttp ? query.request : undefined;
   const { rules } = explainInbound(policy, { port, ...(source && { source }), ...(request && { request }) });
   const targets = [...rules.map((rule) => viewTarget(facts, rule, query, server)), ...idleTargets(facts, policy)];
   return { ...base, account: nameOf(identity), port, mode, modeFrom, targets };
@@ -193,7 +217,9 @@ function viewSplit(
   if (route?.origin === undefined) return undefined;
   const { origin } = route;
   const split = facts.smi.splits.find(({ namespace, name }) => namespace === origin.namespace && name === origin.name);
-  const matched = walk.decision ? walk.decision.origin !== undefined : route.match === undefined || !query.request;
+  const matched = walk.decision
+    ? walk.decision.origin !== undefined
+    : route.match === undefined || !query.request || !isHttp(query.entry.protocol);
   const open = route.backends.filter(({ excluded }) => excluded === undefined);
   const total = open.reduce((sum, { weight }) => sum + weight, 0);
   return {

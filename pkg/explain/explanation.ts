@@ -26,11 +26,12 @@ export interface Explanation {
   /** Where it may come to, in the order of shares in the file; one entry per policy met. */
   readonly backends: readonly BackendView[];
   /** `malformed`: refused with 400 before policy. `depends`: no request was given, and rules ask for one. */
-  readonly answer: Answer | 'malformed' | 'depends';
-  /** Share of the calls that is served, refused (403) and finds nobody (503). */
+  readonly answer: Answer | 'depends';
+  /** Share of the calls that is served, refused (403), finds nobody (503), and that no policy is asked of (400). */
   readonly served: number;
   readonly denied: number;
   readonly unavailable: number;
+  readonly malformed: number;
   /** Why it is denied, or would be where policy is not enforced. */
   readonly reasons: readonly DenyReason[];
   /** The objects behind the verdict. */
@@ -76,7 +77,7 @@ export interface BackendView {
   readonly service: string;
   readonly share: number;
   readonly pods: readonly string[];
-  readonly outcome: 'served' | 'denied' | 'unavailable';
+  readonly outcome: 'served' | 'denied' | 'unavailable' | 'malformed';
   /** Absent: nobody is there, or it has no sidecar. */
   readonly account?: string;
   readonly port?: number;

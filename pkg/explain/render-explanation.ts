@@ -72,6 +72,7 @@ function backendLines(backend: BackendView, rendering: Rendering): readonly stri
   const { service, share, pods, account, port, mode, modeFrom, targets, outcome } = backend;
   const head = `  to      ${service}, ${percent(share)} of the calls`;
   if (outcome === 'unavailable') return [`${head}: no ready pod`];
+  if (outcome === 'malformed') return [`${head}: ServiceAccount ${account}, port ${port}, refused with 400`];
   if (account === undefined) return pods.length === 0 ? [] : [`${head}: ${pods.join(', ')}, without a sidecar`];
   return [
     `${head}: ServiceAccount ${account}, port ${port}, mode ${mode} (${modeFrom})`,
@@ -111,7 +112,7 @@ function mark(held: boolean | undefined, { good, bad, dim }: Rendering): string 
 }
 
 function verdict(
-  { answer, served, denied, unavailable, reasons }: Explanation,
+  { answer, served, denied, unavailable, malformed, reasons }: Explanation,
   { good, bad, strong }: Rendering,
 ): string {
   switch (answer) {
@@ -129,6 +130,7 @@ function verdict(
       const parts = [`${percent(served)} allowed`];
       if (denied > 0) parts.push(`${percent(denied)} denied (${reasons.join(', ')})`);
       if (unavailable > 0) parts.push(`${percent(unavailable)} unavailable (503)`);
+      if (malformed > 0) parts.push(`${percent(malformed)} refused (400)`);
       return strong(bad(`PARTLY  ${parts.join(', ')}`));
     }
   }

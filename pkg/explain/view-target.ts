@@ -1,4 +1,3 @@
-import { isHttp } from '../catalog/protocol.ts';
 import type { RuleReport } from '../policy/explain.ts';
 import { toServiceAccount } from '../policy/identity.ts';
 import type { InboundPolicy } from '../policy/inbound.ts';
@@ -29,7 +28,7 @@ export function viewTarget(facts: MeshFacts, report: RuleReport, query: CallQuer
     held,
     shadow: rule.shadow === true,
     conditions,
-    ...(rule.http && { matches: viewMatches(facts, report, query, server.policy, server.port) }),
+    ...(rule.http && { matches: viewMatches(facts, report, query, server) }),
     broken: target ? brokenParts(facts, target) : [],
   };
 }
@@ -54,13 +53,11 @@ function viewMatches(
   facts: MeshFacts,
   { rule, http }: RuleReport,
   { request }: CallQuery,
-  { ports }: InboundPolicy,
-  port: number,
+  { readsHttp }: ServerVerdict,
 ): readonly MatchView[] {
-  const opaque = !isHttp(ports.find((known) => known.port === port)?.protocol ?? 'http');
-  if (request && !opaque && http) return http.matches.map((match) => viewMatch(facts, match, request));
+  if (request && readsHttp && http) return http.matches.map((match) => viewMatch(facts, match, request));
   return (rule.http ?? []).map((match) => {
-    const held = opaque ? { held: false } : {};
+    const held = readsHttp ? {} : { held: false };
     const conditions: ConditionView[] = [];
     if (match.methods) conditions.push({ what: 'method', ...held, wanted: match.methods.join(' or '), actual: '' });
     if (match.path !== undefined) conditions.push({ what: 'path', ...held, wanted: match.path, actual: '' });

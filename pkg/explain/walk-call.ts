@@ -22,15 +22,17 @@ export interface CallQuery {
   readonly entry: DirectoryEntry;
   /** First label of a pod's own name behind a headless Service: only that pod is meant. */
   readonly hostname?: string;
-  /** Normalised already. Absent: a TCP connection. */
+  /** Normalised already. Absent: a TCP connection. On an opaque port it is seen where the server's side speaks HTTP, and nowhere else. */
   readonly request?: HttpRequest;
+  /** In the place of `request`: whoever reads HTTP refuses it with 400, before any policy. */
+  readonly unreadable?: true;
 }
 
 /** A share of the calls that all end in the same way, at pods with the same policy. */
 export interface CallPart {
   /** 0 to 1, of all calls. */
   readonly share: number;
-  readonly kind: 'served' | 'denied' | 'unavailable';
+  readonly kind: 'served' | 'denied' | 'unavailable' | 'malformed';
   /** Name of the Service that was chosen: of the backend with a split. */
   readonly backend: string;
   readonly pods: readonly string[];
@@ -44,6 +46,8 @@ export interface ServerVerdict {
   /** The workload's own. */
   readonly port: number;
   readonly verdict: InboundVerdict;
+  /** The server's sidecar looks into what comes there, also where the client's took it for bytes. */
+  readonly readsHttp: boolean;
 }
 
 export interface CallWalk {
@@ -59,13 +63,15 @@ export interface CallWalk {
  */
 export function walkCall(model: MeshModel, query: CallQuery): CallWalk {
   const { source, entry } = query;
+  const seen = isHttp(entry.protocol);
+  if (seen && query.unreadable) return { parts: [{ share: 1, kind: 'malformed', backend: entry.name, pods: [] }] };
   if (source === undefined) return { parts: plaintextParts(model, query) };
   const { reach } = model.policyOf(source);
   const service = reach.outbound.get(entry.key);
   if (service === undefined) {
     return { parts: [{ share: 1, kind: 'denied', backend: entry.name, pods: [], reason: outOfReach }] };
   }
-  const decision = decideOutbound(service, query.request);
+  const decision = decideOutbound(service, seen ? query.request : undefined);
   const parts = createParts();
   if (decision.kind === 'unavailable') {
     parts.add({ share: 1, kind: 'unavailable', backend: entry.name, pods: [] });
@@ -105,8 +111,13 @@ function partAt(model: MeshModel, query: CallQuery, endpoint: Endpoint, backend:
   const policy = model.pods.get(pod)?.inbound;
   if (policy === undefined) return { share, kind: 'unavailable', backend, pods };
   const server = askServer(policy, port, query);
-  const { allowed, reason } = server.verdict;
-  return { share, kind: allowed ? 'served' : 'denied', backend, pods, server, ...(reason && { reason }) };
+  return { share, backend, pods, server, ...endOf(server, query) };
+}
+
+function endOf({ verdict, readsHttp }: ServerVerdict, { unreadable }: CallQuery): Pick<CallPart, 'kind' | 'reason'> {
+  if (readsHttp && unreadable) return { kind: 'malformed' };
+  const { allowed, reason } = verdict;
+  return { kind: allowed ? 'served' : 'denied', ...(reason && { reason }) };
 }
 
 /** What the server's sidecar says to a call at a port. */
@@ -116,10 +127,10 @@ export function askServer(
   { source, request }: Pick<CallQuery, 'source' | 'request'>,
 ): ServerVerdict {
   // A port that is opaque on the server's side has no requests there.
-  const protocol = policy.ports.find((known) => known.port === port)?.protocol ?? 'http';
-  const seen = isHttp(protocol) ? request : undefined;
+  const readsHttp = isHttp(policy.ports.find((known) => known.port === port)?.protocol ?? 'http');
+  const seen = readsHttp ? request : undefined;
   const verdict = decideInbound(policy, { port, ...(source && { source }), ...(seen && { request: seen }) });
-  return { policy, port, verdict };
+  return { policy, port, verdict, readsHttp };
 }
 
 /** A caller without a sidecar comes to the workloads of the Service, past any split. */
@@ -128,10 +139,8 @@ function plaintextParts(model: MeshModel, query: CallQuery): readonly CallPart[]
   const parts = createParts();
   for (const { pod, policy, port } of servers) {
     const server = askServer(policy, port, query);
-    const { allowed, reason } = server.verdict;
-    const kind = allowed ? 'served' : 'denied';
     const share = 1 / servers.length;
-    parts.add({ share, kind, backend: query.entry.name, pods: [pod], server, ...(reason && { reason }) });
+    parts.add({ share, backend: query.entry.name, pods: [pod], server, ...endOf(server, query) });
   }
   if (servers.length === 0) parts.add({ share: 1, kind: 'unavailable', backend: query.entry.name, pods: [] });
   return parts.list();
@@ -182,6 +191,8 @@ export interface CallSummary {
   readonly served: number;
   readonly denied: number;
   readonly unavailable: number;
+  /** Answered with 400. */
+  readonly malformed: number;
   /** Share of what is served, by backend. */
   readonly shares: Readonly<Record<string, number>>;
   /** Of denials, and of what would be denied where policy is not enforced; sorted. */
@@ -189,7 +200,7 @@ export interface CallSummary {
 }
 
 export function summarize({ parts }: Pick<CallWalk, 'parts'>): CallSummary {
-  const sums = { served: 0, denied: 0, unavailable: 0 };
+  const sums = { served: 0, denied: 0, unavailable: 0, malformed: 0 };
   const shares: Record<string, number> = {};
   const reasons = new Set<DenyReason>();
   for (const { share, kind, backend, reason } of parts) {
@@ -200,13 +211,14 @@ export function summarize({ parts }: Pick<CallWalk, 'parts'>): CallSummary {
   return { ...sums, shares, reasons: [...reasons].sort() };
 }
 
-export type Answer = 'allow' | 'deny' | 'partly' | 'unavailable';
+export type Answer = 'allow' | 'deny' | 'partly' | 'unavailable' | 'malformed';
 
 const negligible = 1e-9;
 
 /** `partly`: some of the calls are served and some are not. */
-export function answerOf({ served, denied, unavailable }: CallSummary): Answer {
+export function answerOf({ served, denied, unavailable, malformed }: CallSummary): Answer {
   if (served > 1 - negligible) return 'allow';
   if (denied > 1 - negligible) return 'deny';
+  if (malformed > 1 - negligible) return 'malformed';
   return unavailable > 1 - negligible ? 'unavailable' : 'partly';
 }

@@ -1,8 +1,7 @@
-import { isHttp } from '../catalog/protocol.ts';
 import { findDestination, findSource, type CallDestination, type CallSource } from '../explain/call-parties.ts';
 import type { MeshFacts } from '../explain/mesh-facts.ts';
 import { type CallRequest, toCallRequest } from '../explain/request.ts';
-import { answerOf, type CallSummary, summarize, walkCall } from '../explain/walk-call.ts';
+import { type Answer, answerOf, type CallSummary, summarize, walkCall } from '../explain/walk-call.ts';
 import type { HttpMatch } from '../policy/match.ts';
 import { matches } from '../policy/matches.ts';
 import { samplePattern } from './sample-pattern.ts';
@@ -27,7 +26,7 @@ export interface RecordedCall {
 }
 
 export interface Replayed {
-  readonly answer: ReturnType<typeof answerOf> | 'malformed' | 'unknown';
+  readonly answer: Answer | 'unknown';
   readonly summary?: CallSummary;
   /** Why it can't be judged. */
   readonly why?: string;
@@ -72,7 +71,7 @@ export function toQuestion(
   const destination = findDestination(facts, call.service, source.value.namespace);
   if ('fault' in destination) return destination;
   const base = { source: source.value, destination: destination.value };
-  if (!isHttp(destination.value.entry.protocol) || call.method === '') return base;
+  if (call.method === '') return base;
   return { ...base, request: toRequest(call, recordedUnder) };
 }
 

@@ -60,19 +60,17 @@ function hold(said: Explanation, decided: ReturnType<typeof decideCall>): void {
   const near = (a: number, b: number, what: string): void =>
     assert.ok(Math.abs(a - b) < 1e-9, `${what}: ${a} and ${b}: ${JSON.stringify({ said, decided })}`);
   // A question without a request, put to a port that speaks HTTP, is another one than bytes that are not HTTP.
-  if (decided.malformed === 1) {
-    assert.ok(said.answer === 'malformed' || said.request === undefined);
-    return;
-  }
+  if (decided.malformed > 0 && said.request === undefined) return;
   const served = Object.values(decided.shares).reduce((sum, share) => sum + share, 0);
   // Nobody is there, and a caller without a sidecar has nothing that would tell it so.
-  if (served + decided.denied + decided.unavailable === 0) {
+  if (served + decided.denied + decided.unavailable + decided.malformed === 0) {
     assert.equal(said.answer, 'unavailable');
     return;
   }
   near(said.served, served, 'served');
   near(said.denied, decided.denied, 'denied');
   near(said.unavailable, decided.unavailable, 'unavailable');
+  near(said.malformed, decided.malformed, 'malformed');
   assert.deepEqual(said.reasons, decided.reasons, JSON.stringify({ said, decided }));
   // What is told of the parts is what was decided for the whole.
   for (const backend of said.backends.filter(({ outcome }) => outcome === 'served')) {

@@ -49,7 +49,16 @@ export async function askEnvoys(loaded: LoadedMesh, calls: readonly DecidedCall[
     try {
       const told: Told[] = [];
       for (let k = 0; k < times; k++) told.push(await inTime(askOnce(loaded, decided, k)));
-      holdCounts(told, decided);
+      const { escaped } = decided;
+      if (escaped === undefined) return holdCounts(told, decided);
+      holdCounts(
+        told.filter((_, k) => !isHttp2(decided, k)),
+        decided,
+      );
+      holdCounts(
+        told.filter((_, k) => isHttp2(decided, k)),
+        { ...decided, outcome: escaped },
+      );
     } catch (error) {
       failures.push({ decided, error });
     }
@@ -92,7 +101,12 @@ async function inParallel<T>(list: readonly T[], run: (item: T) => Promise<void>
   await Promise.all(Array.from({ length: atOnce }, work));
 }
 
-async function askOnce(loaded: LoadedMesh, { call }: DecidedCall, k: number): Promise<Told> {
+function isHttp2({ call }: DecidedCall, k: number): boolean {
+  return call.protocol === 'grpc' || k % 2 === 1;
+}
+
+async function askOnce(loaded: LoadedMesh, decided: DecidedCall, k: number): Promise<Told> {
+  const { call } = decided;
   const target = findTarget(loaded, call, k);
   if (target === undefined) return { kind: 'unavailable', reasons: [], shadow: [] };
   const { to, entry, client } = target;
@@ -111,8 +125,7 @@ async function askOnce(loaded: LoadedMesh, { call }: DecidedCall, k: number): Pr
       shadow: [],
     };
   }
-  const http2 = call.protocol === 'grpc' || k % 2 === 1;
-  return toTold(await (http2 ? sendHttp2(to, call) : sendHttp1(to, call)));
+  return toTold(await (isHttp2(decided, k) ? sendHttp2(to, call) : sendHttp1(to, call)));
 }
 
 /** A connection that was reset before it could be asked for its port has no line that is known to be its own: made again. */

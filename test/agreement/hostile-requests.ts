@@ -67,7 +67,14 @@ const targets: readonly HostileBytes[] = [
   target('refused', '/books#x'),
   target('refused', '/b\u00e9'),
   target('refused', 'books'),
+  target('refused', '/caf\u00e9'),
+  target('served', '/caf%C3%A9', 'GET /caf%C3%A9 cart.shop'),
   target('refused', '*'),
+  {
+    title: 'OPTIONS *',
+    ends: 'refused',
+    bytes: `OPTIONS * HTTP/1.1\r\nhost: cart.shop\r\n${end}`,
+  },
   target('refused', 'cart.shop:80'),
 ];
 
@@ -310,6 +317,28 @@ export const hostileFields: readonly HostileFields[] = [
   { title: 'no method', ends: 'refused', fields: [scheme, authority, path] },
   { title: 'no path', ends: 'refused', fields: [method, scheme, authority] },
   { title: 'an empty path', ends: 'refused', fields: [method, scheme, authority, [':path', '']] },
+  {
+    title: 'OPTIONS *',
+    ends: 'refused',
+    fields: [[':method', 'OPTIONS'], scheme, authority, [':path', '*']],
+  },
+  {
+    title: 'a path beyond ASCII',
+    ends: 'refused',
+    but: { through: 'Envoy', ends: 'denied', why: 'in HTTP/2 it escapes what is beyond ASCII before policy is asked' },
+    fields: [method, scheme, authority, [':path', '/books\u00c3\u00a9']],
+  },
+  {
+    title: 'a path beyond ASCII, allowed as it is escaped',
+    ends: 'refused',
+    but: {
+      through: 'Envoy',
+      ends: 'served',
+      heard: ['GET /caf%C3%A9 cart.shop'],
+      why: 'in HTTP/2 it escapes what is beyond ASCII before policy is asked, and the app gets what policy saw',
+    },
+    fields: [method, scheme, authority, [':path', '/caf\u00c3\u00a9']],
+  },
   { title: 'no scheme', ends: 'refused', fields: [method, authority, path] },
   {
     title: 'an absolute path',

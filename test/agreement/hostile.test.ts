@@ -25,6 +25,7 @@ function meshModel(): MeshModel {
     { name: 'books', pathRegex: '/books', methods: ['GET'] },
     { name: 'host', pathRegex: '/host', methods: ['GET'], headers: [{ host: 'cart\\.shop' }] },
     { name: 'user', pathRegex: '/user', methods: ['GET'], headers: [{ 'x-user': '1' }] },
+    { name: 'cafe', pathRegex: '/caf%C3%A9', methods: ['GET'] },
     { name: 'write', pathRegex: '/write', methods: ['POST'] },
   ];
   const snapshot = snapshotOf({

@@ -70,9 +70,8 @@ function hold(facts: MeshFacts, table: ReturnType<typeof accessTable>, call: Ask
     call.authority ?? call.to,
   );
   if (asked.kind === 'malformed') return;
-  const isOpaque = entry.protocol === 'tcp' || entry.protocol === 'tcp-server-first';
-  const request = isOpaque ? undefined : asked.request;
-  const walk = walkCall(facts.model, { entry, source: source.value.identity, ...(request && { request }) });
+  const { request } = asked;
+  const walk = walkCall(facts.model, { entry, source: source.value.identity, request });
   const access = table.get(entry.key);
   const own = [...(access?.bySource.get(from) ?? []), ...(access?.bySource.get(everybody) ?? [])];
   for (const { backend } of walk.parts.filter(({ kind }) => kind === 'served')) {
@@ -81,8 +80,7 @@ function hold(facts: MeshFacts, table: ReturnType<typeof accessTable>, call: Ask
   }
 }
 
-function fits({ method, path, headers }: Route, request: HttpRequest | undefined): boolean {
-  if (request === undefined) return method === undefined && path === undefined && headers === undefined;
+function fits({ method, path, headers }: Route, request: HttpRequest): boolean {
   const origin = { kind: 'HTTPRouteGroup', namespace: '', name: '' };
   const conditions = {
     ...(path !== undefined && { path }),

@@ -30,12 +30,14 @@ export interface Expectation {
   readonly denied?: number;
   /** Share of all calls that finds nobody (503). */
   readonly unavailable?: number;
+  /** Share of all calls that is refused before policy (400). */
+  readonly malformed?: number;
   /** Names of TrafficTargets in shadow that report they would have let it pass. */
   readonly shadow?: readonly string[];
 }
 
 const callFields = ['from', 'plaintext', 'to', 'protocol', 'method', 'path', 'headers', 'authority', 'expect'];
-const expectFields = ['allow', 'reason', 'status', 'shares', 'denied', 'unavailable', 'shadow'];
+const expectFields = ['allow', 'reason', 'status', 'shares', 'denied', 'unavailable', 'malformed', 'shadow'];
 
 /** Checks and completes what `calls.yaml` says. Throws for a mistake in it: it is ours. */
 export function decodeCalls(value: unknown, scenario: string): readonly Call[] {
@@ -82,4 +84,14 @@ export function titleOf({ from, to, protocol, method, path, headers, authority }
   const host = authority === undefined ? '' : ` host: ${authority}`;
   const request = protocol === 'tcp' ? 'TCP' : `${protocol === 'grpc' ? 'gRPC ' : ''}${method} ${path}${host}${lines}`;
   return `${from ?? 'plaintext'} -> ${to} ${request}`;
+}
+
+/** As `node:http2` takes them: the lines of one name together. */
+export function toHttp2Headers(headers: Call['headers']): Readonly<Record<string, string | string[]>> {
+  const byName: Record<string, string | string[]> = {};
+  for (const [name, value] of headers) {
+    const known = byName[name.toLowerCase()];
+    byName[name.toLowerCase()] = known === undefined ? value : [...(Array.isArray(known) ? known : [known]), value];
+  }
+  return byName;
 }

@@ -39,65 +39,66 @@ export function decideCall(model: MeshModel, call: Call): CallOutcome {
   const tally = createTally();
   const client = clientOf(model, call);
   const { entry, hostname } = serviceOf(client, call);
-  const request = isHttp(entry.protocol) ? requestOf(call) : undefined;
-  if (request === 'malformed') {
+  const request = requestOf(call);
+  if (isHttp(entry.protocol) && request === 'malformed') {
     tally.malformed(1);
   } else if (call.from === undefined) {
     const servers = serversOf(model, entry);
-    for (const { policy, port } of servers) {
-      tally.verdict(
-        1 / servers.length,
-        entry.name,
-        decideInbound(policy.inbound, { port, ...(request && { request }) }),
-      );
-    }
+    for (const { policy, port } of servers) inboundAt(policy, port, undefined, request, 1 / servers.length, entry.name);
   } else {
-    outbound(model, client, entry, hostname, request, tally);
+    outbound(client, entry, hostname);
   }
   return tally.outcome();
-}
 
-function outbound(
-  model: MeshModel,
-  { identity, reach }: ProxyPolicy,
-  { key, pods = [] }: DirectoryEntry,
-  hostname: string | undefined,
-  request: HttpRequest | undefined,
-  tally: Tally,
-): void {
-  const service = reach.outbound.get(key);
-  if (service === undefined) return tally.denied(1, outOfReach);
-  const decision = decideOutbound(service, request);
-  if (decision.kind === 'unavailable') return tally.unavailable(1);
-  for (const { backend, share } of decision.backends) {
-    const all = reach.endpoints.get(backend.endpoints)?.endpoints ?? [];
-    const ready = all.filter(
-      (endpoint) => endpoint.ready && (hostname === undefined || endpoint.hostname === hostname),
-    );
-    // A headless Service's name leads to all of its pods, and the one that is dialled may be out of this client's reach.
-    const unseen = hostname === undefined ? pods.filter(({ ip }) => !all.some((endpoint) => endpoint.ip === ip)) : [];
-    const count = ready.length + unseen.length;
-    if (count === 0) tally.unavailable(share);
-    if (unseen.length > 0) tally.denied((share * unseen.length) / count, outOfReach);
-    for (const endpoint of ready) {
-      const verdict = inboundAt(model, endpoint, identity, request);
-      tally.verdict(share / count, backend.service, verdict);
+  function outbound(
+    { identity, reach }: ProxyPolicy,
+    { key, protocol, pods = [] }: DirectoryEntry,
+    hostname: string | undefined,
+  ): void {
+    const service = reach.outbound.get(key);
+    if (service === undefined) return tally.denied(1, outOfReach);
+    const seen = isHttp(protocol) && request !== 'malformed' ? request : undefined;
+    const decision = decideOutbound(service, seen);
+    if (decision.kind === 'unavailable') return tally.unavailable(1);
+    for (const { backend, share } of decision.backends) {
+      const all = reach.endpoints.get(backend.endpoints)?.endpoints ?? [];
+      const ready = all.filter(
+        (endpoint) => endpoint.ready && (hostname === undefined || endpoint.hostname === hostname),
+      );
+      // A headless Service's name leads to all of its pods, and the one that is dialled may be out of this client's reach.
+      const unseen = hostname === undefined ? pods.filter(({ ip }) => !all.some((endpoint) => endpoint.ip === ip)) : [];
+      const count = ready.length + unseen.length;
+      if (count === 0) tally.unavailable(share);
+      if (unseen.length > 0) tally.denied((share * unseen.length) / count, outOfReach);
+      for (const endpoint of ready) endpointAt(endpoint, identity, share / count, backend.service);
     }
   }
-}
 
-function inboundAt(
-  model: MeshModel,
-  { pod, meshed, port }: Endpoint,
-  source: ServiceIdentity,
-  request: HttpRequest | undefined,
-): InboundVerdict {
-  if (!meshed) return { allowed: true };
-  const server = model.pods.get(pod);
-  assert.ok(server, `${pod} has no policy`);
-  // A port that is opaque on the server's side has no requests there.
-  const protocol = server.inbound.ports.find((known) => known.port === port)?.protocol ?? 'http';
-  return decideInbound(server.inbound, { source, port, ...(request && isHttp(protocol) && { request }) });
+  function endpointAt({ pod, meshed, port }: Endpoint, source: ServiceIdentity, share: number, backend: string): void {
+    if (!meshed) return tally.verdict(share, backend, { allowed: true });
+    const server = model.pods.get(pod);
+    assert.ok(server, `${pod} has no policy`);
+    inboundAt(server, port, source, request, share, backend);
+  }
+
+  /** Whatever the client's side took it for: the server's reads HTTP, and refuses what is none, or sees bytes only. */
+  function inboundAt(
+    { inbound }: ProxyPolicy,
+    port: number,
+    source: ServiceIdentity | undefined,
+    sent: HttpRequest | 'malformed',
+    share: number,
+    backend: string,
+  ): void {
+    const readsHttp = isHttp(inbound.ports.find((known) => known.port === port)?.protocol ?? 'http');
+    if (readsHttp && sent === 'malformed') return tally.malformed(share);
+    const seen = readsHttp && sent !== 'malformed' ? sent : undefined;
+    tally.verdict(
+      share,
+      backend,
+      decideInbound(inbound, { ...(source && { source }), port, ...(seen && { request: seen }) }),
+    );
+  }
 }
 
 function clientOf(model: MeshModel, { from }: Call): ProxyPolicy {
@@ -193,7 +194,7 @@ export function assertOutcome(outcome: CallOutcome, expect: Expectation, toleran
   if (expect.allow) {
     near(denied, expect.denied ?? 0, 'denied');
     near(unavailable, expect.unavailable ?? 0, 'unavailable');
-    near(malformed, 0, 'malformed');
+    near(malformed, expect.malformed ?? 0, 'malformed');
   } else {
     near(served, 0, 'served');
     const part = expect.reason === 'Unavailable' ? unavailable : expect.status === 400 ? malformed : denied;

@@ -1,3 +1,4 @@
+import { isHttp } from '../../pkg/catalog/protocol.ts';
 import { textOf } from '../../pkg/observability/span.ts';
 import type { Span } from '../../pkg/observability/span.ts';
 import type { DenyReason } from '../../pkg/policy/decide.ts';
@@ -23,6 +24,8 @@ interface Answer {
   readonly traceId?: string;
   /** Known of a TCP connection alone; that of a request is in its spans. */
   readonly backend?: string;
+  /** The client's side looked into it, and so has a span of it. */
+  readonly spoken?: boolean;
 }
 
 /** Makes a call `times` over, as an app would, and counts what came of it. */
@@ -45,7 +48,7 @@ export async function makeCall(mesh: EnvoyMesh, loaded: LoadedMesh, call: Call, 
   };
   const once = async (k: number): Promise<void> => {
     const answer = await callOnce(loaded, call, k);
-    tally(answer, answer.traceId === undefined ? [] : await settledSpans(mesh, answer, call.from !== undefined));
+    tally(answer, answer.traceId === undefined ? [] : await settledSpans(mesh, answer));
   };
   // The log of a TCP connection does not say whose it is: one at a time.
   const atOnce = call.protocol === 'tcp' ? 1 : 12;
@@ -64,21 +67,18 @@ async function callOnce(loaded: LoadedMesh, call: Call, k: number): Promise<Answ
   const http2 = call.protocol === 'grpc' || k % 2 === 1 || /[a-z]/.test(call.method);
   const { kind, traceId, headers } = await (http2 ? sendHttp2(target.to, call) : sendHttp1(target.to, call));
   const reason = headers['x-tulle-reason'];
-  return { kind, traceId, ...(reason === undefined ? {} : { reason }) };
+  const spoken = target.entry !== undefined && isHttp(target.entry.protocol);
+  return { kind, traceId, spoken, ...(reason === undefined ? {} : { reason }) };
 }
 
 /** The spans of both hops have come. */
-async function settledSpans(
-  mesh: EnvoyMesh,
-  { traceId = '', kind }: Answer,
-  hasClient: boolean,
-): Promise<readonly Span[]> {
+async function settledSpans(mesh: EnvoyMesh, { traceId = '', kind, spoken = false }: Answer): Promise<readonly Span[]> {
   const spans = (): readonly Span[] => mesh.spans.get(traceId) ?? [];
   if (kind === 'malformed') return spans();
   await until(
     () => {
       const outbound = spans().find((span) => span.kind === 'client');
-      if (hasClient && !outbound) return false;
+      if (spoken && !outbound) return false;
       const meshed = outbound !== undefined && textOf(outbound.attributes, 'tulle.destination') !== undefined;
       return (outbound !== undefined && !meshed) || spans().some((span) => span.kind === 'server');
     },
@@ -89,11 +89,11 @@ async function settledSpans(
 
 /** A connection only closes; why is in the client's log. */
 async function callTcp({ to, entry, client }: Dialled): Promise<Answer> {
-  if (client === undefined) return { kind: (await talk(to, entry)).text === '' ? 'closed' : 'served' };
-  const { envoy } = client;
-  const start = envoy.output().length;
+  const start = client?.envoy.output().length;
   const { text } = await talk(to, entry);
   if (text.startsWith('HTTP/1.1 400')) return { kind: 'malformed' };
+  if (client === undefined) return { kind: text === '' ? 'closed' : 'served' };
+  const { envoy } = client;
   const findEnd = () => {
     const written = envoy.output().slice(start);
     const lines = readTcpLines(written.slice(0, written.lastIndexOf('\n') + 1));

@@ -6,7 +6,7 @@ import type { NetConnectOpts, Socket } from 'node:net';
 import type { DenyReason } from '../../pkg/policy/decide.ts';
 import type { DirectoryEntry } from '../../pkg/policy/proxy-policy.ts';
 import { createHostIndex } from '../../pkg/sidecar/host-index.ts';
-import type { Call } from './calls.ts';
+import { type Call, toHttp2Headers } from './calls.ts';
 import type { LoadedClient, LoadedMesh } from './envoy-mesh.ts';
 
 export type Kind = 'served' | 'denied' | 'unavailable' | 'malformed' | 'closed';
@@ -75,7 +75,7 @@ export async function sendHttp1(to: NetConnectOpts, call: Call): Promise<Heard> 
   const [, status = '0'] = /^HTTP\/1\.1 (\d+)/.exec(text) ?? [];
   const fields = [...text.slice(0, text.indexOf('\r\n\r\n')).matchAll(/\r\n([^:\r]+): ?([^\r]*)/g)];
   const headers = Object.fromEntries(fields.map(([, name = '', value = '']) => [name.toLowerCase(), value]));
-  return { kind: toKind(Number(status)), headers, traceId };
+  return { kind: toKind(Number(status), call), headers, traceId };
 }
 
 /**
@@ -97,7 +97,9 @@ function readAnswer(socket: Socket, headOnly: boolean): Promise<string> {
   });
 }
 
-function toKind(status: number): Kind {
+function toKind(status: number, { path }: Call): Kind {
+  // Envoy's answer to a target that is no path.
+  if (status === 404 && !path.startsWith('/')) return 'malformed';
   if (status >= 200 && status < 300) return 'served';
   if (status === 403) return 'denied';
   if (status === 503) return 'unavailable';
@@ -109,11 +111,6 @@ export async function sendHttp2(to: NetConnectOpts, call: Call): Promise<Heard> 
   const session = connectHttp2('http://mesh', { createConnection: () => connect(to) });
   session.on('error', () => undefined);
   const grpc = call.protocol === 'grpc';
-  const headers: Record<string, string | string[]> = {};
-  for (const [name, value] of call.headers) {
-    const known = headers[name];
-    headers[name] = known === undefined ? value : [...(Array.isArray(known) ? known : [known]), value];
-  }
   try {
     const stream = session.request({
       ':method': call.method,
@@ -121,7 +118,7 @@ export async function sendHttp2(to: NetConnectOpts, call: Call): Promise<Heard> 
       ':authority': call.authority ?? call.to,
       traceparent: `00-${traceId}-${randomBytes(8).toString('hex')}-01`,
       ...(grpc ? { 'content-type': 'application/grpc', te: 'trailers' } : {}),
-      ...headers,
+      ...toHttp2Headers(call.headers),
     });
     stream.end();
     const ended = new AbortController();
@@ -129,7 +126,9 @@ export async function sendHttp2(to: NetConnectOpts, call: Call): Promise<Heard> 
     const heard = await once(stream, 'response', { signal: ended.signal });
     const [answer] = heard as [Record<string, string | undefined>];
     stream.resume();
-    const kind = grpc ? (grpcKinds[String(answer['grpc-status'])] ?? 'closed') : toKind(Number(answer[':status']));
+    const kind = grpc
+      ? (grpcKinds[String(answer['grpc-status'])] ?? 'closed')
+      : toKind(Number(answer[':status']), call);
     const fields = Object.entries(answer).map(([name, value]) => [name, String(value)]);
     return { kind, headers: Object.fromEntries(fields) as Record<string, string>, traceId };
   } catch {

@@ -3,17 +3,22 @@ import { readFileSync } from 'node:fs';
 import { connect as connectHttp2 } from 'node:http2';
 import { connect } from 'node:net';
 import type { NetConnectOpts, Socket } from 'node:net';
+import { isHttp } from '../../pkg/catalog/protocol.ts';
 import type { HopSpan } from '../../pkg/observability/tracing.ts';
 import type { DenyReason } from '../../pkg/policy/decide.ts';
 import type { DirectoryEntry } from '../../pkg/policy/proxy-policy.ts';
 import { createHostIndex } from '../../pkg/sidecar/host-index.ts';
 import { readAll } from '../support/sidecar-mesh.ts';
-import type { Call } from './calls.ts';
+import { type Call, toHttp2Headers } from './calls.ts';
 import type { CallOutcome } from './decide-call.ts';
 import type { NodeClient, NodeMesh } from './node-mesh.ts';
 
 /** What came back of one call. */
-type Answer = { readonly kind: 'served' | 'denied' | 'unavailable' | 'malformed' | 'closed'; readonly reason?: string };
+type Answer = {
+  readonly kind: 'served' | 'denied' | 'unavailable' | 'malformed' | 'closed';
+  readonly reason?: string;
+  readonly opaque?: boolean;
+};
 
 /** Makes a call `times` over, as an app would, and counts what came of it. */
 export async function makeCall(mesh: NodeMesh, call: Call, times: number): Promise<CallOutcome> {
@@ -25,7 +30,7 @@ export async function makeCall(mesh: NodeMesh, call: Call, times: number): Promi
   for (let k = 0; k < times; k++) {
     mesh.spans.length = 0;
     client?.draw(k, times);
-    const answer = client ? await callThrough(client, call, k) : await callDirectly(mesh, call);
+    const answer = client ? await callThrough(client, call, k) : await callDirectly(mesh, call, k);
     const spans = await settledSpans(mesh, client !== undefined, answer);
     const outbound = spans.find(({ kind }) => kind === 'client');
     const inbound = spans.find(({ kind }) => kind === 'server');
@@ -58,7 +63,9 @@ async function settledSpans(mesh: NodeMesh, hasClient: boolean, answer: Answer):
   const deadline = Date.now() + 2_000;
   const complete = (): boolean => {
     const outbound = mesh.spans.find(({ kind }) => kind === 'client');
-    if (hasClient && !outbound) return answer.kind === 'malformed';
+    if (hasClient && !outbound) return answer.kind === 'malformed' && answer.opaque !== true;
+    // Refused before it was a call of anybody: the server's side has no hop of it.
+    if (answer.kind === 'malformed') return true;
     const went = outbound?.attributes['tulle.pod'] !== undefined;
     // To a pod without a sidecar, or to nobody at all: there is no second hop.
     const meshed = went && outbound.attributes['tulle.destination'] !== undefined;
@@ -78,7 +85,8 @@ async function callThrough({ sidecar, hostsFile }: NodeClient, call: Call, k: nu
   const found = createHostIndex(sidecar.store.directory, namespace).find(host, port);
   if (found.kind !== 'service') throw new Error(`the mesh has no ${call.to}`);
   if (ip === undefined) return { kind: 'unavailable' };
-  return send({ host: '127.0.0.1', port: sidecar.portOf(`${ip}:${port}`) }, call, found.entry);
+  const answer = await send({ host: '127.0.0.1', port: sidecar.portOf(`${ip}:${port}`) }, call, found.entry);
+  return { ...answer, opaque: !isHttp(found.entry.protocol) };
 }
 
 /** All that a resolver finds for a name; apps take one or the other. */
@@ -88,10 +96,11 @@ function addressesOf(hostsFile: string, host: string): string[] {
   return lines.filter((text) => text.split(' ').slice(1).includes(name)).map((text) => text.split(' ')[0] ?? '');
 }
 
-async function callDirectly(mesh: NodeMesh, call: Call): Promise<Answer> {
+async function callDirectly(mesh: NodeMesh, call: Call, k: number): Promise<Answer> {
   const [host = '', port] = call.to.split(':');
   const [name = '', namespace = ''] = host.split('.');
-  const [path] = mesh.serverSockets(`${namespace}/${name}`, Number(port));
+  const sockets = mesh.serverSockets(`${namespace}/${name}`, Number(port));
+  const path = sockets[k % sockets.length];
   if (path === undefined) throw new Error(`nobody serves ${call.to}`);
   return send({ path }, call, undefined);
 }
@@ -139,7 +148,7 @@ async function sendGrpc(to: NetConnectOpts, call: Call): Promise<Answer> {
       ':authority': call.authority ?? call.to,
       'content-type': 'application/grpc',
       te: 'trailers',
-      ...Object.fromEntries(call.headers),
+      ...toHttp2Headers(call.headers),
     });
     stream.end();
     const [headers] = (await once(stream, 'response')) as [Record<string, string | undefined>];
