@@ -16,6 +16,7 @@ import {
   writeJson,
   writeLines,
 } from './mesh-input.ts';
+import { severityWord } from './problem-line.ts';
 import { createPaint, type Paint } from './table.ts';
 
 export interface AnalyzeFlags extends Pick<MeshConfigFlags, 'mode' | 'pathMatch'>, ClusterFlags {
@@ -62,6 +63,14 @@ async function judgeFiles(
 ): Promise<{ input: MeshInput; judged: Judged }> {
   if (inputs.length === 0) throw new CliError('write tulle analyze FILE|DIR|-, or a cluster with --context', 2);
   const input = await readFiles(context, inputs, flags);
+  const { objects, problems } = input.read;
+  // A path that was mistyped must not look like a mesh in which nothing is wrong.
+  if (objects === 0 && problems.length === 0) {
+    throw new CliError(
+      `nothing was found in ${inputs.map((file) => (file === '-' ? 'stdin' : file)).join(', ')}: no YAML or JSON document; check the path`,
+      2,
+    );
+  }
   return { input, judged: judge(input) };
 }
 
@@ -134,7 +143,7 @@ function toText(
 function toLine({ resource, severity, message, fix, reason, position }: Problem, cwd: string, paint: Paint): string {
   const place = position ? `${paint.strong(displayPlace(cwd, position))}: ` : '';
   const object = resource.name === '' ? '' : `${resource.kind} ${nameOf(resource)}: `;
-  const word = severity === 'info' ? 'note' : severity;
+  const word = severityWord(severity);
   const coloured = severity === 'error' ? paint.bad(word) : severity === 'info' ? paint.dim(word) : paint.strong(word);
   return `${place}${coloured}: ${object}${message}. Fix: ${fix}. ${paint.dim(`[${reason}]`)}`;
 }

@@ -82,6 +82,7 @@ function toWatched(mesh: LaptopMesh, mode: string): WatchedMesh {
         isolation: isolation.kind === 'isolated' ? 'isolated' : `by proxy (a rehearsal, no boundary: ${isolation.why})`,
         page: api,
         inputs,
+        analyze: ['tulle analyze', ...inputs].join(' '),
         pods: mesh.pods(),
         problems: mesh.problems(),
       };

@@ -41,6 +41,7 @@ const picture: MeshPicture = {
   isolation: 'isolated',
   page: 'http://127.0.0.1:18000',
   inputs: ['mesh'],
+  analyze: 'tulle analyze mesh',
   report: { splits: [] },
   flows: [flow],
   pods: [{ plan: { namespace: 'shop', name: 'web-0' } as PodPlan, status }],
@@ -93,12 +94,13 @@ describe('renderPicture', () => {
     };
     const note: Problem = { ...problem, severity: 'info' };
     const lines = renderPicture({ ...picture, problems: [problem, note] }, createPaint(false), 60);
-    assert.deepEqual(lines.slice(2, 8), [
+    assert.deepEqual(lines.slice(2, 9), [
       '1 problem',
-      'mesh/split.yaml:8:18: TrafficSplit shop/canary',
+      'mesh/split.yaml:8:18: warning: TrafficSplit shop/canary',
       '  /spec/backends/1/service: no Service "cart-v2" in',
       '  namespace "shop", so the other backends take its share.',
       '  Fix: create it, or correct the name. [BackendNotFound]',
+      'tulle analyze mesh tells what else is likely not meant',
       '1 note on what plays no part here: see the page',
     ]);
     const many = renderPicture({ ...picture, problems: Array<Problem>(7).fill(problem) }, createPaint(false), 200);

@@ -2,7 +2,8 @@ import type { MeshReport } from '../dashboard/dashboard.ts';
 import type { PodPlan } from '../local/pod-plan.ts';
 import type { PodStatus } from '../local/pod-status.ts';
 import type { Flow } from '../observability/flows.ts';
-import { formatProblem, type Problem } from '../problem/problem.ts';
+import type { Problem } from '../problem/problem.ts';
+import { toProblemLine } from './problem-line.ts';
 import { cut, toTable, type Paint, widthOf, wrap } from './table.ts';
 
 /** A pod as the table shows it, of this machine or of a cluster. */
@@ -18,6 +19,8 @@ export interface MeshPicture {
   readonly isolation: string;
   readonly page: string;
   readonly inputs: readonly string[];
+  /** The command that looks into the same input for more; absent: there is none to name. */
+  readonly analyze?: string;
   /** Absent: the controller does not answer (yet). */
   readonly report?: Pick<MeshReport, 'splits'>;
   readonly flows: readonly Flow[];
@@ -33,7 +36,7 @@ export function renderPicture(picture: MeshPicture, paint: Paint, columns: numbe
   const lines = [
     `${paint.strong('tulle')} ${id}  ${mode}, ${isolation}  ${paint.strong(page)}  ${paint.dim(inputs.join(' '))}`,
     '',
-    ...problemLines(picture.problems, paint, columns),
+    ...problemLines(picture, paint, columns),
     ...flowLines(picture, paint, columns),
     ...splitLines(picture, paint),
     '',
@@ -162,13 +165,14 @@ export function messageOf({ ready, inits, containers, sidecar }: PodStatus): str
 }
 
 /** First, since a terminal may have too few lines for all, and whole: the end of a problem is its fix. */
-function problemLines(problems: readonly Problem[], paint: Paint, columns: number): readonly string[] {
+function problemLines({ problems, analyze }: MeshPicture, paint: Paint, columns: number): readonly string[] {
   const told = problems.filter(({ severity }) => severity !== 'info');
   const notes = problems.length - told.length;
   const lines = told
     .slice(0, problemsShown)
-    .flatMap((problem) => wrap(formatProblem(problem), columns).map((line) => paint.bad(line)));
+    .flatMap((problem) => wrap(toProblemLine(problem), columns).map((line) => paint.bad(line)));
   if (told.length > problemsShown) lines.push(paint.bad(`and ${told.length - problemsShown} more: see the page`));
+  if (told.length > 0 && analyze !== undefined) lines.push(paint.dim(`${analyze} tells what else is likely not meant`));
   if (notes > 0)
     lines.push(paint.dim(`${notes} note${notes === 1 ? '' : 's'} on what plays no part here: see the page`));
   if (told.length > 0) lines.unshift(paint.strong(`${told.length} problem${told.length === 1 ? '' : 's'}`));

@@ -1,30 +1,32 @@
-import { formatProblem, type Problem } from '../problem/problem.ts';
+import type { Severity } from '../problem/problem.ts';
 import type { CliContext } from './context.ts';
 import type { LiveDisplay } from './live-display.ts';
 import { messageOf, renderPicture, stateOf, type MeshPicture } from './mesh-view.ts';
+import { toProblemLine } from './problem-line.ts';
 import { createPaint } from './table.ts';
 
 const tableMs = 5_000;
-const note = 'note: ';
-
-function toLine(problem: Problem): string {
-  return `${problem.severity === 'info' ? note : ''}${formatProblem(problem)}`;
-}
 
 /** Where nobody watches a terminal: one line for each change, and the table now and then. */
 export function createPlainDisplay({ stdout }: CliContext, now: () => number): LiveDisplay {
   const paint = createPaint(false);
   const pods = new Map<string, string>();
-  let problems = new Set<string>();
+  let problems = new Map<string, Severity>();
+  let pointed = false;
   let shown = now();
 
   return {
     say: (line) => void stdout.write(`${line}\n`),
     show(picture) {
       for (const line of changedPods(picture, pods)) stdout.write(`${line}\n`);
-      const lines = new Set(picture.problems.map(toLine));
-      for (const line of lines) if (!problems.has(line)) stdout.write(`${line}\n`);
-      for (const line of problems) if (!lines.has(line) && !line.startsWith(note)) stdout.write(`cured: ${line}\n`);
+      const lines = new Map(picture.problems.map((problem) => [toProblemLine(problem), problem.severity]));
+      for (const line of lines.keys()) if (!problems.has(line)) stdout.write(`${line}\n`);
+      for (const [line, severity] of problems)
+        if (!lines.has(line) && severity !== 'info') stdout.write(`cured: ${line}\n`);
+      if (!pointed && picture.analyze !== undefined && picture.problems.some(({ severity }) => severity !== 'info')) {
+        pointed = true;
+        stdout.write(`${picture.analyze} tells what else is likely not meant\n`);
+      }
       problems = lines;
       if (now() - shown < tableMs || picture.flows.length === 0) return;
       shown = now();

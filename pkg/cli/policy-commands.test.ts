@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { CliContext } from './context.ts';
@@ -51,6 +51,7 @@ describe('the commands about policy', () => {
       'broken.yaml',
       'apiVersion: split.smi-spec.io/v1alpha4\nkind: TrafficSplit\nmetadata: {name: s, namespace: n}\nspec: {service: gone, backends: []}\n',
     );
+    mkdirSync(join(cwd, 'empty'));
     write('cases.yaml', '- {from: bookthief, to: bookstore.bookstore, path: /buy-a-book/x, expect: deny}\n');
     write('wrong.yaml', '- {from: bookthief, to: bookstore.bookstore, path: /buy-a-book/x, expect: allow}\n');
   });
@@ -119,6 +120,8 @@ describe('the commands about policy', () => {
     [0, /"results": \[\]/, 'analyze', 'mesh', '-o', 'sarif'],
     [2, /there is no such file/, 'analyze', 'nothere', '-o', 'sarif'],
     [2, /write tulle analyze/, 'analyze'],
+    [2, /nothing was found in empty: no YAML or JSON document; check the path/, 'analyze', 'empty'],
+    [2, /nothing was found in empty/, 'analyze', 'empty', '-o', 'json'],
     [0, /1 of 1 cases hold/, 'test', 'cases.yaml', '-f', 'mesh'],
     [1, /FAIL {2}bookthief .* wrong\.yaml:1:3/, 'test', 'wrong.yaml', '-f', 'mesh'],
     [1, /<failure message="expected allow/, 'test', 'wrong.yaml', '-f', 'mesh', '-o', 'junit'],

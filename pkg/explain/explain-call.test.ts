@@ -112,10 +112,15 @@ describe('explainCall on the bookstore', () => {
     assert.match(text(said), /ALLOWED\n {2}TrafficTarget bookstore\/bookbuyer-to-bookstore-v1 access\.yaml:\d+/);
   });
 
-  it('says which requests pass when none is given', () => {
+  it('says which requests pass when none is given, and where each match stands', () => {
     const said = ask(facts, 'bookbuyer', 'bookstore.bookstore');
     assert.equal(said.answer, 'depends');
     assert.deepEqual(said.because.at(-1), { message: 'GET /buy-a-book/.*' });
+    const given = ask(facts, 'bookbuyer', 'bookstore.bookstore', 'GET', '/buy-a-book/new');
+    const places = ({ backends }: Explanation): unknown[] =>
+      backends.flatMap(({ targets }) => targets.flatMap(({ matches = [] }) => matches.map(({ at }) => at)));
+    assert.deepEqual(places(said), places(given));
+    assert.equal(new Set(places(said).map((at) => JSON.stringify(at))).size, 2);
   });
 
   it('answers for TCP without a request', () => {
@@ -195,6 +200,30 @@ describe('explainCall', () => {
       ],
     );
     assert.match(text(said), /PARTLY {2}75 % allowed, 25 % denied \(NoTarget\)/);
+  });
+
+  it('shows a backend that could not be read, and why it is out', () => {
+    const canary = split('n', 'canary', 'root', { v1: 3, v2: 1 });
+    const backends = [
+      { service: 'v1', weight: 3 },
+      { service: 'v2', weight: -1 },
+    ];
+    const facts = toMeshFacts(
+      snapshotOf({
+        pods: [pod('n', 'a'), pod('n', 'v1')],
+        services: [service('n', 'root'), service('n', 'v1')],
+        smi: [{ ...canary, spec: { service: 'root', backends } }],
+      }),
+    );
+    const said = ask(facts, 'n/a', 'root', 'GET', '/');
+    assert.deepEqual(
+      said.split?.shares.map(({ backend, share, out }) => [backend, share, out]),
+      [
+        ['v1', 1, undefined],
+        ['v2', 0, 'the weight is no whole number of 0 or more, so the backend takes no traffic'],
+      ],
+    );
+    assert.match(text(said), /v2 {2}takes none: the weight is no whole number/);
   });
 
   for (const [pattern, path, instead] of [

@@ -2,14 +2,13 @@ import { buildMesh } from '../catalog/build-mesh.ts';
 import type { MeshModel } from '../catalog/mesh-model.ts';
 import { isHttp } from '../catalog/protocol.ts';
 import { explainInbound } from '../policy/explain.ts';
-import type { OutboundService } from '../policy/outbound.ts';
 import type { DirectoryEntry } from '../policy/proxy-policy.ts';
-import { toWrittenField } from '../smi/decode.ts';
 import type { BackendView, Explanation, Finding, RequestView, SplitView } from './explanation.ts';
 import type { CallDestination, CallSource } from './call-parties.ts';
 import { type MeshFacts, placeOf } from './mesh-facts.ts';
 import { nearestMiss } from './nearest-miss.ts';
 import type { CallRequest } from './request.ts';
+import { viewSplit } from './view-split.ts';
 import { idleTargets, nameOf, optionalAt, viewTarget } from './view-target.ts';
 import {
   answerOf,
@@ -199,44 +198,6 @@ function behindReach({ model }: MeshFacts, query: CallQuery, { parts }: CallWalk
     }
   }
   return [...byServer.values()];
-}
-
-const outReasons: Readonly<Record<string, string>> = {
-  BackendNotFound: 'there is no such Service',
-  BackendPortMissing: 'it lacks the port',
-  ServiceUnsupported: 'it is headless or an ExternalName',
-};
-
-function viewSplit(
-  facts: MeshFacts,
-  service: OutboundService,
-  walk: CallWalk,
-  query: CallQuery,
-): SplitView | undefined {
-  const route = service.routes.find(({ origin }) => origin?.kind === 'TrafficSplit');
-  if (route?.origin === undefined) return undefined;
-  const { origin } = route;
-  const split = facts.smi.splits.find(({ namespace, name }) => namespace === origin.namespace && name === origin.name);
-  const matched = walk.decision
-    ? walk.decision.origin !== undefined
-    : route.match === undefined || !query.request || !isHttp(query.entry.protocol);
-  const open = route.backends.filter(({ excluded }) => excluded === undefined);
-  const total = open.reduce((sum, { weight }) => sum + weight, 0);
-  return {
-    origin,
-    ...optionalAt(placeOf(facts, origin)),
-    matched,
-    shares: route.backends.map(({ service: backend, weight, excluded }) => {
-      const index = split?.backends.find((each) => each.service === backend)?.index;
-      const at =
-        split && index !== undefined
-          ? facts.locate(origin, toWrittenField(split, `/spec/backends/${index}/service`))
-          : undefined;
-      const out = excluded ? (outReasons[excluded] ?? excluded) : weight === 0 ? 'its weight is 0' : undefined;
-      const share = excluded || total === 0 ? 0 : weight / total;
-      return { backend, weight, share, ...(out !== undefined && { out }), ...optionalAt(at) };
-    }),
-  };
 }
 
 function because(

@@ -61,15 +61,18 @@ export interface SplitView {
   readonly at?: Position;
   /** False: the split has `matches`, and this request fits none, so it goes to the root's own endpoints. */
   readonly matched: boolean;
-  readonly shares: readonly {
-    readonly backend: string;
-    readonly weight: number;
-    /** 0 to 1. */
-    readonly share: number;
-    /** Why it takes none. */
-    readonly out?: string;
-    readonly at?: Position;
-  }[];
+  readonly shares: readonly SplitShare[];
+}
+
+export interface SplitShare {
+  readonly backend: string;
+  /** Absent: what is written there can't be read. */
+  readonly weight?: number;
+  /** 0 to 1. */
+  readonly share: number;
+  /** Why it takes none. */
+  readonly out?: string;
+  readonly at?: Position;
 }
 
 /** One of the places that a call may come to. */

@@ -63,7 +63,7 @@ function splitLines({ origin, at, matched, shares }: SplitView, rendering: Rende
     ...shares.map(({ backend, weight, share, out }) =>
       out === undefined
         ? `            ${backend}  weight ${weight}, ${percent(share)}`
-        : dim(`            ${backend}  weight ${weight}, takes none: ${out}`),
+        : dim(`            ${backend}  ${weight === undefined ? '' : `weight ${weight}, `}takes none: ${out}`),
     ),
   ];
 }

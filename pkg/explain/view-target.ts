@@ -58,26 +58,33 @@ function viewMatches(
   if (request && readsHttp && http) return http.matches.map((match) => viewMatch(facts, match, request));
   return (rule.http ?? []).map((match) => {
     const held = readsHttp ? {} : { held: false };
+    const place = placesIn(facts, match);
     const conditions: ConditionView[] = [];
-    if (match.methods) conditions.push({ what: 'method', ...held, wanted: match.methods.join(' or '), actual: '' });
-    if (match.path !== undefined) conditions.push({ what: 'path', ...held, wanted: match.path, actual: '' });
-    for (const { name: header, value } of match.headers ?? []) {
-      conditions.push({ what: 'header', ...held, wanted: value, actual: '', header });
-    }
+    const add = (what: ConditionView['what'], wanted: string, field: string, more: { header?: string } = {}): void =>
+      void conditions.push({ what, ...held, wanted, actual: '', ...more, ...optionalAt(place(field)) });
+    if (match.methods) add('method', match.methods.join(' or '), '/methods');
+    if (match.path !== undefined) add('path', match.path, '/pathRegex');
+    for (const { name: header, value } of match.headers ?? []) add('header', value, '/headers', { header });
     const { name, origin: group } = match;
-    return { name, group, ...optionalAt(placeOf(facts, group)), ...held, conditions };
+    return { name, group, ...optionalAt(place('')), ...held, conditions };
   });
+}
+
+/** Where the parts of a match stand in its group, as it is written. */
+function placesIn(facts: MeshFacts, match: MatchReport['match']): (field: string) => Position | undefined {
+  const { name, origin } = match;
+  const group = facts.smi.groups.get(`${origin.namespace}/${origin.name}`);
+  const index = group?.matches.find((each) => each.name === name && isSameMatch(each, match))?.index;
+  return (field) =>
+    group && index !== undefined
+      ? facts.locate(origin, toWrittenField(group, `/spec/matches/${index}${field}`))
+      : undefined;
 }
 
 function viewMatch(facts: MeshFacts, report: MatchReport, request: HttpRequest): MatchView {
   const { match, held, path, method, headers } = report;
   const { name, origin } = match;
-  const group = facts.smi.groups.get(`${origin.namespace}/${origin.name}`);
-  const index = group?.matches.find((each) => each.name === name && isSameMatch(each, match))?.index;
-  const place = (field: string): Position | undefined =>
-    group && index !== undefined
-      ? facts.locate(origin, toWrittenField(group, `/spec/matches/${index}${field}`))
-      : undefined;
+  const place = placesIn(facts, match);
   const conditions: ConditionView[] = [];
   if (method !== undefined) {
     conditions.push(condition('method', method, (match.methods ?? []).join(' or '), request.method, place('/methods')));

@@ -101,9 +101,9 @@ for (const { sidecar, splitMs, pid: pidOf } of kinds)
         const text = read('access.yaml');
         save('access.yaml', text.replace('pathRegex: /restock-books', 'pathRegex: "(?=x)/restock-books"'));
         const line = await mesh.line(
-          /access\.yaml:\d+:\d+: HTTPRouteGroup bookwarehouse\/bookwarehouse-service-routes .*Fix: .*\[Regex\w+\]/,
+          /access\.yaml:\d+:\d+: error: HTTPRouteGroup bookwarehouse\/bookwarehouse-service-routes .*Fix: .*\[Regex\w+\]/,
         );
-        const [, number = '0'] = /:(\d+):\d+: HTTPRouteGroup/.exec(line) ?? [];
+        const [, number = '0'] = /:(\d+):\d+: error: HTTPRouteGroup/.exec(line) ?? [];
         assert.match(text.split('\n')[Number(number) - 1] ?? '', /pathRegex/);
         await mesh
           .as('bookstore/bookstore-v1', [

@@ -158,7 +158,7 @@ describe('processes', function () {
     assert.equal(without.code, 1);
     assert.match(
       without.output,
-      /a\.yaml:12:\d+: Deployment shop\/shop .*no program "\/app\/shop" on this machine\. Fix: .*--image example\.com\/shop=PROGRAM/,
+      /a\.yaml:12:\d+: error: Deployment shop\/shop .*no program "\/app\/shop" on this machine\. Fix: .*--image example\.com\/shop=PROGRAM/,
     );
     const withImage = await tulle([...args, '--image', 'example.com/shop=node']);
     assert.match(withImage.output, /main \| hello from the image/);
