@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net';
 import type { Ruling } from './call.ts';
+import { Intake } from './intake.ts';
 import type { Recorder } from './recorder.ts';
 import type { Tunnels } from './tunnels.ts';
 
@@ -38,8 +39,9 @@ export async function forwardTcp(site: TcpSite, client: Socket, ruling: Ruling):
     const route = ruling.next();
     if (!route) break;
     let server: Socket;
+    const intake = new Intake();
     try {
-      server = await route.upstream.connect('tcp');
+      server = await route.upstream.connect('tcp', intake);
     } catch {
       route.failed();
       route.done();
@@ -59,7 +61,7 @@ export async function forwardTcp(site: TcpSite, client: Socket, ruling: Ruling):
       onEnd('client_gone');
       return;
     }
-    tunnels.join({ client, server, idleTimeout, stillAllowed, onEnd });
+    tunnels.join({ client, server, idleTimeout, stillAllowed, onEnd, ...(intake.isAttached ? { intake } : {}) });
     return;
   }
   call.reason ??= 'Unavailable';

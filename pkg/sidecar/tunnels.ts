@@ -1,6 +1,8 @@
 import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { TLSSocket } from 'node:tls';
+import type { Intake } from './intake.ts';
+import { Relay } from './relay.ts';
 
 /**
  * Connections that carry bytes and no requests: TCP and what HTTP was upgraded to. They are asked again
@@ -23,22 +25,39 @@ export interface Tunnel {
   /** Bytes that were read too early, by direction. */
   readonly fromClient?: Buffer;
   readonly fromServer?: Buffer;
+  /** What the server's socket reads into, where that is not its stream. */
+  readonly intake?: Intake;
   readonly idleTimeout: number;
   readonly stillAllowed: () => boolean;
   readonly onEnd: (error?: string) => void;
 }
 
-interface Idle {
-  setTimeout?(milliseconds: number, callback: () => void): unknown;
+interface Open {
+  readonly relay: Relay;
+  readonly cut: (error: string) => void;
+  /** Milliseconds without a byte. */
+  quiet: number;
 }
 
+/** Silence is looked for so often, in milliseconds. */
+const tick = 1_000;
+
 export function createTunnels(): Tunnels {
-  const open = new Map<Tunnel, (error: string) => void>();
+  const open = new Map<Tunnel, Open>();
   let waiting: (() => void)[] = [];
+  let clock: NodeJS.Timeout | undefined;
+
+  /** One look for all: a timer that each byte moves costs more than the bytes. */
+  function look(): void {
+    for (const [{ idleTimeout }, entry] of open) {
+      entry.quiet = entry.relay.takeMoved() ? 0 : entry.quiet + tick;
+      if (entry.quiet >= idleTimeout) entry.cut('timeout');
+    }
+  }
 
   return {
     join(tunnel) {
-      const { client, server, fromClient, fromServer, idleTimeout } = tunnel;
+      const { client, server, fromClient, fromServer, intake } = tunnel;
       let error: string | undefined;
       const cut = (why: string): void => {
         error ??= why;
@@ -46,7 +65,9 @@ export function createTunnels(): Tunnels {
         reset(client);
         server.destroy();
       };
-      open.set(tunnel, cut);
+      const relay = new Relay(client, server, intake);
+      open.set(tunnel, { relay, cut, quiet: 0 });
+      clock ??= setInterval(look, tick).unref();
       let closed = 0;
       const closing = (): void => {
         closed += 1;
@@ -59,6 +80,8 @@ export function createTunnels(): Tunnels {
         if (closed !== 2 || !open.delete(tunnel)) return;
         tunnel.onEnd(error);
         if (open.size > 0) return;
+        clearInterval(clock);
+        clock = undefined;
         for (const resolve of waiting) resolve();
         waiting = [];
       };
@@ -66,15 +89,13 @@ export function createTunnels(): Tunnels {
       server.on('error', () => cut('reset'));
       client.once('close', closing);
       server.once('close', closing);
-      for (const side of [client, server] as Idle[]) side.setTimeout?.(idleTimeout, () => cut('timeout'));
       if (fromServer && fromServer.length > 0) client.write(fromServer);
       if (fromClient && fromClient.length > 0) server.write(fromClient);
-      client.pipe(server);
-      server.pipe(client);
+      relay.start();
       if (client.destroyed || server.destroyed) cut('reset');
     },
     recheck() {
-      for (const [tunnel, cut] of open) if (!tunnel.stillAllowed()) cut('revoked');
+      for (const [tunnel, { cut }] of open) if (!tunnel.stillAllowed()) cut('revoked');
     },
     get size() {
       return open.size;
@@ -83,7 +104,7 @@ export function createTunnels(): Tunnels {
       return open.size === 0 ? Promise.resolve() : new Promise((resolve) => waiting.push(resolve));
     },
     destroyAll() {
-      for (const cut of open.values()) cut('shutdown');
+      for (const { cut } of open.values()) cut('shutdown');
     },
   };
 }

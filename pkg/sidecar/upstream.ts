@@ -1,8 +1,9 @@
 import { connect as connectSocket } from 'node:net';
-import type { Socket } from 'node:net';
+import type { OnReadOpts, Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import type { ConnectionOptions } from 'node:tls';
 import type { Endpoint } from '../policy/endpoints.ts';
+import type { Intake } from './intake.ts';
 import { decodeIdentity } from './peer-identity.ts';
 import type { TlsMaterial } from './secrets.ts';
 
@@ -15,8 +16,11 @@ export interface Upstream {
   readonly key: string;
   /** A sidecar: one may ask it over HTTP/2 whether it is there. An app may take that amiss. */
   readonly isSidecar?: true;
-  /** Resolves once the peer is who it must be; rejects within `connectTimeout`. */
-  connect(protocol: WireProtocol): Promise<Socket>;
+  /**
+   * Resolves once the peer is who it must be; rejects within `connectTimeout`. What it reads may go to the intake: it says so
+   * itself, and the socket emits no `data` then.
+   */
+  connect(protocol: WireProtocol, intake?: Intake): Promise<Socket>;
 }
 
 /** Envoy's default for a cluster. */
@@ -43,13 +47,14 @@ export function createEndpointUpstreams(material: () => TlsMaterial | undefined)
 export function toPlainUpstream(host: string, port: number): Upstream {
   return {
     key: `${host}:${port}`,
-    connect: (protocol) =>
+    connect: (protocol, intake) =>
       ready(
         connectSocket({
           host,
           port,
           allowHalfOpen: isHalfOpen(protocol),
           noDelay: true,
+          ...toOnRead(intake),
         }),
         'connect',
       ),
@@ -72,24 +77,26 @@ export function toEndpointUpstream(
     const { path } = address;
     return {
       key,
-      connect: (protocol) => ready(connectSocket({ path, allowHalfOpen: isHalfOpen(protocol) }), 'connect'),
+      connect: (protocol, intake) =>
+        ready(connectSocket({ path, allowHalfOpen: isHalfOpen(protocol), ...toOnRead(intake) }), 'connect'),
     };
   }
   return {
     key,
     isSidecar: true,
-    connect(protocol) {
+    connect(protocol, intake) {
       const tls = material();
       if (!tls) return Promise.reject(new Error('no certificate from the control plane yet'));
-      const options: ConnectionOptions & { allowHalfOpen: boolean } = {
+      const options: ConnectionOptions & { allowHalfOpen: boolean; onread?: OnReadOpts } = {
         ...(address.kind === 'pipe' ? { path: address.path } : { host: address.ip, port: address.port }),
         secureContext: tls.clientContext,
         servername,
         minVersion: 'TLSv1.3',
         maxVersion: 'TLSv1.3',
         rejectUnauthorized: true,
-        // Missing in the types.
+        // Missing in the types, both.
         allowHalfOpen: isHalfOpen(protocol),
+        ...toOnRead(intake),
         ...(protocol === 'tcp' ? {} : { ALPNProtocols: [protocol] }),
         checkServerIdentity: (_host, certificate) => {
           const peer = decodeIdentity(certificate.subjectaltname);
@@ -109,6 +116,10 @@ export function toEndpointUpstream(
 /** Node's HTTP/2 wants a connection to go at once when its server closes it; others see to that themselves. */
 export function isHalfOpen(protocol: WireProtocol): boolean {
   return protocol !== 'h2';
+}
+
+function toOnRead(intake: Intake | undefined): { onread?: OnReadOpts } {
+  return intake === undefined ? {} : { onread: intake.attach() };
 }
 
 function ready(socket: Socket, event: 'connect' | 'secureConnect'): Promise<Socket> {
