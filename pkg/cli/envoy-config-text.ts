@@ -45,9 +45,9 @@ function identityOf(configs: readonly JsonObject[]): string {
 }
 
 function describeInbound(port: string, route: JsonObject): readonly string[] {
-  const filters = at(route, 'typed_per_filter_config');
-  const policies = at(filters, rbacFilters.rules, 'rbac', 'shadow_rules', 'policies');
-  const enforced = at(filters, rbacFilters.enforce, 'rbac', 'rules') !== undefined;
+  const access = at(route, 'typed_per_filter_config', rbacFilters.access, 'rbac');
+  const enforced = at(access, 'rules') !== undefined;
+  const policies = at(access, enforced ? 'rules' : 'shadow_rules', 'policies');
   const mode = enforced ? 'enforced' : 'not enforced: all else is let in too, and reported in shadow mode';
   const rules = Object.entries(isJsonObject(policies) ? policies : {}).map(([name, policy]) => {
     const sources = listAt(policy, 'principals').map((each) =>

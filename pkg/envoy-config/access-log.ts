@@ -1,5 +1,5 @@
 import type { AccessLog, JsonObject } from './envoy-types.ts';
-import { rbacKeys, rbacMetadata } from './rbac.ts';
+import { toldReason } from './refusal-reason.ts';
 
 /** One line of JSON on stdout for each request that failed or was refused; what went well is in the traces and stats. */
 export function toHttpAccessLog(direction: 'inbound' | 'outbound'): AccessLog {
@@ -19,7 +19,7 @@ export function toHttpAccessLog(direction: 'inbound' | 'outbound'): AccessLog {
       duration_ms: '%DURATION%',
       trace: '%TRACE_ID%',
       ...(direction === 'inbound'
-        ? { peer: '%DOWNSTREAM_PEER_URI_SAN%', reason: `%DYNAMIC_METADATA(${rbacMetadata}:${rbacKeys.reason})%` }
+        ? { peer: '%DOWNSTREAM_PEER_URI_SAN%', reason: toldReason }
         : {
             cluster: '%UPSTREAM_CLUSTER%',
             upstream: '%UPSTREAM_HOST%',

@@ -1,15 +1,14 @@
 import type { UpstreamFilter } from './envoy-cluster-types.ts';
 import type { HeaderMutation, HttpFilter } from './envoy-http-types.ts';
-import type { HeaderMatcher } from './envoy-rbac-types.ts';
 import type { RouteConfiguration } from './envoy-route-types.ts';
-import type { HeaderValueOption } from './envoy-types.ts';
+import type { HeaderMatcher, HeaderValueOption } from './envoy-types.ts';
 
 /**
  * B3 for a tracer that speaks W3C alone (DECISIONS E8): on the way in, B3 becomes a `traceparent` where none came; on the
  * way to the app, the span's own `traceparent` is repeated as B3.
  *
- * Formatters have neither concatenation nor substrings: a value is put together of pieces, each of which is empty unless
- * its condition holds, and conditions are asked of a header that an earlier step has set. An empty value sets no header.
+ * Formatters have neither concatenation nor substrings, and CEL in them has only the groups of a pattern, put into a text.
+ * So a value is put together of pieces by a header of its own where that is not enough. An empty value sets no header.
  *
  * A decision is passed on in `x-b3-sampled`, and some apps pass on the two ids alone. So an unsampled trace, whose id
  * nobody will ever look for, is given to the app with the first half of its id: ids of 64 bits without a decision
@@ -20,76 +19,59 @@ const h = (name: string): string => `request.headers['${name}']`;
 const has = (name: string): string => `'${name}' in request.headers`;
 const hasSize = (name: string, ...sizes: readonly number[]): string =>
   `(${sizes.map((size) => `size(${h(name)}) == ${size}`).join(' || ')})`;
-const isHex = (name: string): string => `${h(name)}.matches('^[0-9a-f]+$')`;
 const cel = (expression: string): string => `%CEL(${expression})%`;
-const when = (condition: string, value: string): string => cel(`${condition} ? ${value} : ''`);
 
-/** Temporary headers. The two of a kind: ids of 128 bits, of 64. */
-const temporary = 'x-tulle-b3-';
-const multi = { long: `${temporary}multi`, short: `${temporary}multi64` };
-const single = { long: `${temporary}single`, short: `${temporary}single64` };
-const half = `${temporary}half`;
+/** Temporary headers. `ids`: both ids of B3 in several headers. */
+const ids = 'x-tulle-b3-ids';
+const half = 'x-tulle-b3-half';
 
-const zeros = '0'.repeat(16);
+/** The `traceparent` of two ids, `pattern`'s first groups in a header: a text is put together by nothing else in CEL. */
+function join(header: string, pattern: string, short: string, sampled: string): string {
+  const to = (beginning: string): string =>
+    `((${sampled}) ? '${beginning}\\\\1-\\\\2-01' : '${beginning}\\\\1-\\\\2-00')`;
+  return `re.extract(${h(header)}, '${pattern}', ${short} ? ${to(`00-${'0'.repeat(16)}`)} : ${to('00-')})`;
+}
 
 /** Both ids, of the sizes that B3 has. */
-function validMulti(traceDigits: 32 | 16): string {
-  return [
-    has('x-b3-traceid'),
-    has('x-b3-spanid'),
-    hasSize('x-b3-traceid', traceDigits),
-    hasSize('x-b3-spanid', 16),
-    isHex('x-b3-traceid'),
-    isHex('x-b3-spanid'),
-  ].join(' && ');
+function fromMulti(all: boolean): string {
+  const short = hasSize('x-b3-traceid', 16);
+  const undecided = all ? 'true' : `!${short}`;
+  const sampled =
+    `${has('x-b3-flags')} && ${h('x-b3-flags')} == '1' ? true : ` +
+    `${has('x-b3-sampled')} ? (${h('x-b3-sampled')} == '1' || ${h('x-b3-sampled')} == 'true') : ${undecided}`;
+  const pattern = '^([0-9a-f]+)-([0-9a-f]+)$';
+  const valid = `${hasSize('x-b3-traceid', 16, 32)} && ${has('x-b3-spanid')} && ${hasSize('x-b3-spanid', 16)}`;
+  return `${valid} && ${h(ids)}.matches('${pattern}') ? ${join(ids, pattern, short, sampled)} : ''`;
 }
 
 /** `{trace}-{span}`, with a decision, and with a parent behind it. */
-function validSingle(traceDigits: 32 | 16): string {
-  const ids = traceDigits + 1 + 16;
-  const pattern = '^[0-9a-f]+-[0-9a-f]+(-[01d](-[0-9a-f]+)?)?$';
-  return `${has('b3')} && ${hasSize('b3', ids, ids + 2, ids + 19)} && ${h('b3')}.matches('${pattern}')`;
+function fromSingle(all: boolean): string {
+  const pattern = '^([0-9a-f]+)-([0-9a-f]+)(-[01d](-[0-9a-f]+)?)?$';
+  const short = hasSize('b3', 33, 35, 52);
+  const longSampled = `!(${h('b3')}.endsWith('-0') || ${h('b3')}.contains('-0-'))`;
+  const shortSampled = `${h('b3')}.matches('-[1d](-|$)')${all ? ` || ${hasSize('b3', 33)}` : ''}`;
+  const sampled = `${short} ? (${shortSampled}) : ${longSampled}`;
+  const valid = `${hasSize('b3', 33, 35, 52, 49, 51, 68)} && ${h('b3')}.matches('${pattern}')`;
+  return `${valid} ? ${join('b3', pattern, short, sampled)} : ''`;
 }
 
-const removeTemporary: HeaderMutation = { remove_on_match: { key_matcher: { prefix: temporary } } };
-
 /**
- * Runs before the span begins. `sampling`: where 1, whatever has no decision is sampled. Each form is asked for once, as
- * asking is what costs; the answer is the end of the `traceparent`, before which the rest is put where there is one.
+ * Runs before the span begins. `sampling`: where 1, whatever has no decision is sampled. To ask CEL is what costs, whatever
+ * it is asked, so it is asked once. With a trace id in a header of its own, B3 in one header is not looked at.
  */
 export function b3Extraction(sampling: number): readonly HeaderMutation[] {
   const all = sampling >= 1;
-  const multiSampled = (undecided: boolean): string =>
-    `${has('x-b3-flags')} && ${h('x-b3-flags')} == '1' ? true : ` +
-    `${has('x-b3-sampled')} ? (${h('x-b3-sampled')} == '1' || ${h('x-b3-sampled')} == 'true') : ${undecided}`;
-  const longSampled = `!(${h('b3')}.endsWith('-0') || ${h('b3')}.contains('-0-'))`;
-  const shortSampled = `${h('b3')}.matches('-[1d](-|$)')${all ? ` || ${hasSize('b3', 33)}` : ''}`;
-  const decided = (valid: string, sampled: string): string => when(valid, `((${sampled}) ? '-01' : '-00')`);
-  const multiIds = `${req('x-b3-traceid')}-${req('x-b3-spanid')}`;
   return [
-    add(multi.long, decided(validMulti(32), multiSampled(true))),
-    add(multi.short, decided(validMulti(16), multiSampled(all))),
-    add(single.long, decided(validSingle(32), longSampled)),
-    add(single.short, decided(validSingle(16), shortSampled)),
-    complete(multi.long, `00-${multiIds}`),
-    complete(multi.short, `00-${zeros}${multiIds}`),
-    complete(single.long, '00-%REQ(b3):49%'),
-    complete(single.short, `00-${zeros}%REQ(b3):33%`),
-    add('traceparent', `%REQ(${multi.long}?${multi.short})%`),
-    add('traceparent', `%REQ(${single.long}?${single.short})%`),
-    removeTemporary,
+    add(ids, '%REQ(x-b3-traceid)%'),
+    change(ids, '%REQ(x-b3-traceid)%-%REQ(x-b3-spanid)%'),
+    add('traceparent', cel(`${has(ids)} ? (${fromMulti(all)}) : ${has('b3')} ? (${fromSingle(all)}) : ''`)),
+    { remove: ids },
   ];
 }
 
-/** Puts the beginning before what is there; where nothing is, nothing comes. */
-function complete(key: string, beginning: string): HeaderMutation {
-  return {
-    append: { header: { key, value: `${beginning}${req(key)}` }, append_action: 'OVERWRITE_IF_EXISTS' },
-  };
-}
-
-function req(name: string): string {
-  return `%REQ(${name})%`;
+/** Changes what is there; where nothing is, nothing comes. */
+function change(key: string, value: string): HeaderMutation {
+  return { append: { header: { key, value }, append_action: 'OVERWRITE_IF_EXISTS' } };
 }
 
 function add(key: string, value: string): HeaderMutation {

@@ -1,26 +1,55 @@
-import type { AccessLogFilter, HeaderValueOption, SubstitutionFormat } from './envoy-types.ts';
 import type { LocalReplyConfig, ResponseMapper } from './envoy-http-types.ts';
-import { rbacKeys, rbacMetadata } from './rbac.ts';
+import type { AccessLogFilter, HeaderMatcher, HeaderValueOption, SubstitutionFormat } from './envoy-types.ts';
+import { reasonHeader, refusalReason, toldReason } from './refusal-reason.ts';
 import { traceHeader } from './trace-telling.ts';
 
-/** The caller by its certificate: older Envoys can't cut the account out of it. `-` for one without. */
-const peerName = '%DOWNSTREAM_PEER_URI_SAN%';
+/** The text `to`, with groups of `pattern` in it, or `otherwise`. `when`: that there is a `text` at all. */
+function extract(when: string, text: string, pattern: string, to: string, otherwise: string): string {
+  return `%CEL(${when} && ${text}.matches('${pattern}') ? re.extract(${text}, '${pattern}', ${to}) : '${otherwise}')%`;
+}
+
+interface Caller {
+  /** `namespace/serviceaccount`, in a sentence. */
+  readonly name: string;
+  /** The same for `tulle explain`. */
+  readonly asked: string;
+}
+
+const account = '^spiffe://[^/]+/ns/([^/]+)/sa/([^/]+)$';
+
+function toPeerName(otherwise: string): string {
+  const uri = 'connection.uri_san_peer_certificate';
+  return extract('connection.mtls', uri, account, String.raw`'\\1/\\2'`, otherwise);
+}
+
+/** By its certificate. */
+const peer: Caller = { name: toPeerName('unknown'), asked: toPeerName('-') };
 
 /** Own name of a client: the launcher of Envoy sets it. */
-const ownName = '%ENVIRONMENT(TULLE_SOURCE)%';
+const own: Caller = { name: '%ENVIRONMENT(TULLE_SOURCE)%', asked: '%ENVIRONMENT(TULLE_SOURCE)%' };
 
-const reason = `%DYNAMIC_METADATA(${rbacMetadata}:${rbacKeys.reason})%`;
+const w3c = "request.headers['traceparent']";
+
+/** Other sidecars have always written it. With a recorded trace, the call can be asked about and allowed by name. */
+const peerTrace = extract(
+  `'traceparent' in request.headers`,
+  w3c,
+  '^[0-9a-f]+-([0-9a-f]+)-[0-9a-f]+-[0-9a-f]+$',
+  String.raw`${w3c}.matches('[13579bdf]$') ? 'trace \\1: tulle suggest --trace \\1' : 'trace \\1'`,
+  'trace -',
+);
+
 const service = '%METADATA(ROUTE:tulle:service)%';
 const details = '%RESPONSE_CODE_DETAILS%';
 const request = '%REQ(:METHOD)% %REQ(:PATH)%';
 
 /**
- * Nearly as the Node sidecar says it (pkg/sidecar/denial.ts). Envoy does not know its own trace where it writes an answer:
- * routes that refuse write it down before (trace-telling.ts); for others the caller's stands in, and `-` where none came.
+ * As the Node sidecar says it (pkg/sidecar/denial.ts). Envoy does not know its own trace where it writes an answer: routes
+ * that refuse write it down before (trace-telling.ts); for others the caller's stands in, and `-` where none came.
  */
-function toDenialText(why: string, source: string, trace: string): SubstitutionFormat {
-  const ask = `tulle explain ${source} ${service} %REQ(:METHOD)% '%REQ(:PATH)%'`;
-  const text = `tulle: ${why}: ${source} -> ${service} ${request}; ask: ${ask}; ${trace}`;
+function toDenialText(why: string, { name, asked }: Caller, trace: string): SubstitutionFormat {
+  const ask = `tulle explain ${asked} ${service} %REQ(:METHOD)% '%REQ(:PATH)%'`;
+  const text = `tulle: ${why}: ${name} -> ${service} ${request}; ask: ${ask}; ${trace}`;
   return toText(`RBAC: access denied\n${text}\n`);
 }
 
@@ -34,7 +63,7 @@ function toText(text: string): SubstitutionFormat {
 function toReasonHeader(value: string): readonly HeaderValueOption[] {
   return [
     {
-      header: { key: 'x-tulle-reason', value },
+      header: { key: reasonHeader, value },
       append_action: 'OVERWRITE_IF_EXISTS_OR_ADD',
     },
   ];
@@ -77,15 +106,15 @@ const noRoute: ResponseMapper = { filter: { response_flag_filter: { flags: ['NR'
 
 const refusal: Omit<ResponseMapper, 'filter'> = {
   status_code: 403,
-  body_format_override: toDenialText('SourceNotAllowed', ownName, `trace %REQ(${traceHeader}?traceparent)%`),
+  body_format_override: toDenialText('SourceNotAllowed', own, `trace %REQ(${traceHeader}?traceparent)%`),
   headers_to_add: toReasonHeader('SourceNotAllowed'),
 };
 
 /** What the server's sidecar answers by itself (DECISIONS S11, E4). */
 export const inboundReplies = toReplies({
   filter: toStatus(403),
-  body_format_override: toDenialText(reason, peerName, 'traceparent %REQ(traceparent)%'),
-  headers_to_add: toReasonHeader(reason),
+  body_format_override: toDenialText(toldReason, peer, peerTrace),
+  headers_to_add: toReasonHeader(refusalReason),
 });
 
 /** What the client's sidecar answers by itself. No cluster: the routes are older than a revocation. */
@@ -94,28 +123,25 @@ export const outboundReplies = toReplies(
   { filter: { response_flag_filter: { flags: ['NC'] } }, ...refusal },
 );
 
-/** The explicit proxy answers for itself, and for Services that its client may not reach. */
-export const proxyReplies = toReplies(
-  {
+const asksForSecret: Omit<ResponseMapper, 'filter'> = {
+  status_code: 407,
+  body_format_override: toText('tulle: ProxyAuthRequired: this proxy is for one workload, and asks for its secret\n'),
+  headers_to_add: [
+    ...toReasonHeader('ProxyAuthRequired'),
+    { header: { key: 'proxy-authenticate', value: 'Basic realm="tulle"' } },
+  ],
+};
+
+/** The explicit proxy answers for itself, to those who lack its secret, and for Services that its client may not reach. */
+export function toProxyReplies(secret: HeaderMatcher | undefined): LocalReplyConfig {
+  const strangers = secret && {
     filter: {
-      metadata_filter: {
-        matcher: {
-          filter: rbacMetadata,
-          path: [{ key: rbacKeys.reason }],
-          value: { string_match: { exact: 'ProxyAuthRequired' } },
-        },
-        match_if_key_not_found: false,
-      },
+      and_filter: { filters: [toStatus(403), { header_filter: { header: { ...secret, invert_match: true } } }] },
     },
-    status_code: 407,
-    body_format_override: toText('tulle: ProxyAuthRequired: this proxy is for one workload, and asks for its secret\n'),
-    headers_to_add: [
-      ...toReasonHeader('ProxyAuthRequired'),
-      { header: { key: 'proxy-authenticate', value: 'Basic realm="tulle"' } },
-    ],
-  },
-  { filter: toStatus(403), ...refusal },
-);
+    ...asksForSecret,
+  };
+  return toReplies(...(strangers ? [strangers] : []), { filter: toStatus(403), ...refusal });
+}
 
 function toReplies(...mappers: readonly ResponseMapper[]): LocalReplyConfig {
   return {

@@ -1,4 +1,4 @@
-import type { MetadataMatcher, StringMatcher } from './envoy-types.ts';
+import type { HeaderMatcher, StringMatcher } from './envoy-types.ts';
 
 // Envoy's rbac.proto, as far as it is in use. See envoy-types.ts for the form.
 
@@ -12,13 +12,6 @@ export interface RbacPolicy {
   readonly principals: readonly Principal[];
 }
 
-export interface HeaderMatcher {
-  readonly name: string;
-  readonly string_match?: StringMatcher;
-  readonly present_match?: boolean;
-  readonly invert_match?: boolean;
-}
-
 export interface Permission {
   readonly any?: true;
   readonly and_rules?: { readonly rules: readonly Permission[] };
@@ -26,13 +19,9 @@ export interface Permission {
   readonly not_rule?: Permission;
   readonly header?: HeaderMatcher;
   readonly url_path?: { readonly path: StringMatcher };
-  readonly sourced_metadata?: { readonly metadata_matcher: MetadataMatcher };
 }
 
 export interface Principal {
   readonly any?: true;
-  readonly and_ids?: { readonly ids: readonly Principal[] };
-  readonly or_ids?: { readonly ids: readonly Principal[] };
-  readonly not_id?: Principal;
   readonly authenticated?: { readonly principal_name?: StringMatcher };
 }

@@ -1,5 +1,5 @@
 import type { HttpRbacPerRoute } from './envoy-http-types.ts';
-import type { HeaderMatcher } from './envoy-rbac-types.ts';
+import type { HeaderMatcher } from './envoy-types.ts';
 import type { Duration, HeaderValueOption, Metadata, Typed } from './envoy-types.ts';
 import type { CustomTag } from './envoy-trace-types.ts';
 
@@ -22,6 +22,7 @@ export type RouteConfiguration = Typed<
 export interface VirtualHost {
   readonly name: string;
   readonly domains: readonly string[];
+  readonly metadata?: Metadata;
   readonly routes?: readonly Route[];
   readonly retry_policy?: RetryPolicy;
 }

@@ -61,14 +61,11 @@ export interface SubstitutionFormat {
   readonly omit_empty_values?: boolean;
 }
 
-/** Exact value at a path of dynamic metadata. */
-export interface MetadataMatcher {
-  readonly filter: string;
-  readonly path: readonly { readonly key: string }[];
-  readonly value: {
-    readonly string_match?: StringMatcher;
-    readonly present_match?: boolean;
-  };
+export interface HeaderMatcher {
+  readonly name: string;
+  readonly string_match?: StringMatcher;
+  readonly present_match?: boolean;
+  readonly invert_match?: boolean;
 }
 
 // ---- access log
@@ -83,17 +80,9 @@ export interface AccessLogFilter {
       };
     };
   };
-  readonly metadata_filter?: {
-    readonly matcher: MetadataMatcher;
-    readonly match_if_key_not_found: boolean;
-  };
   readonly response_flag_filter?: { readonly flags?: readonly string[] };
   readonly header_filter?: {
-    readonly header: {
-      readonly name: string;
-      readonly string_match: StringMatcher;
-      readonly invert_match?: boolean;
-    };
+    readonly header: HeaderMatcher;
   };
   readonly and_filter?: { readonly filters: readonly AccessLogFilter[] };
   readonly or_filter?: { readonly filters: readonly AccessLogFilter[] };

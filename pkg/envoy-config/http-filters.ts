@@ -12,39 +12,19 @@ const router: HttpFilter = {
   },
 };
 
-/** Does nothing of itself: the routes say what it does. */
-function toRbacStep(name: string): HttpFilter {
-  return {
-    name,
-    typed_config: {
-      '@type': 'type.googleapis.com/envoy.extensions.filters.http.rbac.v3.RBAC',
-    },
-  };
-}
-
-/** Not there at all, and no work, where the routes say nothing about it. */
-function toOptionalRbacStep(name: string): HttpFilter {
-  return { ...toRbacStep(name), disabled: true };
-}
+const rbac = 'type.googleapis.com/envoy.extensions.filters.http.rbac.v3.RBAC';
 
 /** Refuses all, unless the routes say otherwise: routes that lack their rules open nothing. */
-const enforce: HttpFilter = {
-  name: rbacFilters.enforce,
-  typed_config: {
-    '@type': 'type.googleapis.com/envoy.extensions.filters.http.rbac.v3.RBAC',
-    rules: { action: 'ALLOW', policies: {} },
-  },
+const access: HttpFilter = {
+  name: rbacFilters.access,
+  typed_config: { '@type': rbac, rules: { action: 'ALLOW', policies: {} } },
 };
 
-/** In this order; the steps of access are explained in rbac.ts. */
-export const inboundFilters: readonly HttpFilter[] = [
-  toRbacStep(rbacFilters.rules),
-  toOptionalRbacStep(rbacFilters.rehearsal),
-  toRbacStep(rbacFilters.verdict),
-  enforce,
-  toOptionalRbacStep(rbacFilters.report),
-  router,
-];
+/** Not there at all, and no work, where the routes say nothing about it. */
+const rehearsal: HttpFilter = { name: rbacFilters.rehearsal, disabled: true, typed_config: { '@type': rbac } };
+
+/** In this order: a refusal does not tell what a rehearsal would have allowed. */
+export const inboundFilters: readonly HttpFilter[] = [rehearsal, access, router];
 
 export const outboundFilters: readonly HttpFilter[] = [traceTelling, router];
 

@@ -1,12 +1,13 @@
 import type { OutboundService, ServicePortKey } from '../policy/outbound.ts';
 import type { DirectoryEntry, MeshSettings, ProxyPolicy } from '../policy/proxy-policy.ts';
 import { egressCluster, toEgressFilter } from './egress.ts';
-import { proxyReplies } from './denial.ts';
+import { toProxyReplies } from './denial.ts';
 import type { Cluster } from './envoy-cluster-types.ts';
 import type { HttpFilter } from './envoy-http-types.ts';
 import type { Listener } from './envoy-listener-types.ts';
 import type { RouteConfiguration } from './envoy-route-types.ts';
 import type { RbacRules } from './envoy-rbac-types.ts';
+import type { HeaderMatcher } from './envoy-types.ts';
 import { outboundFilters } from './http-filters.ts';
 import { toHttpConnectionManager } from './http-connection-manager.ts';
 import { toTcpProxy } from './inbound-listener.ts';
@@ -48,7 +49,8 @@ export function toProxyResources(policy: ProxyPolicy, mode: ProxyMode): ProxyRes
 }
 
 function toProxyListener(settings: MeshSettings, { port, authorization }: ProxyMode): Listener {
-  const guards = authorization === undefined ? [] : toGuards(authorization);
+  const secret: HeaderMatcher | undefined =
+    authorization === undefined ? undefined : { name: 'proxy-authorization', string_match: { exact: authorization } };
   return {
     '@type': 'type.googleapis.com/envoy.config.listener.v3.Listener',
     name: proxyListener,
@@ -64,8 +66,8 @@ function toProxyListener(settings: MeshSettings, { port, authorization }: ProxyM
             settings,
             statPrefix: proxyListener,
             routes: proxyRoutes,
-            filters: [...guards, toEgressFilter(), ...outboundFilters],
-            replies: proxyReplies,
+            filters: [...(secret ? [toGuard(secret)] : []), toEgressFilter(), ...outboundFilters],
+            replies: toProxyReplies(secret),
           }),
         ],
       },
@@ -73,38 +75,16 @@ function toProxyListener(settings: MeshSettings, { port, authorization }: ProxyM
   };
 }
 
-/** A workload's calls are its own: without its secret, 407. Said and done in two filters, as in rbac.ts. */
-function toGuards(authorization: string): readonly HttpFilter[] {
+/** A workload's calls are its own: without its secret, 407. */
+function toGuard(secret: HeaderMatcher): HttpFilter {
   const rules: RbacRules = {
-    action: 'DENY',
-    policies: {
-      ProxyAuthRequired: {
-        permissions: [
-          {
-            not_rule: {
-              header: {
-                name: 'proxy-authorization',
-                string_match: { exact: authorization },
-              },
-            },
-          },
-        ],
-        principals: [{ any: true }],
-      },
-    },
+    action: 'ALLOW',
+    policies: { secret: { permissions: [{ header: secret }], principals: [{ any: true }] } },
   };
-  const type = 'type.googleapis.com/envoy.extensions.filters.http.rbac.v3.RBAC';
-  return [
-    {
-      name: 'tulle.proxy.verdict',
-      typed_config: {
-        '@type': type,
-        shadow_rules: rules,
-        shadow_rules_stat_prefix: 'verdict_',
-      },
-    },
-    { name: 'tulle.proxy.enforce', typed_config: { '@type': type, rules } },
-  ];
+  return {
+    name: 'tulle.proxy.guard',
+    typed_config: { '@type': 'type.googleapis.com/envoy.extensions.filters.http.rbac.v3.RBAC', rules },
+  };
 }
 
 /** What comes out of a CONNECT tunnel meets the same policy as any connection to the Service. */

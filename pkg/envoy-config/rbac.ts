@@ -1,79 +1,61 @@
 import type { ServiceIdentity } from '../policy/identity.ts';
 import type { AccessRule, InboundPolicy } from '../policy/inbound.ts';
 import type { HttpMatch } from '../policy/match.ts';
-import type { HttpRbacPerRoute } from './envoy-http-types.ts';
-import type { HeaderMatcher, Permission, Principal, RbacPolicy, RbacRules } from './envoy-rbac-types.ts';
-import type { MetadataMatcher } from './envoy-types.ts';
+import type { HttpRbacFields, HttpRbacPerRoute } from './envoy-http-types.ts';
+import type { Permission, Principal, RbacPolicy, RbacRules } from './envoy-rbac-types.ts';
+import type { HeaderMatcher } from './envoy-types.ts';
 
 /**
- * Access, in five steps of Envoy's RBAC filter (DECISIONS S3, S11, E3, E4). Each step has a filter of its own in the
- * chain, empty there; what it does comes with the routes, so that a change is in force on connections that are open.
+ * Access, by Envoy's RBAC filter (DECISIONS S3, S11, E3, E4). Filters are empty in the chain; what they do comes with the
+ * routes, so that a change is in force on connections that are open.
  *
- *   rules      the union of all rules, one policy per TrafficTarget: writes down which one allows, enforces nothing
- *   rehearsal  the same for rules marked shadow
- *   verdict    unless `rules` allowed: one policy per reason, which is written down
- *   enforce    in the mode `enforce`: the same, and the request is refused
- *   report     in the other modes: says `would-deny` where `enforce` would have refused
+ *   access     the union of all rules, one policy per TrafficTarget: refuses what none of them allows; in the modes that
+ *              refuse nothing, it writes down what it would have done
+ *   rehearsal  the same for rules marked shadow, which are only written down
  *
- * It is asked whether `rules` said allowed, not whether it said denied: no answer is a denial. `verdict` and `enforce`
- * are two, because Envoy writes down what a filter found only once its refusal is on its way.
+ * Why a request is refused is asked once it is (refusal-reason.ts): those that are allowed don't pay for it.
  */
-export const rbacFilters = {
-  rules: 'tulle.rbac.rules',
-  rehearsal: 'tulle.rbac.rehearsal',
-  verdict: 'tulle.rbac.verdict',
-  enforce: 'tulle.rbac.enforce',
-  report: 'tulle.rbac.report',
-} as const;
+export const rbacFilters = { access: 'tulle.rbac.access', rehearsal: 'tulle.rbac.rehearsal' } as const;
 
-/** Where all RBAC filters write to; the keys begin with the step's prefix. */
+/** Where all RBAC filters write to. */
 export const rbacMetadata = 'envoy.filters.http.rbac';
 
+/** `enforced…` are Envoy's own names. The others begin with the prefix of a filter. */
 export const rbacKeys = {
-  result: 'rules_shadow_engine_result',
-  rule: 'rules_shadow_effective_policy_id',
-  reason: 'verdict_shadow_effective_policy_id',
-  verdict: 'verdict_shadow_engine_result',
-  report: 'report_shadow_effective_policy_id',
+  enforcedResult: 'enforced_engine_result',
+  enforcedRule: 'enforced_effective_policy_id',
+  wouldResult: 'access_shadow_engine_result',
+  wouldRule: 'access_shadow_effective_policy_id',
   rehearsed: 'rehearsal_shadow_effective_policy_id',
 } as const;
 
 /** The steps for one port of a workload, as `typed_per_filter_config` of its routes. */
 export function toRbacConfig(policy: InboundPolicy, port: number): Readonly<Record<string, HttpRbacPerRoute>> {
-  const rules = policy.rules.filter(({ shadow }) => shadow !== true);
+  const rules: RbacRules = { action: 'ALLOW', policies: toPolicies(grantsOf(policy), port) };
   const rehearsed = policy.rules.filter(({ shadow }) => shadow === true);
-  const verdict = toVerdictRules(rules);
-  const enforced = policy.mode === 'enforce';
-  return {
-    [rbacFilters.rules]: toPerRoute({
-      shadow_rules: { action: 'ALLOW', policies: toPolicies(rules, port) },
-      shadow_rules_stat_prefix: 'rules_',
-    }),
-    ...(rehearsed.length > 0
-      ? {
-          [rbacFilters.rehearsal]: toPerRoute({
-            shadow_rules: {
-              action: 'ALLOW',
-              policies: toPolicies(rehearsed, port),
-            },
-            shadow_rules_stat_prefix: 'rehearsal_',
-          }),
-        }
-      : {}),
-    [rbacFilters.verdict]: toPerRoute({
-      shadow_rules: verdict,
-      shadow_rules_stat_prefix: 'verdict_',
-    }),
-    [rbacFilters.enforce]: toPerRoute(enforced ? { rules: verdict } : {}),
-    ...(enforced
-      ? {}
-      : {
-          [rbacFilters.report]: toPerRoute({
-            shadow_rules: reportRules,
-            shadow_rules_stat_prefix: 'report_',
-          }),
-        }),
+  const access = isEnforced(policy) ? { rules } : { shadow_rules: rules, shadow_rules_stat_prefix: 'access_' };
+  const rehearsal: HttpRbacFields = {
+    shadow_rules: { action: 'ALLOW', policies: toPolicies(rehearsed, port) },
+    shadow_rules_stat_prefix: 'rehearsal_',
   };
+  return {
+    [rbacFilters.access]: toPerRoute(access),
+    ...(rehearsed.length > 0 ? { [rbacFilters.rehearsal]: toPerRoute(rehearsal) } : {}),
+  };
+}
+
+/** Anything but the two modes that let pass is the one that doesn't. */
+export function isEnforced({ mode }: Pick<InboundPolicy, 'mode'>): boolean {
+  return mode !== 'permissive' && mode !== 'shadow';
+}
+
+function grantsOf({ rules }: InboundPolicy): readonly AccessRule[] {
+  return rules.filter(({ shadow }) => shadow !== true);
+}
+
+/** Everyone whom some rule names, for whatever request. */
+export function namedSources(policy: InboundPolicy): readonly ServiceIdentity[] {
+  return sourcesOf(grantsOf(policy));
 }
 
 function toPerRoute(rbac: HttpRbacPerRoute['rbac']): HttpRbacPerRoute {
@@ -130,70 +112,14 @@ function toPrincipal(source: ServiceIdentity): Principal {
   return { authenticated: { principal_name: { exact: source } } };
 }
 
-const authenticated: Principal = { authenticated: {} };
-
-const allowedByRules: MetadataMatcher = {
-  filter: rbacMetadata,
-  path: [{ key: rbacKeys.result }],
-  value: { string_match: { exact: 'allowed' } },
-};
-
-const notAllowedByRules: readonly Permission[] = [
-  { not_rule: { sourced_metadata: { metadata_matcher: allowedByRules } } },
-];
-
-/** The reasons of `decideInbound`; together they leave nobody out. */
-function toVerdictRules(rules: readonly AccessRule[]): RbacRules {
-  const plaintext = toReason({ not_id: authenticated });
-  if (rules.length === 0) {
-    return {
-      action: 'DENY',
-      policies: {
-        PlaintextRefused: plaintext,
-        NoTarget: toReason(authenticated),
-      },
-    };
-  }
-  const named: Principal = {
-    or_ids: { ids: sourcesOf(rules).map(toPrincipal) },
-  };
-  return {
-    action: 'DENY',
-    policies: {
-      PlaintextRefused: plaintext,
-      RequestNotAllowed: toReason(named),
-      SourceNotAllowed: toReason({
-        and_ids: { ids: [authenticated, { not_id: named }] },
-      }),
-    },
-  };
-}
-
-function toReason(principal: Principal): RbacPolicy {
-  return { permissions: notAllowedByRules, principals: [principal] };
-}
-
 function sourcesOf(rules: readonly AccessRule[]): readonly ServiceIdentity[] {
   return [...new Set(rules.flatMap(({ sources }) => sources))].sort();
 }
 
-const anyone: readonly Principal[] = [{ any: true }];
-
-const reportRules: RbacRules = {
-  action: 'DENY',
-  policies: {
-    allowed: {
-      permissions: [{ sourced_metadata: { metadata_matcher: allowedByRules } }],
-      principals: anyone,
-    },
-    'would-deny': { permissions: notAllowedByRules, principals: anyone },
-  },
-};
-
 /** Who may open a TCP connection to a port: rules about HTTP requests give none (DECISIONS S3). */
 export function tcpSources(policy: InboundPolicy, port: number): readonly ServiceIdentity[] {
-  const granting = policy.rules.filter(
-    ({ shadow, http, ports }) => shadow !== true && http === undefined && (ports === undefined || ports.includes(port)),
+  const granting = grantsOf(policy).filter(
+    ({ http, ports }) => http === undefined && (ports === undefined || ports.includes(port)),
   );
   return sourcesOf(granting);
 }

@@ -15,7 +15,8 @@ import {
   toServiceOf,
   toSpanName,
 } from './names.ts';
-import { toHeaderMatcher, toRbacConfig } from './rbac.ts';
+import { isEnforced, namedSources, toHeaderMatcher, toRbacConfig } from './rbac.ts';
+import { reasonHeader, toNamedSources } from './refusal-reason.ts';
 import { tellTrace } from './trace-telling.ts';
 import { grpcTags, inboundVerdictTags, outboundPeerTags, toLiteral } from './tracing.ts';
 
@@ -181,7 +182,7 @@ export function toInboundRoutes(
       toLiteral('tulle.service', service),
       toLiteral('tulle.destination', toAccountName(policy.identity)),
       toLiteral('tulle.mode', policy.mode),
-      ...inboundVerdictTags(policy.mode === 'enforce'),
+      ...inboundVerdictTags(isEnforced(policy)),
       ...(protocol === 'grpc' ? grpcTags : []),
     ]),
   };
@@ -192,6 +193,7 @@ export function toInboundRoutes(
       {
         name: 'app',
         domains: ['*'],
+        metadata: toNamedSources(namedSources(policy)),
         routes: toDecisionRoutes(sampling).map(({ headers, undecided, ...headersToAdd }) => ({
           match: { prefix: '/', ...(headers ? { headers } : {}) },
           ...common,
@@ -202,7 +204,7 @@ export function toInboundRoutes(
     ],
     ...b3Headers,
     // Set by sidecars only: an app can't speak for its own (DECISIONS E12).
-    response_headers_to_remove: ['x-tulle-reason'],
+    response_headers_to_remove: [reasonHeader],
     typed_per_filter_config: toRbacConfig(policy, port),
   };
 }

@@ -168,7 +168,7 @@ describe('toXdsResources', () => {
   it('keeps apart two rules of one object', () => {
     const rules = [rule('a', ['one'], { ports: [8080] }), rule('a', ['two'])];
     const { routes } = toXdsResources(policy({ inbound: inbound(rules) }), transparent);
-    const filter = routes.get('inbound/8080')?.typed_per_filter_config?.['tulle.rbac.rules'];
-    assert.deepEqual(Object.keys(filter?.rbac.shadow_rules?.policies ?? {}), ['shop/a', 'shop/a#2']);
+    const filter = routes.get('inbound/8080')?.typed_per_filter_config?.['tulle.rbac.access'];
+    assert.deepEqual(Object.keys(filter?.rbac.rules?.policies ?? {}), ['shop/a', 'shop/a#2']);
   });
 });

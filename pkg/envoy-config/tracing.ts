@@ -1,6 +1,7 @@
 import type { CustomTag, HttpTracing, MetadataKind } from './envoy-trace-types.ts';
 import { otlpCluster } from './names.ts';
 import { rbacKeys, rbacMetadata } from './rbac.ts';
+import { rehearsedReason, rehearsedVerdict, toldReason } from './refusal-reason.ts';
 
 const million = 1_000_000;
 
@@ -87,10 +88,14 @@ export function inboundVerdictTags(enforced: boolean): readonly CustomTag[] {
   return [
     toLiteral('tulle.direction', 'inbound'),
     { tag: 'tulle.source', value: '%DOWNSTREAM_PEER_URI_SAN%' },
-    toRbacTag('tulle.rule', rbacKeys.rule),
-    toRbacTag('tulle.reason', rbacKeys.reason),
+    toRbacTag('tulle.rule', enforced ? rbacKeys.enforcedRule : rbacKeys.wouldRule),
     toRbacTag('tulle.shadow', rbacKeys.rehearsed),
-    enforced ? toRbacTag('tulle.verdict', rbacKeys.verdict) : toRbacTag('tulle.verdict', rbacKeys.report),
+    ...(enforced
+      ? [toRbacTag('tulle.verdict', rbacKeys.enforcedResult), { tag: 'tulle.reason', value: toldReason }]
+      : [
+          { tag: 'tulle.verdict', value: rehearsedVerdict },
+          { tag: 'tulle.reason', value: rehearsedReason },
+        ]),
   ];
 }
 

@@ -1,5 +1,6 @@
 import type { XdsResources } from '../../pkg/envoy-config/to-xds-resources.ts';
 import { rbacKeys, rbacMetadata } from '../../pkg/envoy-config/rbac.ts';
+import { rehearsedReason } from '../../pkg/envoy-config/refusal-reason.ts';
 
 /** What both Envoys of a call found out, told in the answer itself: nobody has to wait for a span. */
 export const tellingHeaders = {
@@ -17,7 +18,7 @@ const outbound = [
   toHeader(tellingHeaders.pod, '%UPSTREAM_METADATA(tulle:pod)%'),
 ];
 const inbound = [
-  toHeader(tellingHeaders.reason, `%DYNAMIC_METADATA(${rbacMetadata}:${rbacKeys.reason})%`),
+  toHeader(tellingHeaders.reason, rehearsedReason),
   toHeader(tellingHeaders.shadow, `%DYNAMIC_METADATA(${rbacMetadata}:${rbacKeys.rehearsed})%`),
 ];
 

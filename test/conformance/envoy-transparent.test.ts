@@ -210,7 +210,7 @@ describe('Envoy with transparent interception', function () {
     const { status, body } = await ask('http://10.96.0.1/other');
     assert.equal(status, '403');
     assert.match(body, /^RBAC: access denied\ntulle: RequestNotAllowed: /);
-    assert.match(body, /; traceparent 00-[0-9a-f]{32}-[0-9a-f]{16}-01\n$/);
+    assert.match(body, /; trace ([0-9a-f]{32}): tulle suggest --trace \1\n$/);
   });
 
   it('refuses a Service that may not be reached, by itself', async () => {

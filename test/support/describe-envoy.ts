@@ -1,5 +1,5 @@
 import type { Cluster, ClusterLoadAssignment } from '../../pkg/envoy-config/envoy-cluster-types.ts';
-import type { HttpConnectionManager, HttpRbacPerRoute } from '../../pkg/envoy-config/envoy-http-types.ts';
+import type { HttpConnectionManager, HttpRbacFields } from '../../pkg/envoy-config/envoy-http-types.ts';
 import type { FilterChain, Listener } from '../../pkg/envoy-config/envoy-listener-types.ts';
 import type { Permission, Principal, RbacRules } from '../../pkg/envoy-config/envoy-rbac-types.ts';
 import type { Route, RouteConfiguration } from '../../pkg/envoy-config/envoy-route-types.ts';
@@ -100,9 +100,9 @@ function describeRoutes({
     list.map((route) => `${domains.join() === '*' ? '' : `${domains.join(' ')} `}${describeRoute(route)}`),
   );
   if (!filters) return routes;
-  const access = Object.entries(filters).map(([name, filter]) => [
-    name.replace('tulle.rbac.', ''),
-    describeAccess(filter),
+  const access = Object.entries(filters).map(([name, { rbac }]) => [
+    `${name.replace('tulle.rbac.', '')}${rbac.rules ? '' : ' (shadow)'}`,
+    describeAccess(rbac),
   ]);
   return { routes, ...(Object.fromEntries(access) as object) };
 }
@@ -119,11 +119,9 @@ function describeRoute({ match, route, metadata, direct_response: direct }: Rout
   return `${when} -> ${weighted ?? route?.cluster}${podOf(route?.metadata_match)}`;
 }
 
-/** The steps `verdict` and `enforce` have the same reasons everywhere: their names do. */
-function describeAccess({ rbac }: HttpRbacPerRoute): unknown {
-  const rules = rbac.rules ?? rbac.shadow_rules;
-  if (!rules) return 'off';
-  return rules.action === 'DENY' ? Object.keys(rules.policies ?? {}).join(', ') : describePolicies(rules);
+function describeAccess({ rules, shadow_rules: shadow }: HttpRbacFields): unknown {
+  const all = rules ?? shadow;
+  return all ? describePolicies(all) : 'off';
 }
 
 function describePolicies({ policies = {} }: RbacRules): object {

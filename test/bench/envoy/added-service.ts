@@ -2,7 +2,17 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { startEnvoy } from '../../support/envoy.ts';
 import { type MeshShape, prepareChange, writeMesh } from '../control-plane/mesh-files.ts';
-import { benchFolder, bundle, launch, median, monotonic, pause, progress, quantile } from '../processes.ts';
+import {
+  type BenchProcess,
+  benchFolder,
+  bundle,
+  launch,
+  median,
+  monotonic,
+  pause,
+  progress,
+  quantile,
+} from '../processes.ts';
 import { type Goal, type Section, toGoal, toText } from '../report.ts';
 
 /** What one real Envoy is sent, and how long it takes, when the 501st service comes; it sees all, or a few. */
@@ -38,6 +48,21 @@ export async function benchAddedService(program: string, isQuick: boolean): Prom
   };
 }
 
+/** Until Envoy, asked something after `since`, has answered all of it: nothing more came for a while. */
+async function settled(server: BenchProcess, since: number): Promise<Progress> {
+  const patience = monotonic() + 20_000;
+  for (;;) {
+    const now = await server.ask<Progress>('progress');
+    if (now.nacks.length > 0 || (now.lastAck >= since && monotonic() - now.lastAck > quiet)) return now;
+    if (monotonic() > patience) throw new Error('Envoy has not acknowledged a change for 20 s');
+    // To ask costs the controller a little of the time that is measured.
+    await pause(quiet / 4);
+  }
+}
+
+/** Milliseconds; between the answers to one change there are a few. */
+const quiet = 200;
+
 interface Added {
   readonly ms: number;
   readonly bytes: number;
@@ -69,16 +94,14 @@ async function measure(program: string, controller: string, shape: MeshShape, ro
       xds: { socket_address: { address: '127.0.0.1', port_value: port } },
       otlp: { pipe: { path: join(directory, 'otlp.sock') } },
     });
-    await pause(2_000);
     const results: Added[] = [];
+    let before = await settled(server, 0);
     for (let round = 0; round <= rounds; round++) {
       const apply = prepareChange(folder, shape, 'service added', round);
-      await pause(500);
-      const before = await server.ask<Progress>('progress');
+      before = await settled(server, before.lastAck);
       const start = monotonic();
       apply();
-      await pause(700);
-      const after = await server.ask<Progress>('progress');
+      const after = await settled(server, start);
       if (after.nacks.length > 0) throw new Error(`Envoy refuses: ${after.nacks.join('; ')}`);
       const byType = Object.entries(after.bytes)
         .map(([type, bytes]): [string, number] => [
