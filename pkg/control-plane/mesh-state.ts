@@ -74,19 +74,34 @@ export function toPodStates(snapshot: MeshSnapshot): PodState[] {
 /** The splits in force, as their roots' clients see them. */
 export function toSplitStates(model: MeshModel): SplitState[] {
   const splits = new Map<string, SplitState>();
-  const seen = new Set<Reach>();
+  let last: readonly SplitState[] | undefined;
   for (const { reach } of model.pods.values()) {
-    if (seen.has(reach)) continue;
-    seen.add(reach);
-    for (const { namespace, name, routes } of reach.outbound.values()) {
-      for (const route of routes) {
-        if (route.origin?.kind !== 'TrafficSplit') continue;
-        const split = `${route.origin.namespace}/${route.origin.name}`;
-        if (!splits.has(split)) splits.set(split, { split, root: `${namespace}/${name}`, wanted: toWanted(route) });
-      }
-    }
+    const found = splitsOf(reach);
+    if (found === last) continue;
+    last = found;
+    for (const state of found) if (!splits.has(state.split)) splits.set(state.split, state);
   }
   return [...splits.values()].sort((a, b) => (a.split < b.split ? -1 : 1));
+}
+
+const splitsByReach = new WeakMap<Reach, readonly SplitState[]>();
+const noSplits: readonly SplitState[] = [];
+
+/** Found once for each reach: a change leaves nearly all of them as they are. */
+function splitsOf(reach: Reach): readonly SplitState[] {
+  const known = splitsByReach.get(reach);
+  if (known) return known;
+  const found: SplitState[] = [];
+  for (const { namespace, name, routes } of reach.outbound.values()) {
+    for (const route of routes) {
+      if (route.origin?.kind !== 'TrafficSplit') continue;
+      const split = `${route.origin.namespace}/${route.origin.name}`;
+      found.push({ split, root: `${namespace}/${name}`, wanted: toWanted(route) });
+    }
+  }
+  const states = found.length > 0 ? found : noSplits;
+  splitsByReach.set(reach, states);
+  return states;
 }
 
 function toWanted({ backends }: OutboundRoute): SplitState['wanted'] {
