@@ -31,6 +31,8 @@ export interface ConnectionOptions {
   readonly metrics: StreamMetrics;
   readonly log: Logger;
   readonly refusals: RefusalLog;
+  /** False: enough was told of those that connect. */
+  readonly mayTell: () => boolean;
   readonly now: () => number;
   readonly budget: FlushBudget;
   /** Ends the connection below: what it was written and does not read is held until then. */
@@ -122,6 +124,8 @@ export function openConnection(options: ConnectionOptions): AdsConnection {
     onClose();
   }
 
+  const nameOf = (): string => counted?.pod ?? counted?.identity ?? toAddress(peer);
+
   /** Nothing is held for it any longer. */
   function gone(): void {
     isGone = true;
@@ -132,14 +136,8 @@ export function openConnection(options: ConnectionOptions): AdsConnection {
   /** Ends a stream for what its client does, and tells of it. */
   function refuse({ kind, code, reason, message = 'ADS stream refused', more = {} }: StreamRefusal): void {
     if (ended) return;
-    const { pod, identity } = counted ?? {};
     metrics.refused.inc({ reason: kind });
-    options.refusals.tell({
-      message,
-      reason,
-      from: pod ?? identity ?? toAddress(peer),
-      fields: { peer, ...who(), ...more },
-    });
+    options.refusals.tell({ message, reason, from: nameOf(), fields: { peer, ...who(), ...more } });
     end(code, reason);
   }
 
@@ -197,11 +195,9 @@ export function openConnection(options: ConnectionOptions): AdsConnection {
         return;
       case 'nack':
         metrics.requests.inc({ type: event.typeUrl, kind: 'nack' });
-        log.error('proxy refused configuration', {
-          ...who(),
-          type: event.typeUrl,
-          reason: event.message,
-          resources: event.names,
+        options.refusals.tell({
+          ...{ message: 'proxy refused configuration', level: 'error', reason: event.message, from: nameOf() },
+          fields: { ...who(), type: event.typeUrl, resources: event.names },
         });
         onStatus();
         break;
@@ -250,7 +246,7 @@ export function openConnection(options: ConnectionOptions): AdsConnection {
       const left = answer.expiresAt + tokenGrace - now();
       expiry = setTimeout(() => end(grpcStatus.UNAUTHENTICATED, 'the token expired'), Math.min(left, maxDelay));
     }
-    log.info('proxy connected', { ...who(), protocol, userAgent: client.userAgent });
+    if (options.mayTell()) log.info('proxy connected', { ...who(), protocol, userAgent: client.userAgent });
     receive(message);
     onStatus();
     if (!ended) call.resume();

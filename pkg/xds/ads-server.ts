@@ -16,6 +16,7 @@ import { createFlushBudget } from './flush-budget.ts';
 import { toListenOptions, toPort } from './listen-address.ts';
 import type { NodeInfo } from './node-info.ts';
 import { createRefusalLog } from './refusal-log.ts';
+import { createAllowance } from './request-allowance.ts';
 import { createResponseEncoder } from './response-encoder.ts';
 import type { ResourceSource, XdsClient } from './resources.ts';
 import { type AdsServerLimits, defaultServerLimits } from './server-limits.ts';
@@ -85,6 +86,8 @@ export function createAdsServer(options: AdsServerOptions): AdsServer {
   const queue = { bytes: limits.queuedBytes, stuck: limits.stuck };
   const budget = createFlushBudget({ bytes: limits.unsentBytes, patience: 200, queue });
   const refusals = createRefusalLog({ log });
+  // All of a large mesh may connect at once; whoever comes again and again fills no log.
+  const mayTell = createAllowance({ requestBurst: 5_000, requestsPerSecond: 5 }, now);
   const gate = createConnectionGate({
     limits,
     onRefused({ kind, reason, address }) {
@@ -150,6 +153,7 @@ export function createAdsServer(options: AdsServerOptions): AdsServer {
       metrics,
       log,
       refusals,
+      mayTell,
       now,
       budget,
       cut: () => pass.cut(),

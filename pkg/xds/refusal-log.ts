@@ -6,6 +6,8 @@ export interface Refusal {
   readonly reason: string;
   /** Whose it is: a pod, or the address that it came from. */
   readonly from: string;
+  /** `warn` when absent. */
+  readonly level?: 'warn' | 'error';
   /** Told with the first of its kind. */
   readonly fields?: LogFields;
 }
@@ -61,8 +63,8 @@ export function createRefusalLog({ log, every = 30_000, setTimer = startTimer }:
     cancel = undefined;
     const seconds = Math.round(every / 1000);
     for (const [key, kind] of kinds) {
-      const { message, reason, from } = kind.refusal;
-      if (kind.count > 0) log.warn(message, { reason, from, times: kind.count, seconds });
+      const { message, reason, from, level = 'warn' } = kind.refusal;
+      if (kind.count > 0) log[level](message, { reason, from, times: kind.count, seconds });
       // It is quiet: the next one is a first one again.
       else forget(key, from);
       kind.count = 0;
@@ -93,8 +95,8 @@ export function createRefusalLog({ log, every = 30_000, setTimer = startTimer }:
         return;
       }
       kind.count += 1;
-      const { message, reason, from, fields } = bounded;
-      if (kind.count === 0) log.warn(message, { reason, from, ...fields });
+      const { message, reason, from, level = 'warn', fields } = bounded;
+      if (kind.count === 0) log[level](message, { reason, from, ...fields });
     },
     close() {
       if (!cancel) return;
