@@ -20,6 +20,7 @@ const webhooks = '/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigura
 
 /** What a replica is told that others are not. */
 interface Replica {
+  readonly verifyPeerAddress: boolean;
   readonly tokenFile: string;
   readonly otlpForward: string;
 }
@@ -84,6 +85,7 @@ describe('a controller in a cluster', function () {
           ...{ webhookConfiguration: 'tulle-injector-osm', meshConfig: 'osm-mesh-config', lease: 'tulle-controller' },
           injection: { envoyImage: 'envoy:1', initImage: 'init:1' },
           ...(more.tokenFile === undefined ? {} : { tokenFile: more.tokenFile }),
+          ...(more.verifyPeerAddress === undefined ? {} : { verifyPeerAddress: more.verifyPeerAddress }),
         },
         apiPort: 0,
         ...(more.otlpForward === undefined ? {} : { otlpForward: more.otlpForward }),
@@ -276,6 +278,31 @@ describe('a controller in a cluster', function () {
       await client.close();
       assert.ok(logs.some((line) => line['message'] === 'ADS client refused' && reason.test(String(line['reason']))));
     }
+  });
+
+  it('names the switch when pods are refused for nothing but their addresses, and serves them where it is off', async () => {
+    const namespace = await makeNamespace();
+    const pods = await Promise.all(
+      ['a', 'b', 'c'].map(async (name) => {
+        const workload = { name, account: 'web' };
+        return makeToken(namespace, await makePod(namespace, '10.9.9.9', workload), 'tulle', workload);
+      }),
+    );
+    const strict = await start();
+    await until(async () => (await metadataOf(trustPath(namespace))) !== undefined);
+    const ca = await roots(namespace);
+    for (const token of pods) {
+      const client = connect(strict.controller, ca, token);
+      await until(() => /came from 127\.0\.0\.1/.test(client.seen.reason));
+      await client.close();
+    }
+    await until(() => strict.logs.some(({ fix }) => /controller\.verifyPeerAddress=false/.test(String(fix))));
+
+    const lenient = await start({ verifyPeerAddress: false });
+    const client = connect(lenient.controller, ca, pods[0] ?? '');
+    await until(() => client.seen.received >= 2);
+    await client.close();
+    assert.ok(lenient.logs.some(({ message }) => message === 'tokens of pods count from any address'));
   });
 
   it('takes spans with the same tokens, over the same TLS', async () => {
