@@ -25,6 +25,8 @@ interface Versions {
   readonly removed: readonly string[];
 }
 
+/** Milliseconds, about. */
+const backoff = 200;
 const nothing: Versions = { set: new Map(), removed: [] };
 /** A response is the same for all that get the same nonce: what it brings is read once. */
 const contents = new Map<string, Versions>();
@@ -32,7 +34,7 @@ const contents = new Map<string, Versions>();
 const history: Map<string, string[]>[] = [];
 const states = new Map<string, ReadonlyMap<string, string>>();
 const requests = new Map<string, Buffer>();
-let links: Link[] = [];
+let links = new Set<Link>();
 let totals = { responses: 0, bytes: 0 };
 let heard = { proxies: new Set<number>(), own: new Set<number>(), responses: 0, bytes: 0, acks: [] as number[] };
 let lastAt = 0;
@@ -124,17 +126,19 @@ function toSecured({ roots, tokens }: ClientCredentials): Secured {
 
 /** Connects all at once; resolves when each has an answer for each of its types, or after a time. */
 function connect(target: ClientTarget): Promise<Connected> {
-  const { port, shape, known, timeLimit, first = 0, count = shape.proxies, isMute = false, window } = target;
+  const { port, shape, known, timeLimit, first = 0, count = shape.proxies } = target;
+  const { comesBack = false, isMute = false, window } = target;
   const secured = target.credentials && toSecured(target.credentials);
   const start = monotonic();
   const done: number[] = [];
   totals = { responses: 0, bytes: 0 };
   failures = [];
   requests.clear();
+  let again = 0;
   return new Promise((resolve) => {
     const finish = (): void => {
       clearTimeout(late);
-      resolve({ times: done, ...totals, missing: count - done.length, failures: failures.slice(0, 5) });
+      resolve({ times: done, ...totals, missing: count - done.length, again, failures: failures.slice(0, 5) });
     };
     const late = setTimeout(finish, timeLimit);
     const join = (proxy: number): void => {
@@ -150,15 +154,20 @@ function connect(target: ClientTarget): Promise<Connected> {
       const metadata = new Metadata();
       if (secured) metadata.set('authorization', `Bearer ${secured.tokens[proxy] ?? ''}`);
       const stream = client.makeBidiStreamRequest(adsPaths.delta, identity, identity, metadata);
-      links.push({ client, stream });
+      const link = { client, stream };
+      links.add(link);
       const before = history[proxy] ?? new Map<string, string[]>();
       const own = known ? before : new Map<string, string[]>();
       history[proxy] = own;
       // Whoever has the secrets that it names is told nothing.
       const waiting = new Set(known ? types.slice(1) : types);
-      const isOwnStream = (): boolean => links.some((link) => link.stream === stream);
       stream.on('error', (error) => {
-        if (isOwnStream()) failures.push(error.message);
+        if (!links.delete(link)) return;
+        client.close();
+        if (comesBack && waiting.size > 0 && monotonic() - start < timeLimit) {
+          again += 1;
+          setTimeout(() => join(proxy), backoff * (0.5 + Math.random()));
+        } else failures.push(error.message);
       });
       stream.on('data', (message: Buffer) => {
         const { typeUrl, nonce } = scan(message);
@@ -188,7 +197,7 @@ function connect(target: ClientTarget): Promise<Connected> {
 
 function disconnect(): void {
   const old = links;
-  links = [];
+  links = new Set();
   for (const { client, stream } of old) {
     stream.cancel();
     client.close();

@@ -11,6 +11,8 @@ export interface ClientTarget {
   readonly count?: number;
   /** Over TLS, with tokens; absent: plaintext. */
   readonly credentials?: ClientCredentials;
+  /** Who is cut off tries again, as sidecars do. */
+  readonly comesBack?: boolean;
   /** They read, and never say that they did. */
   readonly isMute?: boolean;
   /** Bytes that the server may send unasked; Envoy's is large. */
@@ -28,6 +30,8 @@ export interface Connected {
   readonly times: readonly number[];
   readonly responses: number;
   readonly bytes: number;
+  /** Connections that were made again. */
+  readonly again: number;
   /** Proxies that never got everything. */
   readonly missing: number;
   readonly failures: readonly string[];

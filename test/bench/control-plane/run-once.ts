@@ -45,11 +45,12 @@ export async function runOnce(
     const storm = async (known: boolean): Promise<Storm> => {
       await usage();
       const credentials = isSecured ? { credentials: toClientCredentials(secrets) } : {};
-      const target: ClientTarget = { port, shape, known, timeLimit, ...credentials };
+      const target: ClientTarget = { port, shape, known, timeLimit, comesBack: true, ...credentials };
       const connected = await client.ask<Connected>('connect', target);
       if (connected.missing > 0 || connected.failures.length > 0) {
         progress(`  ${connected.missing} proxies did not get everything: ${connected.failures.join('; ')}`);
       }
+      if (connected.again > 0) progress(`  ${connected.again} connections were made again`);
       const used = await usage();
       return { ...connected, cpu: used.cpu, pause: used.pause };
     };

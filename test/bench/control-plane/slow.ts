@@ -80,7 +80,7 @@ async function runOnce(
     const half = shape.proxies / 2;
     const target: ClientTarget = {
       ...{ port, shape, known: false, timeLimit: 60_000, credentials: toClientCredentials(secrets) },
-      ...{ first: 0, count: half },
+      ...{ first: 0, count: half, comesBack: true },
     };
     const { missing } = await watched.ask<Connected>('connect', target);
     if (missing > 0) throw new Error(`${missing} of the watched proxies did not get everything`);
@@ -141,7 +141,7 @@ async function joinAs(
   const rate = kind === 'slow' ? slowRate : 0;
   const port = await relay.ask<number>('listen', { port: target.port, rate } satisfies RelayTarget);
   // Nobody waits until such as these have everything.
-  return others.ask<Connected>('connect', { ...target, port, window, timeLimit: joining });
+  return others.ask<Connected>('connect', { ...target, port, window, timeLimit: joining, comesBack: false });
 }
 
 interface Memory {

@@ -1,5 +1,5 @@
 import { createServer as createHttp2Server } from 'node:http2';
-import { createServer } from 'node:net';
+import { createServer, type Socket } from 'node:net';
 import { type BenchProtocol, bodySize } from './setup.ts';
 
 /** The app of the benchmark: answers each request with 1 KiB, as cheaply as Node can. Started with a port and a protocol. */
@@ -20,6 +20,8 @@ function serveHttp1(): void {
 
 function serveHttp2(): void {
   const server = createHttp2Server();
+  // Else what is asked slowly waits for the acknowledgement of the answer before.
+  server.on('connection', (socket: Socket) => socket.setNoDelay(true));
   const message = Buffer.concat([Buffer.from([0, 0, 0, body.length >> 8, body.length & 255]), Buffer.from(body)]);
   server.on('stream', (stream) => {
     stream.on('error', () => undefined);

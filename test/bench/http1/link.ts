@@ -67,7 +67,9 @@ function openHttp2(protocol: 'http2' | 'grpc', port: number): Promise<Link> {
     : { ':path': path };
   const expected = isGrpc ? bodySize + message.length : bodySize;
   return new Promise((resolve, reject) => {
-    const session = connectHttp2(`http://${host}:${port}`);
+    const session = connectHttp2(`http://${host}:${port}`, {
+      createConnection: () => connect({ port, host, noDelay: true }),
+    });
     session.once('connect', () =>
       resolve({
         request(done) {
