@@ -89,9 +89,9 @@ function checkNamespace(
 
 /** Namespaces whose pods run on with sidecars though they are not in the mesh. */
 function checkLeft(reports: readonly MeshReport[], group: CheckGroup): void {
-  const problems = reports.flatMap((report) => report.problems);
-  for (const { resource, message, fix } of problems.filter(({ reason }) => reason === 'NamespaceLeft')) {
-    group.warning(resource.name, message, fix);
+  // Every replica says the same.
+  for (const { resource, reason, message, fix } of reports[0]?.problems ?? []) {
+    if (reason === 'NamespaceLeft') group.warning(resource.name, message, fix);
   }
 }
 
@@ -136,7 +136,8 @@ function checkProxies(pods: readonly PodObject[], reports: readonly MeshReport[]
 }
 
 function checkProblems([mesh]: readonly MeshReport[], access: ClusterAccess, group: CheckGroup): void {
-  const problems = mesh?.problems ?? [];
+  // What has a line among the namespaces is not told twice.
+  const problems = (mesh?.problems ?? []).filter(({ reason }) => reason !== 'NamespaceLeft');
   const count = (severity: string): number => problems.filter((problem) => problem.severity === severity).length;
   const [errors, warnings] = [count('error'), count('warning')];
   if (errors + warnings === 0) {

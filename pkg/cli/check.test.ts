@@ -240,6 +240,22 @@ describe('tulle check', function () {
     assert.deepEqual([lost?.status, lost?.hint], ['error', 'kubectl logs -n shop lost -c envoy']);
   });
 
+  it('names the namespaces whose pods run on with sidecars though they have left', async () => {
+    const resource = { apiVersion: 'v1', kind: 'Namespace', namespace: '', name: 'shop' };
+    const [message, fix] = ['it is not in the mesh, but pods in it still have a sidecar', 'restart them'];
+    mesh = {
+      ...mesh,
+      problems: [{ resource, field: '/metadata/labels', severity: 'warning', reason: 'NamespaceLeft', message, fix }],
+    };
+    const { out } = await tulle({}, '--no-traffic', '-o', 'json');
+    const { checks } = JSON.parse(out) as { checks: { name: string; status: string; detail: string; hint: string }[] };
+    assert.deepEqual(
+      checks.filter(({ hint }) => hint === fix).map(({ name, status, detail }) => [name, status, detail]),
+      [['shop', 'warning', message]],
+    );
+    assert.ok(!checks.some(({ name }) => name === '1 warning'), 'told once');
+  });
+
   it('is 1 when the webhook has no caBundle', async () => {
     cluster.objects.set('/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/tulle-injector-osm', {
       metadata: { name: 'tulle-injector-osm' },
