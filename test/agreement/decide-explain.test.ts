@@ -6,15 +6,16 @@ import type { Explanation } from '../../pkg/explain/explanation.ts';
 import { type MeshFacts, toMeshFacts } from '../../pkg/explain/mesh-facts.ts';
 import { renderExplanation } from '../../pkg/explain/render-explanation.ts';
 import { toCallRequest } from '../../pkg/explain/request.ts';
+import type { Call } from '../conformance/calls.ts';
 import { decideCall } from '../conformance/decide-call.ts';
 import { arbitraryDraft, type Asked, callTo } from './arbitrary-call.ts';
 import { agreementMesh } from './arbitrary-policy.ts';
+import type { Disagreement } from './shrink.ts';
+import { keepDisagreement } from './write-scenario.ts';
 
 const decisions = Number(process.env['AGREEMENT_DECISIONS'] ?? 20_000);
 const perMesh = 40;
 const seed = process.env['AGREEMENT_SEED'] === undefined ? {} : { seed: Number(process.env['AGREEMENT_SEED']) };
-/** Shrinking runs for minutes: for the one who looks into a disagreement. */
-const shrinking = process.env['AGREEMENT_SHRINK'];
 
 /** The question as a person would put it. */
 function ask(facts: MeshFacts, call: Asked): Explanation {
@@ -29,29 +30,51 @@ function ask(facts: MeshFacts, call: Asked): Explanation {
 }
 
 describe('decide and explain', () => {
-  it(`agree on ${decisions} random decisions, in every part of what they say`, function () {
+  it(`agree on ${decisions} random decisions, in every part of what they say`, async function () {
     this.timeout(600_000);
     let compared = 0;
     const numRuns = Math.ceil((decisions * 1.2) / perMesh);
     const drafts = fc.array(arbitraryDraft, { minLength: perMesh, maxLength: perMesh });
-    fc.assert(
-      fc.property(agreementMesh, drafts, (mesh, list) => {
-        const facts = toMeshFacts(mesh);
-        for (const draft of list) {
-          const call = callTo(mesh, draft);
-          if (call === undefined) continue;
-          compared += 1;
-          const said = ask(facts, call);
-          hold(said, decideCall(facts.model, { ...call, expect: { allow: true } }));
-          // Whatever it says can be said.
-          assert.ok(renderExplanation(said, plain).length > 3);
-        }
-      }),
-      { numRuns, ...seed, endOnFailure: shrinking === undefined },
-    );
+    let found: Disagreement | undefined;
+    const property = fc.property(agreementMesh, drafts, (mesh, list) => {
+      const facts = toMeshFacts(mesh);
+      for (const draft of list) {
+        const asked = callTo(mesh, draft);
+        if (asked === undefined) continue;
+        compared += 1;
+        const call: Call = { ...asked, expect: { allow: true } };
+        found = { snapshot: mesh, call };
+        holdBoth(facts, call);
+      }
+    });
+    try {
+      fc.assert(property, { numRuns, ...seed, endOnFailure: true });
+    } catch (error) {
+      if (found === undefined || !(error instanceof Error)) throw error;
+      const path = await keepDisagreement('decide-and-explain', found, differs);
+      throw new Error(`${error.message}\nas small as it gets, as a scenario: ${path}`, { cause: error });
+    }
     assert.ok(compared >= decisions, `${compared} compared`);
   });
 });
+
+function holdBoth(facts: MeshFacts, call: Call): void {
+  const said = ask(facts, call);
+  hold(said, decideCall(facts.model, call));
+  // Whatever it says can be said.
+  assert.ok(renderExplanation(said, plain).length > 3);
+}
+
+function differs({ snapshot, call }: Disagreement): boolean {
+  const facts = toMeshFacts(snapshot);
+  decideCall(facts.model, call);
+  try {
+    holdBoth(facts, call);
+    return false;
+  } catch {
+    return true;
+  }
+}
 
 const same = (text: string): string => text;
 const plain = { good: same, bad: same, dim: same, strong: same, place: () => '' };

@@ -1,4 +1,5 @@
-import assert from 'node:assert/strict';
+import assert, { AssertionError } from 'node:assert/strict';
+import { isDeepStrictEqual } from 'node:util';
 import fc from 'fast-check';
 import { isHttp } from '../../pkg/catalog/protocol.ts';
 import type { MeshSnapshot } from '../../pkg/catalog/snapshot.ts';
@@ -13,6 +14,7 @@ import { arbitraryDraft, type Asked, callTo, type Draft } from './arbitrary-call
 import { agreementMesh } from './arbitrary-policy.ts';
 import { holdShare } from './chance.ts';
 import type { Told } from './envoy-asking.ts';
+import type { Differs } from './shrink.ts';
 
 /** A random mesh and the calls that it is put to, each with what `decide` says. */
 export interface Trial {
@@ -91,7 +93,11 @@ function kindOf({ call, outcome, shared, opaque }: DecidedCall): string {
 
 function decided(facts: MeshFacts, snapshot: MeshSnapshot, draft: Draft): readonly DecidedCall[] {
   const asked = callTo(snapshot, draft);
-  if (asked === undefined) return [];
+  return asked === undefined ? [] : judgeCall(facts, asked);
+}
+
+/** The call as an app would make it, with what `decide` says of it; none: it can't be told by what comes back. */
+export function judgeCall(facts: MeshFacts, asked: Asked): readonly DecidedCall[] {
   const { directory } = facts.model.policyOf('spiffe://cluster.local/ns/x/sa/x' as never);
   const entry = directory.get(keyOf(asked.to));
   if (entry === undefined) return [];
@@ -177,6 +183,21 @@ function keyOf(to: string): string {
   const [host = '', port] = to.split(':');
   const [name, namespace] = host.split('.');
   return `${namespace}/${name}:${port}`;
+}
+
+/** Whether a sidecar still does something else than `decide` says, in a mesh and for a call that became smaller. */
+export function differsThrough(hold: (facts: MeshFacts, decided: DecidedCall) => Promise<void>): Differs {
+  return async ({ snapshot, call }) => {
+    const facts = toMeshFacts(snapshot);
+    const [decided] = judgeCall(facts, call);
+    if (decided === undefined || !isDeepStrictEqual(decided.call, { ...call, expect: { allow: true } })) return false;
+    try {
+      await hold(facts, decided);
+      return false;
+    } catch (error) {
+      return error instanceof AssertionError;
+    }
+  };
 }
 
 /** Throws where a sidecar did something else than `decide` says. `tolerance`: of shares, for those who draw lots. */
