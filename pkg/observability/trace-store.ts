@@ -1,3 +1,4 @@
+import { createSpanSharing } from './shared-spans.ts';
 import type { Span, SpanKind } from './span.ts';
 import { sizeOf } from './span.ts';
 
@@ -57,7 +58,8 @@ export interface TraceStore {
 interface MutableTrace {
   readonly traceId: string;
   readonly spans: Span[];
-  readonly spanIds: Set<string>;
+  /** Of a trace with many spans; of others there is none, for it would be larger than they are. */
+  spanIds: Set<string> | undefined;
   changedAt: number;
   bytes: number;
 }
@@ -68,6 +70,9 @@ interface ServiceIndex {
   /** Spans per trace, oldest trace first. */
   readonly traces: Map<MutableTrace, number>;
 }
+
+/** As many spans are looked through for a duplicate; more have an index. */
+const searched = 32;
 
 /** Ids of evicted traces that are remembered, so that a late span doesn't look like a trace of its own. */
 const rememberedEvictions = 20_000;
@@ -80,35 +85,39 @@ export function createTraceStore(options: TraceStoreOptions): TraceStore {
   const listeners = new Set<(spans: readonly Span[]) => void>();
   const evictionListeners = new Set<(trace: StoredTrace) => void>();
   const stats = { evictedTraces: 0, evictedSpans: 0, duplicateSpans: 0, lateSpans: 0, droppedSpans: 0 };
+  const share = createSpanSharing();
   let spanCount = 0;
   let bytes = 0;
   let version = 0;
 
-  function take(span: Span): boolean {
+  /** The span as it is kept; undefined when it is not. */
+  function take(span: Span): Span | undefined {
     if (evicted.has(span.traceId)) {
       stats.lateSpans += 1;
-      return false;
+      return undefined;
     }
     let trace = traces.get(span.traceId);
     if (trace === undefined) {
-      trace = { traceId: span.traceId, spans: [], spanIds: new Set(), changedAt: 0, bytes: 0 };
+      trace = { traceId: span.traceId, spans: [], spanIds: undefined, changedAt: 0, bytes: 0 };
       traces.set(span.traceId, trace);
-    } else if (trace.spanIds.has(span.spanId) && trace.spans.some((known) => isSame(known, span))) {
+    } else if (trace.spanIds?.has(span.spanId) !== false && trace.spans.some((known) => isSame(known, span))) {
       stats.duplicateSpans += 1;
-      return false;
+      return undefined;
     } else if (trace.spans.length >= maxSpansPerTrace) {
       stats.droppedSpans += 1;
-      return false;
+      return undefined;
     }
     const size = sizeOf(span);
-    trace.spans.push(span);
-    trace.spanIds.add(span.spanId);
+    const kept = share(span);
+    trace.spans.push(kept);
+    if (trace.spans.length > searched) trace.spanIds ??= new Set(trace.spans.map(({ spanId }) => spanId));
+    trace.spanIds?.add(span.spanId);
     trace.changedAt = now();
     trace.bytes += size;
     bytes += size;
     spanCount += 1;
-    index(trace, span);
-    return true;
+    index(trace, kept);
+    return kept;
   }
 
   function index(trace: MutableTrace, span: Span): void {
@@ -153,7 +162,7 @@ export function createTraceStore(options: TraceStoreOptions): TraceStore {
 
   return {
     add(spans) {
-      const taken = spans.filter(take);
+      const taken = spans.flatMap((span) => take(span) ?? []);
       for (const trace of traces.values()) {
         // The newest trace stays, however large: it is bounded by maxSpansPerTrace.
         if ((spanCount <= maxSpans && bytes <= maxBytes) || traces.size === 1) break;
