@@ -1,25 +1,10 @@
 import assert from 'node:assert/strict';
-import { execFile } from 'node:child_process';
-import { join } from 'node:path';
-import { promisify } from 'node:util';
 import { applyObjects } from '../support/kubernetes-objects.ts';
+import { tulle } from './command-line.ts';
 import { describeMesh, preparing } from './mesh.ts';
 import { namespaceObject, openPeer, peerObjects, serviceObject, targetObjects } from './peers.ts';
 
 const namespace = 'e2e-cli';
-const program = join(import.meta.dirname, '../../dist/tulle.js');
-
-/** The command line as its users have it, with the cluster of KUBECONFIG. */
-async function tulle(...args: readonly string[]): Promise<{ code: number; out: string }> {
-  try {
-    const { stdout, stderr } = await promisify(execFile)(process.execPath, [program, ...args], { timeout: 120_000 });
-    return { code: 0, out: stdout + stderr };
-  } catch (error) {
-    const { code, stdout, stderr, message } = error as Error & { code?: number; stdout?: string; stderr?: string };
-    return { code: code ?? -1, out: `${stdout ?? ''}${stderr ?? ''}` || message };
-  }
-}
-
 describeMesh('the command line and a cluster', [namespace], (mesh) => {
   const context = ['--context', ''];
 
