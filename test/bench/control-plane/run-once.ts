@@ -9,7 +9,8 @@ import { toClientCredentials, writeTokens } from './credentials.ts';
 import { type ChangeKind, concerned, lastRoundOf, type MeshShape, prepareChange, writeMesh } from './mesh-files.ts';
 import { type Cell, type Engine, type Repetition, type Round, type Storm, toName } from './results.ts';
 
-const quiet = 400;
+/** Milliseconds after the last ACK in which no other has come. */
+const quiet = 300;
 const timeLimit = 60_000;
 export const protosFile = join(import.meta.dirname, '../../../build/protos.json');
 export const programFiles = ['tulle-main', 'peer-main', 'client-main', 'relay-main'].map((name) =>
@@ -74,7 +75,7 @@ export async function runOnce(
     }
 
     await usage();
-    const settling = { tiny: 1_000, quick: 6_000, full: 8_000 }[size];
+    const settling = { tiny: 1_000, quick: 3_000, full: 5_000 }[size];
     await pause(settling);
     const rest = await usage();
     const settled = rest.rss;
@@ -110,7 +111,7 @@ async function change(setup: Setup, kind: ChangeKind, round: number): Promise<Ro
     apply();
     await server.ask('prepared');
   }
-  await pause(300);
+  await pause(150);
   await server.ask('usage');
   await client.ask('arm');
   const start = monotonic();

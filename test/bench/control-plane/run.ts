@@ -51,15 +51,15 @@ function toCells(size: Size): Cell[] {
       return [toCell(10, 'enforce', 1, 1), toCell(100, 'permissive', 1, 1)];
     case 'quick':
       return [
-        toCell(10, 'enforce', 1, 9),
-        toCell(100, 'permissive', 1, 4),
-        toCell(100, 'enforce', 1, 4),
+        toCell(10, 'enforce', 1, 7),
+        toCell(100, 'permissive', 1, 3),
+        toCell(100, 'enforce', 1, 3),
         toCell(1000, 'permissive', 1, 3),
         toCell(1000, 'enforce', 1, 3),
       ];
     case 'full':
       return [
-        toCell(10, 'enforce', 2, 10),
+        toCell(10, 'enforce', 2, 8),
         toCell(100, 'permissive', 2, 5),
         toCell(100, 'enforce', 2, 5),
         toCell(1000, 'permissive', 2, 4),
@@ -77,13 +77,8 @@ function toSecuredCells(size: Size): Cell[] {
     case 'tiny':
       return [cell(20, 'permissive', 1, 1)];
     case 'quick':
-      return [cell(100, 'permissive', 1, 6), cell(1000, 'permissive', 1, 6), cell(1000, 'enforce', 1, 6)];
+      return [cell(100, 'permissive', 1, 5), cell(1000, 'permissive', 1, 5)];
     case 'full':
-      return [
-        cell(100, 'permissive', 3, 6),
-        cell(100, 'enforce', 3, 6),
-        cell(1000, 'permissive', 3, 6),
-        cell(1000, 'enforce', 3, 6),
-      ];
+      return [cell(100, 'permissive', 2, 6), cell(1000, 'permissive', 2, 6), cell(1000, 'enforce', 2, 6)];
   }
 }

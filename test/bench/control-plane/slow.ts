@@ -31,7 +31,7 @@ interface Effort {
 const efforts: Readonly<Record<Size, Effort>> = {
   tiny: { shape: { services: 50, proxies: 20, mode: 'permissive' }, repetitions: 1, rounds: 3 },
   quick: { shape: { services: 1000, proxies: 200, mode: 'permissive' }, repetitions: 1, rounds: 15 },
-  full: { shape: { services: 1000, proxies: 200, mode: 'permissive' }, repetitions: 3, rounds: 25 },
+  full: { shape: { services: 1000, proxies: 200, mode: 'permissive' }, repetitions: 2, rounds: 25 },
 };
 
 const kinds: readonly Others[] = ['none', 'healthy', 'mute', 'slow', 'stopped'];

@@ -44,8 +44,8 @@ export interface HttpOptions {
 const always = { connections: 32, perSecond: 1000, held: 1000 };
 const efforts: Readonly<Record<Size, Effort>> = {
   tiny: { ...always, seconds: 1, rounds: 1, repetitions: 1, rateSeconds: 1, rateRounds: 1, starts: 1, held: 100 },
-  quick: { ...always, seconds: 2, rounds: 4, repetitions: 1, rateSeconds: 3, rateRounds: 2, starts: 4 },
-  full: { ...always, seconds: 3, rounds: 4, repetitions: 2, rateSeconds: 4, rateRounds: 4, starts: 10 },
+  quick: { ...always, seconds: 2, rounds: 3, repetitions: 1, rateSeconds: 2, rateRounds: 2, starts: 3 },
+  full: { ...always, seconds: 3, rounds: 3, repetitions: 2, rateSeconds: 4, rateRounds: 3, starts: 8 },
 };
 
 export function toHttpOptions(protocol: BenchProtocol, size: Size): HttpOptions {

@@ -114,7 +114,7 @@ export async function measureAtRate(
     return stage.client.ask<RateResult>('rate', target);
   };
   await withAll(stage, setups, async (all) => {
-    for (const { port } of all) await warm(protocol, port, effort);
+    for (const { port } of all) await load(protocol, port, Math.min(2, effort.seconds), connections);
     await ask(stage.app);
     for (let round = 0; round < rateRounds; round++) {
       const alone = toQuantiles(await ask(stage.app));
