@@ -5,9 +5,9 @@ import { Departure, type DepartureHost } from './departure.ts';
 import { endSocket } from './end-socket.ts';
 import { ConnectionError, type ErrorCode, errorCode } from './error-codes.ts';
 import { toFirstWords } from './first-words.ts';
-import { FrameDecoder, type FrameEvents, protocolError } from './frame-decoder.ts';
-import { maxWindow, settingsAck, toGoaway, toPing, toReset } from './frames.ts';
-import { PeerSettings } from './peer-settings.ts';
+import { FrameDecoder } from './frame-decoder.ts';
+import { toGoaway, toPing, toReset } from './frames.ts';
+import { PeerControl } from './peer-control.ts';
 import { Reception, type ReceptionHost } from './reception.ts';
 import { Sender, type SenderHost } from './sender.ts';
 import { Http2Stream, type StreamOwner, type StreamReader } from './stream.ts';
@@ -18,20 +18,18 @@ const lastWords = 1_000;
 const question = Buffer.from('tulle-ka', 'latin1');
 
 /** One HTTP/2 connection, either side (RFC 9113). Server push, priorities and upgrades are not spoken. */
-export class Http2Connection implements StreamOwner, FrameEvents, ReceptionHost, SenderHost, DepartureHost {
+export class Http2Connection implements StreamOwner, ReceptionHost, SenderHost, DepartureHost {
   readonly #socket: Socket;
-  readonly #role: 'client' | 'server';
   readonly #options: ConnectionOptions;
   readonly #streams = new StreamTable();
   readonly #sender: Sender;
-  readonly #peer: PeerSettings;
+  readonly #peer: PeerControl;
   readonly #frames: FrameDecoder;
   readonly #reception: Reception;
   readonly #patience: Patience;
   /** What the peer did wrong, once the connection has ended for it. */
   failure: string | undefined;
   readonly #departure: Departure;
-  #ready = false;
   /** Something came since it was last asked. */
   #heard = false;
   #ended = false;
@@ -40,15 +38,24 @@ export class Http2Connection implements StreamOwner, FrameEvents, ReceptionHost,
   constructor(socket: Socket, role: 'client' | 'server', options: ConnectionOptions) {
     const { limits, onRequest } = options;
     this.#socket = socket;
-    this.#role = role;
     this.#options = options;
     const sender = new Sender(socket, limits.connectionWindow, this);
     this.#sender = sender;
-    this.#peer = new PeerSettings((size) => sender.encoder.setTableSize(size));
     this.#reception = new Reception(this, role, limits, onRequest);
-    this.#frames = new FrameDecoder(role, 2 * limits.headerBytes, this, this.#reception);
     this.#patience = new Patience(options.now);
     this.#departure = new Departure(role, this);
+    this.#peer = new PeerControl({
+      role,
+      streams: this.#streams,
+      sender,
+      reception: this.#reception,
+      departure: this.#departure,
+      patience: this.#patience,
+      refuse: (stream, code) => this.refuse(stream, code),
+      refuseUnopened: (id, code) => this.refuseUnopened(id, code),
+      onReady: () => options.onReady?.(),
+    });
+    this.#frames = new FrameDecoder(role, 2 * limits.headerBytes, this.#peer, this.#reception);
     sender.write(toFirstWords(role, limits, sender.windows.firstIncrement));
     socket.on('data', (chunk: Buffer) => this.#push(chunk));
     socket.on('error', () => this.destroy());
@@ -77,7 +84,7 @@ export class Http2Connection implements StreamOwner, FrameEvents, ReceptionHost,
 
   /** Can one more stream be opened? */
   get open(): boolean {
-    return this.#ready && !this.#departure.retired && !this.#destroyed && this.#streams.size < this.#peer.streams;
+    return this.#peer.ready && !this.#departure.retired && !this.#destroyed && this.#streams.size < this.#peer.streams;
   }
 
   get retired(): boolean {
@@ -229,70 +236,6 @@ export class Http2Connection implements StreamOwner, FrameEvents, ReceptionHost,
   refuseUnopened(id: number, code: ErrorCode): void {
     this.#patience.spend();
     this.#sender.write(toReset(id, code));
-  }
-
-  reset(id: number, code: number): void {
-    const stream = this.#openStream(id);
-    if (stream === undefined) return;
-    if (this.#role === 'server') this.#patience.spend();
-    stream.abort(code);
-  }
-
-  setting(id: number, value: number): void {
-    this.#peer.set(id, value);
-  }
-
-  settingsEnd(): void {
-    this.#patience.spend();
-    this.#sender.write(settingsAck);
-    const initial = this.#peer.takeInitialWindow();
-    if (initial !== undefined) this.#sender.windows.setPeerInitial(initial, this.#streams.values());
-    if (this.#ready) return;
-    this.#ready = true;
-    this.#options.onReady?.();
-  }
-
-  ping(payload: Buffer, ack: boolean): void {
-    if (!ack) this.#sender.write(toPing(payload, true));
-    else this.#departure.pinged(payload);
-  }
-
-  idle(): void {
-    this.#patience.spend();
-  }
-
-  wrongSize(id: number): void {
-    this.refuseUnopened(id, errorCode.frameSizeError);
-  }
-
-  goaway(last: number): void {
-    this.#patience.spend();
-    this.#departure.follow();
-    if (this.#role === 'client') {
-      // Those were not looked at, and may be asked again.
-      for (const stream of this.#streams.values()) if (stream.id > last) stream.abort(errorCode.refusedStream);
-    }
-    this.#departure.streamEnded();
-  }
-
-  windowUpdate(id: number, increment: number): void {
-    if (increment === 0) protocolError('a window update of 0');
-    if (id === 0) {
-      this.#sender.windows.opened(increment);
-      this.#sender.pump();
-      return;
-    }
-    const stream = this.#openStream(id);
-    if (stream === undefined) return;
-    stream.sendWindow += increment;
-    if (stream.sendWindow > maxWindow) this.refuse(stream, errorCode.flowControlError);
-    else stream.pump();
-  }
-
-  #openStream(id: number): Http2Stream | undefined {
-    const stream = this.#streams.get(id);
-    if (stream === undefined) this.#reception.checkKnown(id);
-    return stream;
   }
 
   #add(id: number, reader: StreamReader | undefined): Http2Stream {
