@@ -33,7 +33,7 @@ export const defaultServerLimits: AdsServerLimits = {
   messageBytes: 8 * 1024 * 1024,
   unsentBytes: 32 * 1024 * 1024,
   queuedBytes: 128 * 1024 * 1024,
-  stuck: 5_000,
+  stuck: 15_000,
   requestBurst: 10_000,
   requestsPerSecond: 500,
   firstRequest: 10_000,

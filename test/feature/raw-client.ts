@@ -7,6 +7,7 @@ import {
   Metadata,
   type StatusObject,
 } from '@grpc/grpc-js';
+import { connect } from 'node:http2';
 import { createSecureContext } from 'node:tls';
 import {
   adsPaths,
@@ -46,6 +47,30 @@ export function asControlPlane({ authority }: FeatureMesh): { secure: ChannelCre
     secure: credentials.createFromSecureContext(createSecureContext({ ca: authority.bundle() })),
     options: { ...options, 'grpc.default_authority': name },
   };
+}
+
+/** A client of HTTP/2 that asks for something and lets not one byte of an answer through. */
+export async function openStuckClient(
+  mesh: FeatureMesh,
+  account: string,
+  typeUrl: string,
+): Promise<{ readonly isOpen: () => boolean; close(): void }> {
+  const [namespace = '', serviceAccount = ''] = account.split('/');
+  const session = connect(`https://${mesh.address}`, {
+    ...{ ca: mesh.authority.bundle(), servername: 'controller.tulle' },
+    settings: { initialWindowSize: 0 },
+  });
+  session.on('error', () => undefined);
+  const token = await mesh.token({ namespace, serviceAccount });
+  const headers = { 'content-type': 'application/grpc', te: 'trailers', authorization: `Bearer ${token}` };
+  const stream = session.request({ ':method': 'POST', ':path': adsPaths.delta, ...headers });
+  stream.on('error', () => undefined);
+  const none = { unsubscribe: [], initialVersions: new Map<string, string>(), nonce: '' };
+  const message = encodeDeltaRequest({ typeUrl, subscribe: ['*'], ...none });
+  const prefix = Buffer.alloc(5);
+  prefix.writeUInt32BE(message.length, 1);
+  stream.write(Buffer.concat([prefix, message]));
+  return { isOpen: () => !session.closed, close: () => session.destroy() };
 }
 
 export async function openRawClient(
