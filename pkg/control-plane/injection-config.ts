@@ -30,8 +30,8 @@ const isResources: Test = (value) =>
 
 /** Fields of `InjectionOptions` (pkg/injector/injection-settings.ts). */
 const options: Readonly<Record<string, Test>> = {
-  envoyImage: isText,
-  initImage: isText,
+  sidecarImage: isText,
+  oneEntry: isBoolean,
   imagePullPolicy: isOneOf('Always', 'IfNotPresent', 'Never'),
   imagePullSecrets: isListOf(isText),
   logLevel: isOneOf('trace', 'debug', 'info', 'warning', 'warn', 'error', 'critical', 'off'),
@@ -44,7 +44,6 @@ const options: Readonly<Record<string, Test>> = {
   ipv6: isBoolean,
   privilegedInit: isBoolean,
   localProxyMode: isOneOf('Localhost', 'PodIP'),
-  envoyImageHasShell: isBoolean,
   interception: isRecord,
 };
 
@@ -62,7 +61,7 @@ export function checkInjectionOptions(value: unknown, check: Check): void {
   check(at, isRecord(value));
   const json = value as Record<string, unknown>;
   checkFields(at, json, options, check);
-  for (const key of ['envoyImage', 'initImage']) check(`${at}.${key}`, json[key] !== undefined);
+  check(`${at}.sidecarImage`, json['sidecarImage'] !== undefined);
   checkFields(`${at}.interception`, (json['interception'] ?? {}) as Record<string, unknown>, lists, check);
 }
 

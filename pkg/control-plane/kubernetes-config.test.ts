@@ -15,7 +15,7 @@ const kubernetes = {
   webhookConfiguration: 'tulle-injector-osm',
   meshConfig: 'osm-mesh-config',
   lease: 'tulle-controller',
-  injection: { envoyImage: 'envoyproxy/envoy:v1.40.0', initImage: 'tulle/init:1', concurrency: 2 },
+  injection: { sidecarImage: 'tulle/sidecar:1', concurrency: 2 },
 };
 const config = {
   id: 'osm',
@@ -75,7 +75,7 @@ describe('the configuration of a controller in a cluster', () => {
       [{ nativeSidecar: 'auto' }, /injection\.nativeSidecar\b/],
       [{ interception: { outboundPortExclusions: [0] } }, /interception\.outboundPortExclusions/],
       [{ interception: { ports: [] } }, /interception\.ports/],
-      [{ initImage: '' }, /injection\.initImage/],
+      [{ sidecarImage: '' }, /injection\.sidecarImage/],
     ];
     for (const [part, field] of injections) {
       const injection = { ...kubernetes.injection, ...part };

@@ -17,10 +17,10 @@ export interface InterceptionLists {
 
 /** What may be set of injection in the controller's configuration (`kubernetes.injection`); the chart renders it. */
 export interface InjectionOptions {
-  /** Any image of Envoy ≥ 1.38 whose entry point may be replaced by `envoy`; distroless will do. */
-  readonly envoyImage: string;
-  /** The image that holds `tulle-init.sh`, iptables and curl. */
-  readonly initImage: string;
+  /** Made by `cmd/pod-sidecar/Dockerfile`: Envoy ≥ 1.38, iptables, and the scripts that the pod calls by their paths. */
+  readonly sidecarImage: string;
+  /** The sidecar itself writes the packet rules. Only for a control plane that serves pods without an address (record 0009). */
+  readonly oneEntry?: boolean;
   readonly imagePullPolicy?: 'Always' | 'IfNotPresent' | 'Never';
   /** For images of pods whose own pull secrets don't open the registry: names of Secrets that must be in their namespace. */
   readonly imagePullSecrets?: readonly string[];
@@ -30,21 +30,20 @@ export interface InjectionOptions {
   readonly concurrency?: number;
   /** Of the sidecar; default requests of 10m CPU and 40Mi, and no limits. */
   readonly resources?: Resources;
-  /** Of the init container; default requests of 10m CPU and 10Mi. */
+  /** Of the init container, where there is one; default requests of 5m CPU and 10Mi. */
   readonly initResources?: Resources;
   /** `auto`, the default: where Kubernetes is 1.29 or newer. */
   readonly nativeSidecars?: 'auto' | 'always' | 'never';
   /** Seconds that app containers without a preStop hook go on serving after their pod was told to end; default 3, 0 = none. */
   readonly preStopSleep?: number;
-  /** Seconds the init container waits for the sidecar before it fails; default 120. */
+  /** Seconds that the pod waits for its sidecar before that is started anew; default 60. */
   readonly readyTimeout?: number;
   /** Pods have IPv6 addresses that the mesh shall serve. Otherwise TCP over IPv6 into a meshed pod is refused. */
   readonly ipv6?: boolean;
+  /** The rules are written by a privileged container, which then is an init container of their own. */
   readonly privilegedInit?: boolean;
   /** Where apps listen: on loopback or all addresses (default), or on the address of the pod alone. */
   readonly localProxyMode?: 'Localhost' | 'PodIP';
-  /** The Envoy image has bash: used only before Kubernetes 1.29, to hold the app back until the sidecar is ready. */
-  readonly envoyImageHasShell?: boolean;
   readonly interception?: InterceptionLists;
 }
 

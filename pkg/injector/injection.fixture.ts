@@ -13,8 +13,7 @@ export const settings: InjectionSettings = {
   xdsPort: 15128,
   otlpPort: 15129,
   kubernetesMinor: 34,
-  envoyImage: 'envoyproxy/envoy:distroless-v1.40.0',
-  initImage: 'tulle/init:0.1.0',
+  sidecarImage: 'tulle/sidecar:0.1.0',
 };
 
 export const meshed: InjectionNamespace = {

@@ -87,7 +87,7 @@ describe('the injection webhook', () => {
     assert.deepEqual([response.uid, response.allowed, response.patchType], ['u-1', true, 'JSONPatch']);
     const patch = JSON.parse(Buffer.from(response.patch ?? '', 'base64').toString()) as PatchOperation[];
     const pod = applyPatch(podOf(), patch) as Pod;
-    assert.equal(pod.spec?.initContainers?.[0]?.name, 'envoy');
+    assert.equal(pod.spec?.initContainers?.[0]?.name, 'tulle-init');
     assert.deepEqual(prepared, ['shop']);
     assert.match(lines[0] ?? '', /a pod gets its sidecar .*"namespace":"shop","pod":"web-5d4f-"/);
     assert.match(metrics.render(), /tulle_injection_total\{answer="patch",namespace="shop"\} 1/);

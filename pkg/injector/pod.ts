@@ -33,11 +33,12 @@ export interface PodSpec extends Rest {
   readonly dnsPolicy?: string;
   readonly nodeSelector?: Readonly<Record<string, string>>;
   readonly os?: { readonly name?: string };
-  readonly securityContext?: Rest & { readonly runAsUser?: number };
+  readonly securityContext?: Rest & { readonly runAsUser?: number; readonly fsGroup?: number };
 }
 
 export interface Container extends Rest {
   readonly name?: string;
+  readonly env?: readonly (Rest & { readonly name?: string })[];
   readonly restartPolicy?: string;
   readonly ports?: readonly ContainerPort[];
   readonly securityContext?: Rest & { readonly runAsUser?: number };

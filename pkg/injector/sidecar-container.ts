@@ -1,15 +1,16 @@
-import { toDrainBootstrap } from '../envoy-config/drain-bootstrap.ts';
-import { podDirectory, podPorts, proxyUid, toPodBootstrap } from '../envoy-config/pod-bootstrap.ts';
+import { podDirectory, proxyUid, toPodBootstrap } from '../envoy-config/pod-bootstrap.ts';
 import type { ProbeListener } from '../envoy-config/probe-listener.ts';
 import { sidecarName } from './decide-injection.ts';
-import type { InjectionSettings, InterceptionLists } from './injection-settings.ts';
+import type { InjectionSettings } from './injection-settings.ts';
 import { InjectionRefused, ownKeys } from './keys.ts';
 import type { Keyed } from './keys.ts';
+import type { Layout } from './layout.ts';
+import { scripts, toRootSecurity } from './packet-rules.ts';
 import { toWorkloadName } from './pod.ts';
 import type { Container, Lifecycle, Pod } from './pod.ts';
-import { initDefaults, toConcurrency, toSidecarResources } from './sidecar-resources.ts';
+import { toPullPolicy } from './pull-policy.ts';
+import { toConcurrency, toSidecarResources } from './sidecar-resources.ts';
 
-export const initName = 'tulle-init';
 export const volumeName = 'tulle';
 
 /** Audience of the token that proves the pod to the control plane, of no use elsewhere (DECISIONS I4). */
@@ -25,13 +26,23 @@ export interface SidecarOptions {
   readonly pod: Pod;
   readonly namespace: string;
   readonly settings: InjectionSettings;
-  readonly native: boolean;
+  readonly layout: Layout;
+  /** For `tulle-rules.sh`, which the sidecar of layout `one` runs. */
+  readonly rules: NonNullable<Container['env']>;
   readonly metrics: boolean;
   readonly probes: readonly ProbeListener[];
 }
 
-/** Envoy as a container that passes Pod Security "restricted" (DECISIONS K5). */
-export function toSidecarContainer({ pod, namespace, settings, native, metrics, probes }: SidecarOptions): Container {
+/** Envoy, started by root only where it has to write the rules before (DECISIONS K5, record 0009). */
+export function toSidecarContainer({
+  pod,
+  namespace,
+  settings,
+  layout,
+  rules,
+  metrics,
+  probes,
+}: SidecarOptions): Container {
   const annotations = pod.metadata?.annotations;
   const account = `${namespace}/${pod.spec?.serviceAccountName || 'default'}`;
   const resources = toSidecarResources(annotations, settings);
@@ -50,9 +61,9 @@ export function toSidecarContainer({ pod, namespace, settings, native, metrics, 
   });
   return {
     name: sidecarName,
-    image: toImage(annotations, settings),
+    image: toSidecarImage(annotations, settings),
     ...toPullPolicy(settings),
-    command: ['envoy'],
+    command: [layout === 'one' ? `${scripts}/tulle-sidecar.sh` : 'envoy'],
     args: [
       ...['--config-yaml', escapeVariables(JSON.stringify(bootstrap))],
       ...['--service-node', '$(POD_NAMESPACE)/$(POD_NAME)'],
@@ -67,70 +78,16 @@ export function toSidecarContainer({ pod, namespace, settings, native, metrics, 
       { name: 'POD_NAMESPACE', valueFrom: { fieldRef: { fieldPath: 'metadata.namespace' } } },
       { name: 'TULLE_SOURCE', value: account },
       { name: 'OTEL_RESOURCE_ATTRIBUTES', value: toResourceAttributes(pod, namespace) },
+      { name: 'TULLE_CONTROLLER', value: `${settings.service}.${settings.controlNamespace}.svc:${settings.xdsPort}` },
+      { name: 'TULLE_READY_TIMEOUT', value: String(settings.readyTimeout ?? readyTimeout) },
+      ...(layout === 'one' ? rules : []),
     ],
     resources,
-    ...(native ? { restartPolicy: 'Always' } : {}),
-    lifecycle: toLifecycle(settings, native),
-    securityContext: {
-      runAsUser: proxyUid,
-      runAsGroup: proxyUid,
-      runAsNonRoot: true,
-      allowPrivilegeEscalation: false,
-      readOnlyRootFilesystem: true,
-      privileged: false,
-      capabilities: { drop: ['ALL'] },
-      seccompProfile: { type: 'RuntimeDefault' },
-    },
+    ...(layout === 'ordinary' ? {} : { restartPolicy: 'Always' }),
+    lifecycle: toLifecycle(layout),
+    securityContext: layout === 'one' ? toRootSecurity({ becomesEnvoy: true, privileged: false }) : envoySecurity,
     terminationMessagePolicy: 'FallbackToLogsOnError',
     volumeMounts: [{ name: volumeName, mountPath: podDirectory, readOnly: true }],
-  };
-}
-
-export interface InitOptions {
-  readonly settings: InjectionSettings;
-  readonly native: boolean;
-  readonly interception: Required<InterceptionLists>;
-  /** Ports of the sidecar that everybody may reach as they are. */
-  readonly openPorts: readonly number[];
-}
-
-/** Writes the packet rules and, beside a native sidecar, waits until that is ready: later containers start in the mesh. */
-export function toInitContainer({ settings, native, interception, openPorts }: InitOptions): Container {
-  const lists: Readonly<Record<string, readonly (string | number)[]>> = {
-    TULLE_OPEN_PORTS: openPorts,
-    TULLE_INBOUND_PORT_EXCLUSIONS: interception.inboundPortExclusions,
-    TULLE_OUTBOUND_PORT_EXCLUSIONS: interception.outboundPortExclusions,
-    TULLE_OUTBOUND_CIDR_EXCLUSIONS: interception.outboundCidrExclusions,
-    TULLE_OUTBOUND_CIDR_INCLUSIONS: interception.outboundCidrInclusions,
-    TULLE_INTERFACE_EXCLUSIONS: interception.interfaceExclusions,
-  };
-  const privileged = settings.privilegedInit === true;
-  return {
-    name: initName,
-    image: settings.initImage,
-    ...toPullPolicy(settings),
-    command: ['/bin/sh', '/usr/local/bin/tulle-init.sh'],
-    env: [
-      ...Object.entries(lists).flatMap(([name, list]) => (list.length > 0 ? [{ name, value: list.join(',') }] : [])),
-      { name: 'TULLE_IPV6', value: settings.ipv6 === true ? 'redirect' : 'refuse' },
-      ...(settings.localProxyMode === 'PodIP'
-        ? [{ name: 'TULLE_POD_IP', valueFrom: { fieldRef: { fieldPath: 'status.podIP' } } }]
-        : []),
-      { name: 'TULLE_READY_TIMEOUT', value: native ? String(settings.readyTimeout ?? 120) : '0' },
-      { name: 'TULLE_CONTROLLER', value: `${settings.service}.${settings.controlNamespace}.svc:${settings.xdsPort}` },
-    ],
-    resources: settings.initResources ?? initDefaults,
-    securityContext: {
-      runAsUser: 0,
-      runAsGroup: 0,
-      runAsNonRoot: false,
-      readOnlyRootFilesystem: true,
-      allowPrivilegeEscalation: privileged,
-      privileged,
-      capabilities: { drop: ['ALL'], add: ['NET_ADMIN', 'NET_RAW'] },
-      seccompProfile: { type: 'RuntimeDefault' },
-    },
-    terminationMessagePolicy: 'FallbackToLogsOnError',
   };
 }
 
@@ -153,9 +110,9 @@ export function knowsNoClusterNames({ spec }: Pod): boolean {
   return spec?.dnsPolicy === 'Default' || spec?.dnsPolicy === 'None';
 }
 
-function toImage(annotations: Keyed, settings: InjectionSettings): string {
+export function toSidecarImage(annotations: Keyed, settings: InjectionSettings): string {
   const image = annotations?.[ownKeys.image];
-  if (image === undefined) return settings.envoyImage;
+  if (image === undefined) return settings.sidecarImage;
   if (!/^[\w][\w.\-/:@]{0,500}$/.test(image)) {
     throw new InjectionRefused(`annotation ${ownKeys.image} of the pod is "${image}": write the name of an image`);
   }
@@ -168,10 +125,6 @@ function toLogLevel(annotations: Keyed, settings: InjectionSettings): string {
     throw new InjectionRefused(`annotation ${ownKeys.logLevel} of the pod is "${own}": write ${logLevels.join(', ')}`);
   }
   return own ?? settings.logLevel ?? 'warning';
-}
-
-function toPullPolicy({ imagePullPolicy }: InjectionSettings): { readonly imagePullPolicy?: string } {
-  return imagePullPolicy === undefined ? {} : { imagePullPolicy };
 }
 
 /** Kubernetes puts in the values of variables; what only looks like one is doubled. */
@@ -193,24 +146,31 @@ function toResourceAttributes(pod: Pod, namespace: string): string {
 }
 
 /**
- * Beside a native sidecar the hook only drains: the kubelet runs it when the pod is told to end, and ends the sidecar
- * after the app (DECISIONS E9). An ordinary one is told to end with the app, and outlives it by the length of its hook.
+ * Later containers start when the first hook has ended, with policy and certificates. Beside a native sidecar the second
+ * only drains: the kubelet runs it when the pod is told to end, and ends the sidecar after the app (DECISIONS E9). An
+ * ordinary one is told to end with the app, and outlives it by the length of its hook.
  */
-function toLifecycle(settings: InjectionSettings, native: boolean): Lifecycle {
-  const config = JSON.stringify(toDrainBootstrap(native ? 0.05 : ordinaryHoldSeconds));
-  const options = ['--disable-hot-restart', '--concurrency', '1', '--log-level', 'error'];
+function toLifecycle(layout: Layout): Lifecycle {
+  const hold = layout === 'ordinary' ? [String(ordinaryHoldSeconds)] : [];
   return {
-    preStop: { exec: { command: ['envoy', '--config-yaml', config, ...options] } },
-    ...(native ? {} : toStartHook(settings)),
+    postStart: { exec: { command: [`${scripts}/tulle-wait.sh`] } },
+    preStop: { exec: { command: [`${scripts}/tulle-drain.sh`, ...hold] } },
   };
 }
 
 const ordinaryHoldSeconds = 10;
 
-/** A container is started when the postStart hook of the one before it has ended; only bash can wait in Envoy's image. */
-function toStartHook({ envoyImageHasShell, readyTimeout = 120 }: InjectionSettings): Lifecycle {
-  if (envoyImageHasShell !== true) return {};
-  const ask = `exec 3<>/dev/tcp/127.0.0.1/${podPorts.ready} && printf 'GET /ready HTTP/1.0\\r\\n\\r\\n' >&3 && read -r line <&3 && [[ $line == *' 200 '* ]]`;
-  const wait = `for i in {1..${readyTimeout * 10}}; do (${ask}) 2>/dev/null && exit 0; sleep 0.1; done; exit 1`;
-  return { postStart: { exec: { command: ['bash', '-c', wait] } } };
-}
+/** Seconds. Until the hook has ended nobody can read the log of the container, and a pod that is deleted waits for it. */
+const readyTimeout = 60;
+
+/** Passes Pod Security "restricted". */
+const envoySecurity = {
+  runAsUser: proxyUid,
+  runAsGroup: proxyUid,
+  runAsNonRoot: true,
+  allowPrivilegeEscalation: false,
+  readOnlyRootFilesystem: true,
+  privileged: false,
+  capabilities: { drop: ['ALL'] },
+  seccompProfile: { type: 'RuntimeDefault' },
+};

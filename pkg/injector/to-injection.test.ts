@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { applyPatch, bootstrapOf, injected, meshed, podOf, settings } from './injection.fixture.ts';
 import type { InjectionNamespace, InjectionSettings } from './injection-settings.ts';
-import type { Container, Pod } from './pod.ts';
+import type { Container, Pod, PodSpec } from './pod.ts';
 import { toInjection } from './to-injection.ts';
 
 const label = (key: string, value = 'osm'): InjectionNamespace => ({
@@ -187,15 +187,43 @@ describe('the patch', () => {
 });
 
 describe('what an injected pod looks like', () => {
-  it('the sidecar comes first and the packet rules second, before what the user starts', () => {
-    const { pod } = injected(podOf({}, { initContainers: [{ name: 'migrate' }] }));
+  const entriesOf = (spec: PodSpec, more: Partial<InjectionSettings> = {}, container: Container = {}): string[] =>
+    injected(podOf(container, spec), meshed, more).pod.spec?.initContainers?.map(
+      ({ name, restartPolicy }) => `${name} ${restartPolicy ?? 'once'}`,
+    ) ?? [];
+
+  it('the rules are written before the sidecar starts, and both before what the user starts', () => {
+    const initContainers = [{ name: 'migrate' }];
+    assert.deepEqual(entriesOf({ initContainers }), ['tulle-init once', 'envoy Always', 'migrate once']);
+  });
+
+  it('where one entry is asked for, the sidecar writes the rules itself', () => {
+    const initContainers = [{ name: 'migrate' }];
+    assert.deepEqual(entriesOf({ initContainers }, { oneEntry: true }), ['envoy Always', 'migrate once']);
+    const { command, env } = named(injected(podOf(), meshed, { oneEntry: true }).pod, 'envoy') ?? {};
+    assert.deepEqual(command, ['/usr/local/bin/tulle-sidecar.sh']);
+    assert.match(JSON.stringify(env), /TULLE_OPEN_PORTS/);
+  });
+
+  for (const more of [{}, { oneEntry: true, privilegedInit: true }])
+    it(`the sidecar has no privilege${'privilegedInit' in more ? ', where the rules ask for all of them' : ''}`, () => {
+      const { pod } = injected(podOf(), meshed, more);
+      assert.deepEqual(named(pod, 'envoy')?.['command'], ['envoy']);
+      assert.equal(named(pod, 'envoy')?.securityContext?.['privileged'], false);
+      assert.equal(named(pod, 'tulle-init')?.securityContext?.['privileged'], 'privilegedInit' in more);
+      assert.doesNotMatch(JSON.stringify(named(pod, 'envoy')?.env), /TULLE_OPEN_PORTS/);
+    });
+
+  it('a token that the kubelet would give to root alone is not root’s alone', () => {
+    const two = ['tulle-init once', 'envoy Always'];
+    const one = ['envoy Always'];
+    const entry = { oneEntry: true };
+    assert.deepEqual(entriesOf({ securityContext: { runAsUser: 0 } }, entry), two);
+    assert.deepEqual(entriesOf({}, entry, { securityContext: { runAsUser: 0 } }), two);
+    assert.deepEqual(entriesOf({ securityContext: { runAsUser: 0, fsGroup: 7 } }, entry), one);
     assert.deepEqual(
-      pod.spec?.initContainers?.map(({ name, restartPolicy }) => [name, restartPolicy]),
-      [
-        ['envoy', 'Always'],
-        ['tulle-init', undefined],
-        ['migrate', undefined],
-      ],
+      entriesOf({ securityContext: { runAsUser: 0 } }, entry, { securityContext: { runAsUser: 7 } }),
+      one,
     );
   });
 
@@ -208,11 +236,34 @@ describe('what an injected pod looks like', () => {
     it(`is a native sidecar where that is known: ${title}`, () => {
       const { pod } = injected(podOf(), meshed, more);
       assert.equal(pod.spec?.containers?.[0]?.name, native ? 'web' : 'envoy');
-      assert.equal(pod.spec?.initContainers?.at(-1)?.name, 'tulle-init');
+      assert.equal(pod.spec?.initContainers?.at(-1)?.name, native ? 'envoy' : 'tulle-init');
     });
+
+  it('an ordinary sidecar holds the app back, and outlives it', () => {
+    const { pod } = injected(podOf({}, { initContainers: [{ name: 'migrate' }] }), meshed, { kubernetesMinor: 28 });
+    assert.deepEqual(
+      pod.spec?.initContainers?.map(({ name }) => name),
+      ['migrate', 'tulle-init'],
+    );
+    assert.deepEqual(named(pod, 'envoy')?.lifecycle, {
+      postStart: { exec: { command: ['/usr/local/bin/tulle-wait.sh'] } },
+      preStop: { exec: { command: ['/usr/local/bin/tulle-drain.sh', '10'] } },
+    });
+  });
 
   it('nothing in it is secret or of this one pod: two pods of an account get the same', () => {
     assert.deepEqual(bootstrapOf(injected(podOf()).pod), bootstrapOf(injected(podOf({ image: 'other:2' })).pod));
+  });
+
+  it('a sidecar that writes the rules starts as root with three capabilities, in the group of Envoy', () => {
+    assert.deepEqual(named(injected(podOf(), meshed, { oneEntry: true }).pod, 'envoy')?.securityContext, {
+      allowPrivilegeEscalation: false,
+      readOnlyRootFilesystem: true,
+      privileged: false,
+      seccompProfile: { type: 'RuntimeDefault' },
+      ...{ runAsUser: 0, runAsGroup: 1500, runAsNonRoot: false },
+      capabilities: { drop: ['ALL'], add: ['NET_ADMIN', 'NET_RAW', 'SETUID'] },
+    });
   });
 
   it('the sidecar passes Pod Security "restricted", the init container but for its two capabilities', () => {
@@ -285,9 +336,9 @@ describe('what an injected pod looks like', () => {
       ['true', '15010', '/stats/prometheus'],
     );
     assert.match(warnings.join(), /prometheus\.io\/port was 9100/);
-    assert.match(JSON.stringify(named(pod, 'tulle-init')), /15021,15010/);
+    assert.match(JSON.stringify(named(pod, 'tulle-init')?.env), /15021,15010/);
     const own = injected(podOf({}, {}, { 'prometheus.io/scrape': 'True' })).pod;
-    assert.match(JSON.stringify(named(own, 'tulle-init')), /15021,15010/);
+    assert.match(JSON.stringify(named(own, 'tulle-init')?.env), /15021,15010/);
   });
 
   it('warns of what will not work: a Job beside an ordinary sidecar, a pod that knows no names of the cluster', () => {

@@ -10,14 +10,9 @@ import { allContainers } from './pod.ts';
 import type { Container, Pod, PodSpec } from './pod.ts';
 import { withPreStopSleep } from './pre-stop-sleep.ts';
 import { rewriteProbes } from './rewrite-probes.ts';
-import {
-  initName,
-  knowsNoClusterNames,
-  toInitContainer,
-  toSidecarContainer,
-  toVolume,
-  volumeName,
-} from './sidecar-container.ts';
+import { chooseLayout } from './layout.ts';
+import { initName, toInitContainer, toRuleVariables } from './packet-rules.ts';
+import { knowsNoClusterNames, toSidecarContainer, toSidecarImage, toVolume, volumeName } from './sidecar-container.ts';
 
 export type Injection =
   /** The pod stays as it is. */
@@ -53,7 +48,8 @@ function inject(
 ): { readonly injected: Pod; readonly warnings: readonly string[] } {
   const spec = pod.spec ?? {};
   const annotations = pod.metadata?.annotations;
-  const native = hasNativeSidecars(settings);
+  const layout = chooseLayout(spec, settings);
+  const native = layout !== 'ordinary';
   const metrics = wantsMetrics(namespace);
   const scraped = metrics || /^(1|t|true)$/i.test(annotations?.['prometheus.io/scrape'] ?? '');
   refuseClashes(spec, scraped);
@@ -72,11 +68,13 @@ function inject(
     ...(scraped ? [podPorts.metrics] : []),
     ...probes.listeners.map(({ port }) => port),
   ];
+  const rules = toRuleVariables(settings, interception, openPorts);
   const sidecar = toSidecarContainer({
-    ...{ pod, settings, native, metrics: scraped, probes: probes.listeners },
+    ...{ pod, settings, layout, rules, metrics: scraped, probes: probes.listeners },
     namespace: namespace.name,
   });
-  const init = toInitContainer({ settings, native, interception, openPorts });
+  const init = toInitContainer(settings, rules, toSidecarImage(annotations, settings));
+  const entries = { one: [sidecar], separate: [init, sidecar], ordinary: [] }[layout];
   const containers = withPreStopSleep(probes.containers, spec, annotations, settings);
   const injected: Pod = {
     ...pod,
@@ -92,19 +90,13 @@ function inject(
     },
     spec: {
       ...spec,
-      initContainers: native ? [sidecar, init, ...probes.initContainers] : [...probes.initContainers, init],
+      initContainers: [...entries, ...probes.initContainers, ...(native ? [] : [init])],
       containers: native ? containers : [sidecar, ...containers],
       volumes: [...(spec.volumes ?? []), toVolume()],
       ...toPullSecrets(spec, settings),
     },
   };
   return { injected, warnings: [...probes.warnings, ...warningsOf(pod, settings, native, metrics)] };
-}
-
-/** Envoy as an init container that goes on running: on by default since Kubernetes 1.29. */
-function hasNativeSidecars({ nativeSidecars = 'auto', kubernetesMinor }: InjectionSettings): boolean {
-  if (nativeSidecars !== 'auto') return nativeSidecars === 'always';
-  return kubernetesMinor === undefined || kubernetesMinor >= 29;
 }
 
 function wantsMetrics({ name, annotations }: InjectionNamespace): boolean {

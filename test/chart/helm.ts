@@ -75,7 +75,8 @@ export interface RenderedConfig {
   readonly kubernetes: {
     readonly caSecret: string;
     readonly caManaged: boolean;
-    readonly injection: { readonly envoyImage: string; readonly initImage: string };
+    readonly verifyPeerAddress: boolean;
+    readonly injection: { readonly sidecarImage: string };
   };
 }
 

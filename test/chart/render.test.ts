@@ -26,7 +26,7 @@ const sets: Readonly<Record<string, Settings>> = {
     'image.registry': 'registry.example:5000/mirror',
     'image.pullSecrets[0]': 'pull',
     'image.controller.digest': `sha256:${'0'.repeat(64)}`,
-    'image.envoy.digest': `sha256:${'1'.repeat(64)}`,
+    'image.sidecar.digest': `sha256:${'1'.repeat(64)}`,
   },
   "a CA of one's own": { 'ca.existingSecret': 'corporate-ca', 'ca.leafLifetime': '12h', trustDomain: 'example.com' },
   Jaeger: { 'tracing.jaeger.enabled': true, 'tracing.sampling': 0.1 },
@@ -54,7 +54,7 @@ describeWith(['helm'], 'the chart', function (this: void) {
     const text = readFileSync(join(chart, 'Chart.yaml'), 'utf8');
     assert.match(text, new RegExp(`^version: ${version}$`, 'm'));
     assert.match(text, new RegExp(`^appVersion: ${version}$`, 'm'));
-    assert.match(text, new RegExp(`tulle/init:${version}$`, 'm'));
+    assert.match(text, new RegExp(`tulle/sidecar:${version}$`, 'm'));
   });
 
   it('asks the cluster nothing, runs no hooks, and draws no lots', () => {
@@ -122,14 +122,13 @@ describeWith(['helm'], 'the chart', function (this: void) {
   it('takes every image from one registry, by digest where there is one', () => {
     const objects = template({ ...sets['an air-gapped registry and digests'], 'tracing.jaeger.enabled': true });
     const image = (name: string) => find(objects, 'Deployment', name).spec.template.spec.containers[0]?.image;
-    const { envoyImage, initImage } = configOf(objects).kubernetes.injection;
+    const { sidecarImage } = configOf(objects).kubernetes.injection;
     assert.deepEqual(
-      [image('tulle-controller'), image('jaeger'), envoyImage, initImage],
+      [image('tulle-controller'), image('jaeger'), sidecarImage],
       [
         `registry.example:5000/mirror/tulle/controller@sha256:${'0'.repeat(64)}`,
         'registry.example:5000/mirror/jaegertracing/jaeger:2.13.0',
-        `registry.example:5000/mirror/envoyproxy/envoy@sha256:${'1'.repeat(64)}`,
-        'registry.example:5000/mirror/tulle/init:0.1.0',
+        `registry.example:5000/mirror/tulle/sidecar@sha256:${'1'.repeat(64)}`,
       ],
     );
   }).timeout(60_000);

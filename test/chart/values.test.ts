@@ -62,9 +62,7 @@ describe('the values of the chart', () => {
     const page = readFileSync(join(chart, '../../docs/kubernetes.md'), 'utf8');
     for (const [at, part] of walk(schema, '')) {
       if (at === '' || at === 'global' || (part.properties && !/^(resources|image\.\w+)$/.test(at))) continue;
-      const listed = at
-        .replace(/^(image\.(?:controller|init|envoy|jaeger))\..*$/, '$1')
-        .replace(/(resources)\..*$/, '$1');
+      const listed = at.replace(/^(image\.(?:controller|sidecar|jaeger))\..*$/, '$1').replace(/(resources)\..*$/, '$1');
       assert.ok(page.includes(`\`${listed}\``), listed);
     }
   });
@@ -85,8 +83,8 @@ describeWith(['helm'], 'wrong values of the chart', () => {
     [{ meshName: 'Two words' }, /'\/meshName'/],
     [{ trustDomain: 'Example.com' }, /'\/trustDomain'/],
     [{ replicas: 0 }, /'\/replicas'/],
-    [{ 'image.envoy.name': 'x' }, /'\/image\/envoy'.*'name'/],
-    [{ 'image.envoy.digest': 'sha256:short' }, /'\/image\/envoy\/digest'/],
+    [{ 'image.sidecar.name': 'x' }, /'\/image\/sidecar'.*'name'/],
+    [{ 'image.sidecar.digest': 'sha256:short' }, /'\/image\/sidecar\/digest'/],
     [{ 'image.pullPolicy': 'Sometimes' }, /'\/image\/pullPolicy'/],
     [{ 'ca.leafLifetime': '1 day' }, /'\/ca\/leafLifetime'/],
     [{ 'ca.leafLifetime': '59s' }, /ca\.leafLifetime: 59s is less than a minute/],

@@ -13,7 +13,6 @@ import { join } from 'node:path';
 import { ServerCredentials } from '@grpc/grpc-js';
 import { createLeaf, createRoot } from '../../pkg/certs/certificate.ts';
 import { toSecretFiles } from '../../pkg/envoy-config/bootstrap.ts';
-import { toDrainBootstrap } from '../../pkg/envoy-config/drain-bootstrap.ts';
 import { otlpCluster } from '../../pkg/envoy-config/names.ts';
 import { podDirectory, podPorts, toPodBootstrap, toPodTrust } from '../../pkg/envoy-config/pod-bootstrap.ts';
 import { toHttpListener } from '../../pkg/envoy-config/probe-listener.ts';
@@ -348,10 +347,10 @@ describe('Envoy with the bootstrap of a pod', function () {
         }).on('error', reject);
       });
     assert.notEqual(await connectionAfter(), 'close');
-    const args = ['--disable-hot-restart', '--concurrency', '1', '--log-level', 'error'];
-    const hook = spawnSync(program, ['--config-yaml', toText(toDrainBootstrap(0.05), directory, ports), ...args], {
+    const hook = spawnSync(join(import.meta.dirname, '../../cmd/pod-sidecar/tulle-drain.sh'), {
       encoding: 'utf8',
       timeout: 20_000,
+      env: { ...process.env, TULLE_ADMIN_PORT: String(at(podPorts.admin)) },
     });
     assert.deepEqual([hook.status, hook.stderr], [0, '']);
     assert.equal(await connectionAfter(), 'close');

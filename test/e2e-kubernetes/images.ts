@@ -46,7 +46,7 @@ interface DockerfileImage {
 /** What is made as its Dockerfile says, under the names that chart, demo and OSM's manifests have. */
 const dockerfileImages: readonly DockerfileImage[] = [
   { name: `tulle/controller:${version}`, dockerfile: 'cmd/controller/Dockerfile' },
-  { name: `tulle/init:${version}`, dockerfile: 'cmd/init/Dockerfile' },
+  { name: `tulle/sidecar:${version}`, dockerfile: 'cmd/pod-sidecar/Dockerfile' },
   { name: 'tulle-demo/bookstore:latest', dockerfile: 'demo/bookstore/Dockerfile' },
   ...['bookbuyer', 'bookthief', 'bookstore', 'bookwarehouse'].map((app) => ({
     name: `openservicemesh/${app}:latest-main`,
@@ -81,11 +81,6 @@ export function dockerfileSources(): ImageSource[] {
   });
 }
 
-/** The sidecar's image, where it can't be pulled: the stand-in under its upstream name. */
-export function envoySource(): ImageSource {
-  return { name: 'envoyproxy/envoy:v1.40.0', from: 'envoyproxy/envoy:v1.40.0', files: {}, pulled: true };
-}
-
 /** A real Jaeger under the name that the chart has, where it can't be pulled. Throws with the reason when it can't be built either. */
 export async function jaegerSource(): Promise<ImageSource> {
   return {
@@ -100,5 +95,5 @@ export async function jaegerSource(): Promise<ImageSource> {
 }
 
 export async function allSources(): Promise<ImageSource[]> {
-  return [...dockerfileSources(), envoySource(), await jaegerSource(), await peerSource()];
+  return [...dockerfileSources(), await jaegerSource(), await peerSource()];
 }

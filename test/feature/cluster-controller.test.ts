@@ -83,7 +83,7 @@ describe('a controller in a cluster', function () {
           ...{ namespace: system, meshName: 'osm', service: 'tulle-controller', kubeconfig: server.kubeconfig },
           ...{ xdsPort: 0, otlpPort: 0, webhookPort: 0, healthPort: 0, caSecret: 'tulle-ca', caManaged: true },
           ...{ webhookConfiguration: 'tulle-injector-osm', meshConfig: 'osm-mesh-config', lease: 'tulle-controller' },
-          injection: { envoyImage: 'envoy:1', initImage: 'init:1' },
+          injection: { sidecarImage: 'sidecar:1' },
           ...(more.tokenFile === undefined ? {} : { tokenFile: more.tokenFile }),
           ...(more.verifyPeerAddress === undefined ? {} : { verifyPeerAddress: more.verifyPeerAddress }),
         },

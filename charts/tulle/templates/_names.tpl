@@ -15,7 +15,7 @@ app: tulle-controller
 tulle-controller-{{ .Values.meshName }}
 {{- end }}
 
-{{/* (dict "root" $ "image" .Values.image.envoy) */}}
+{{/* (dict "root" $ "image" .Values.image.sidecar) */}}
 {{- define "tulle.image" -}}
 {{- $name := .image.repository -}}
 {{- with .root.Values.image.registry }}{{ $name = printf "%s/%s" (trimSuffix "/" .) $name }}{{ end -}}
@@ -64,8 +64,7 @@ capabilities:
 {{- $leaf := include "tulle.seconds" .Values.ca.leafLifetime | int64 -}}
 {{- if lt $leaf 60 }}{{ fail (printf "ca.leafLifetime: %s is less than a minute" .Values.ca.leafLifetime) }}{{ end -}}
 {{- $injection := dict
-  "envoyImage" (include "tulle.image" (dict "root" . "image" .Values.image.envoy))
-  "initImage" (include "tulle.image" (dict "root" . "image" .Values.image.init))
+  "sidecarImage" (include "tulle.image" (dict "root" . "image" .Values.image.sidecar))
   "imagePullPolicy" .Values.image.pullPolicy
   "logLevel" .Values.injection.logLevel
   "nativeSidecars" .Values.injection.nativeSidecars
@@ -73,8 +72,7 @@ capabilities:
   "resources" .Values.injection.resources
   "imagePullSecrets" .Values.injection.imagePullSecrets
   "preStopSleep" (int64 .Values.injection.preStopSleep)
-  "ipv6" .Values.injection.ipv6
-  "envoyImageHasShell" (not (contains "distroless" (include "tulle.image" (dict "root" . "image" .Values.image.envoy)))) -}}
+  "ipv6" .Values.injection.ipv6 -}}
 {{- $kubernetes := dict
   "namespace" .Release.Namespace
   "meshName" .Values.meshName

@@ -10,8 +10,7 @@ const kubernetes = {
   xdsPort: 15128,
   otlpPort: 15129,
   injection: {
-    envoyImage: 'envoy:1',
-    initImage: 'init:1',
+    sidecarImage: 'sidecar:1',
     logLevel: 'warning',
     resources: { requests: { cpu: '10m' } },
     interception: { outboundPortExclusions: [25] },
@@ -31,7 +30,7 @@ describe('settings of injection', () => {
   it('are the chart’s as long as the MeshConfig says nothing', () => {
     const { interception, ...settings } = toInjectionSettings(kubernetes, facts, undefined);
     assert.deepEqual(settings, {
-      ...{ envoyImage: 'envoy:1', initImage: 'init:1', logLevel: 'warning', resources: { requests: { cpu: '10m' } } },
+      ...{ sidecarImage: 'sidecar:1', logLevel: 'warning', resources: { requests: { cpu: '10m' } } },
       ...{ version: '1.0.0', kubernetesMinor: 34, meshName: 'osm', controlNamespace: 'tulle-system' },
       ...{ service: 'tulle-controller', xdsPort: 15128, otlpPort: 15129 },
     });
@@ -47,8 +46,7 @@ describe('settings of injection', () => {
       meshConfig({
         sidecar: {
           logLevel: 'debug',
-          envoyImage: 'envoy:2',
-          initContainerImage: 'init:2',
+          envoyImage: 'sidecar:2',
           enablePrivilegedInitContainer: true,
           localProxyMode: 'PodIP',
           resources: { limits: { memory: '1Gi' } },
@@ -62,8 +60,7 @@ describe('settings of injection', () => {
         },
       }),
     );
-    assert.equal(settings.envoyImage, 'envoy:2');
-    assert.equal(settings.initImage, 'init:2');
+    assert.equal(settings.sidecarImage, 'sidecar:2');
     assert.equal(settings.logLevel, 'debug');
     assert.equal(settings.privilegedInit, true);
     assert.equal(settings.localProxyMode, 'PodIP');

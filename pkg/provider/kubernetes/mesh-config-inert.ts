@@ -114,24 +114,19 @@ export function reportInert(spec: JsonObject, reader: ObjectReader): void {
   }
 }
 
-/** The oldest Envoy that understands what sidecars are told. */
-const oldestEnvoy = 38;
-
-/** Images that OSM's users named for OSM: a pod with them would not start. Said, and the installation's are taken. */
+/**
+ * Images that OSM's users named for OSM: a pod with them would not start, since the sidecar's own image writes the packet
+ * rules as well (record 0009). Said, and the installation's is taken.
+ */
 export function reportForeignImages(sidecar: JsonObject, reader: ObjectReader): JsonObject {
   const { envoyImage, initContainerImage, ...rest } = sidecar;
-  const minor = /^(?:\S*\/)?envoy(?:-[a-z]+)*:v1\.(\d+)\./.exec(typeof envoyImage === 'string' ? envoyImage : '')?.[1];
-  const isOld = minor !== undefined && Number(minor) < oldestEnvoy;
-  const isTheirs = typeof initContainerImage === 'string' && /(^|\/)openservicemesh\//.test(initContainerImage);
+  const isPlain = typeof envoyImage === 'string' && /(^|\/)envoy(-[a-z]+)*([:@]|$)/.test(envoyImage);
+  const named = typeof initContainerImage === 'string' && initContainerImage !== '';
   const tell = (field: string, image: unknown, why: string): void => {
     const message = `the image ${String(image).slice(0, 200)} ${why}, so the installation's is taken`;
     reader.report(`/spec/sidecar/${field}`, 'FieldInvalid', message, 'remove the field', 'warning');
   };
-  if (isOld) tell('envoyImage', envoyImage, `is older than Envoy 1.${oldestEnvoy}`);
-  if (isTheirs) tell('initContainerImage', initContainerImage, 'is of Open Service Mesh');
-  return {
-    ...rest,
-    ...(isOld ? {} : { envoyImage }),
-    ...(isTheirs ? {} : { initContainerImage }),
-  };
+  if (isPlain) tell('envoyImage', envoyImage, 'is Envoy without what makes a sidecar of it');
+  if (named) tell('initContainerImage', initContainerImage, 'is not asked for: the sidecar’s image writes the rules');
+  return { ...rest, ...(isPlain ? {} : { envoyImage }) };
 }

@@ -74,16 +74,13 @@ describe('a MeshConfig', () => {
   it('names no image with which pods would not start', () => {
     const object = decode({
       sidecar: {
-        envoyImage: 'envoyproxy/envoy-distroless:v1.22.2',
+        envoyImage: 'envoyproxy/envoy-distroless:v1.40.0',
         initContainerImage: 'openservicemesh/init:v1.2.4',
       },
     });
     assert.deepEqual(object.sidecar, {});
     assert.deepEqual(fieldsOf(object), ['/spec/sidecar/envoyImage', '/spec/sidecar/initContainerImage']);
-    const own = {
-      envoyImage: 'registry.corp:5000/envoy@sha256:0a',
-      initContainerImage: 'registry.corp:5000/tulle/init',
-    };
+    const own = { envoyImage: 'registry.corp:5000/tulle/sidecar@sha256:0a' };
     assert.deepEqual(decode({ sidecar: own }).sidecar, own);
   });
 

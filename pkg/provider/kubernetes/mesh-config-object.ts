@@ -13,7 +13,6 @@ export interface MeshConfigObject {
   readonly sidecar: {
     readonly logLevel?: string;
     readonly envoyImage?: string;
-    readonly initContainerImage?: string;
     readonly enablePrivilegedInitContainer?: boolean;
     readonly localProxyMode?: 'Localhost' | 'PodIP';
     /** ResourceRequirements, as written. */
@@ -45,7 +44,6 @@ export function decodeMeshConfigObject(raw: RawObject): MeshConfigObject {
     sidecar: {
       ...decodeLogLevel(sidecar, reader),
       ...textOf(sidecar, 'envoyImage'),
-      ...textOf(sidecar, 'initContainerImage'),
       ...(typeof sidecar['enablePrivilegedInitContainer'] === 'boolean' && {
         enablePrivilegedInitContainer: sidecar['enablePrivilegedInitContainer'],
       }),

@@ -1,8 +1,9 @@
 #!/bin/sh
-# Leads the TCP connections of a pod through its sidecar, then waits until the sidecar is ready.
-# Runs as root with NET_ADMIN and NET_RAW in the network namespace of the pod, before the app. Run again, it changes nothing.
+# Leads the TCP connections of a pod through its sidecar.
+# Runs as root with NET_ADMIN and NET_RAW in the network namespace of the pod, before Envoy and before the app. Run again, as
+# by a sidecar that restarts, it puts the same rules in the place of the old ones, in one step.
 #
-# Lists are separated by commas; pkg/injector/sidecar-container.ts writes them.
+# Lists are separated by commas; pkg/injector/packet-rules.ts writes them.
 #   TULLE_OPEN_PORTS                ports of the sidecar that are reached as they are: readiness, metrics, probes
 #   TULLE_INBOUND_PORT_EXCLUSIONS   ports of the app that are reached as they are
 #   TULLE_OUTBOUND_PORT_EXCLUSIONS  ports that the app reaches by itself
@@ -11,8 +12,6 @@
 #   TULLE_INTERFACE_EXCLUSIONS      interfaces that are left alone
 #   TULLE_IPV6                      refuse (default): TCP over IPv6 into the pod is refused | redirect: as IPv4
 #   TULLE_POD_IP                    set: the app listens on this address alone, and not on loopback
-#   TULLE_READY_TIMEOUT             seconds to wait for the sidecar; 0 (default): don't
-#   TULLE_CONTROLLER                address of the control plane, for the message when the sidecar does not get ready
 #   TULLE_INBOUND_PORT, TULLE_OUTBOUND_PORT, TULLE_ADMIN_PORT, TULLE_READY_PORT, TULLE_PROXY_UID
 #   TULLE_RESOLV_CONF               where the name servers are read from
 set -eu
@@ -30,18 +29,17 @@ cidr_inclusions=${TULLE_OUTBOUND_CIDR_INCLUSIONS:-}
 interfaces=${TULLE_INTERFACE_EXCLUSIONS:-}
 ipv6=${TULLE_IPV6:-refuse}
 pod_ip=${TULLE_POD_IP:-}
-ready_timeout=${TULLE_READY_TIMEOUT:-0}
-controller=${TULLE_CONTROLLER:-the control plane}
 resolv_conf=${TULLE_RESOLV_CONF:-/etc/resolv.conf}
 
 fail() {
-  printf 'tulle-init: %s\n' "$*" >&2
+  printf 'tulle: %s\n' "$*" >&2
   exit 1
 }
 
 # --- what was given, before anything is touched; it ends up in rules, so nothing odd may be in it
 
 words() { # words LIST: one a line
+  [ -n "$1" ] || return 0
   printf '%s\n' "$1" | tr ',' '\n' | sed 's/^ *//; s/ *$//; /^$/d'
 }
 
@@ -53,6 +51,7 @@ check_number() { # check_number NAME VALUE MIN MAX
 }
 
 check_list() { # check_list NAME LIST FUNCTION
+  [ -n "$2" ] || return 0
   words "$2" | while IFS= read -r word; do "$3" "$1" "$word"; done
 }
 
@@ -83,7 +82,6 @@ check_port TULLE_OUTBOUND_PORT "$outbound_port"
 check_port TULLE_ADMIN_PORT "$admin_port"
 check_port TULLE_READY_PORT "$ready_port"
 check_number TULLE_PROXY_UID "$proxy_uid" 1 999999
-check_number TULLE_READY_TIMEOUT "$ready_timeout" 0 86400
 check_list TULLE_OPEN_PORTS "$open_ports" check_port
 check_list TULLE_INBOUND_PORT_EXCLUSIONS "$inbound_exclusions" check_port
 check_list TULLE_OUTBOUND_PORT_EXCLUSIONS "$outbound_exclusions" check_port
@@ -106,6 +104,7 @@ name_servers() {
 }
 
 return_ports() { # return_ports CHAIN LIST: a rule takes 15 ports at most
+  [ -n "$2" ] || return 0
   words "$2" | sort -un | while IFS= read -r chunk; do
     n=1
     while [ "$n" -lt 15 ] && IFS= read -r next; do
@@ -157,24 +156,7 @@ nat_rules() { # nat_rules 4|6, for iptables-restore: all of it or nothing is in 
   fi
   jump nat PREROUTING TULLE_INBOUND
   jump nat OUTPUT TULLE_OUTBOUND
-  # The sidecar's stream to the control plane is older than these rules: its next packet from there is the first that the
-  # kernel's tracking sees, and would be led astray as a new connection. Of all others such a packet must not pass by: who
-  # sends one first could open a connection on its trail, straight to the app. Looked up last, for none to be missed.
-  own_connections | while read -r theirs ours; do
-    echo "-I TULLE_INBOUND -p tcp ! --syn --sport $theirs --dport $ours -j RETURN"
-  done
   echo 'COMMIT'
-}
-
-own_connections() { # their port and ours of each connection that the sidecar has
-  cat /proc/net/tcp /proc/net/tcp6 2> /dev/null | awk -v uid="$proxy_uid" '
-    function port(address,   digits, number, i) {
-      digits = substr(address, length(address) - 3)
-      for (i = 1; i <= 4; i++) number = number * 16 + index("0123456789ABCDEF", substr(digits, i, 1)) - 1
-      return number
-    }
-    # Established, or on its way.
-    $8 == uid && ($4 == "01" || $4 == "02") && n++ < 100 { print port($3), port($2) }'
 }
 
 to_pod_ip() {
@@ -209,16 +191,16 @@ apply() { # apply 4|6 MUST FUNCTION ARGS...: by the kernel's newer packet filter
     iptables=$variant
     rules=$("$@")
     if complaint=$(printf '%s\n' "$rules" | "$variant-restore" -w --noflush 2>&1); then
-      echo "tulle-init: $(printf '%s\n' "$rules" | grep -c '^-A') rules by $variant"
+      echo "tulle: $(printf '%s\n' "$rules" | grep -c '^-A') rules by $variant"
       return 0
     fi
     complaints="$complaints $variant: $complaint;"
   done
   if [ "$must" = 0 ]; then
-    echo "tulle-init: no rules for IPv6:${complaints:- there is no $prefix here;} this pod has no IPv6 address but for its own link"
+    echo "tulle: no rules for IPv6:${complaints:- there is no $prefix here;} this pod has no IPv6 address but for its own link"
     return 0
   fi
-  fail "the packet rules could not be written:${complaints:- there is no $prefix here;} the init container needs the capabilities NET_ADMIN and NET_RAW, and the node a kernel with nat, REDIRECT, multiport and owner"
+  fail "the packet rules could not be written:${complaints:- there is no $prefix here;} the container needs the capabilities NET_ADMIN and NET_RAW, and the node a kernel with nat, REDIRECT, multiport and owner"
 }
 
 # The fourth word of a line is the scope, 00 for addresses that count everywhere.
@@ -237,14 +219,3 @@ if [ -n "$scopes" ]; then
   if [ "$ipv6" = redirect ] || printf '%s\n' "$scopes" | grep -q '^00$'; then must=1; fi
   if [ "$ipv6" = redirect ]; then apply 6 "$must" nat_rules 6; else apply 6 "$must" refuse_rules; fi
 fi
-
-# --- the sidecar
-
-[ "$ready_timeout" -gt 0 ] || exit 0
-end=$(($(date +%s) + ready_timeout))
-until [ "$(curl -s -o /dev/null -w '%{http_code}' --noproxy '*' --max-time 2 "http://127.0.0.1:$ready_port/ready")" = 200 ]; do
-  if [ "$(date +%s)" -ge "$end" ]; then
-    fail "the sidecar was not ready within $ready_timeout s. Most likely it doesn't reach $controller, or isn't let in: see the log of container \"envoy\" of this pod, and the control plane's for the name of this pod"
-  fi
-  sleep 0.02 2> /dev/null || sleep 1
-done

@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict';
-import { spawn, spawnSync } from 'node:child_process';
+import { execFile, spawn, spawnSync } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-const script = join(import.meta.dirname, 'tulle-init.sh');
+const scriptOf = (name: string): string => join(import.meta.dirname, `tulle-${name}.sh`);
+const script = scriptOf('rules');
 type Env = Readonly<Record<string, string>>;
 
 interface Ran {
@@ -23,7 +24,12 @@ function run(program: string, args: readonly string[], env: Env = {}): Ran {
   return { status, output: `${stdout}${stderr}` };
 }
 
-describe('tulle-init.sh, given what it can not use', () => {
+/** What it says, without keeping this process waiting. */
+function runLater(program: string, args: readonly string[]): Promise<string> {
+  return new Promise((resolve) => execFile(program, [...args], { timeout: 60_000 }, (_, stdout) => resolve(stdout)));
+}
+
+describe('tulle-rules.sh, given what it can not use', () => {
   const bad: readonly (readonly [string, string, RegExp])[] = [
     ['TULLE_INBOUND_PORT_EXCLUSIONS', '80,many', /TULLE_INBOUND_PORT_EXCLUSIONS is "many": a number from 1 to 65535/],
     ['TULLE_OUTBOUND_PORT_EXCLUSIONS', '70000', /"70000": a number from 1 to 65535/],
@@ -34,7 +40,6 @@ describe('tulle-init.sh, given what it can not use', () => {
     ['TULLE_INTERFACE_EXCLUSIONS', '-j', /not the name of an interface/],
     ['TULLE_INTERFACE_EXCLUSIONS', 'a-name-that-is-too-long', /not the name of an interface/],
     ['TULLE_PROXY_UID', '0', /a number from 1 to/],
-    ['TULLE_READY_TIMEOUT', '1h', /a number from 0 to/],
     ['TULLE_IPV6', 'maybe', /refuse or redirect/],
     ['TULLE_POD_IP', '$(id)', /not an address/],
   ];
@@ -52,7 +57,7 @@ describe('tulle-init.sh, given what it can not use', () => {
 function whyNot(): string | undefined {
   if (process.platform !== 'linux') return 'network namespaces are of Linux';
   if (process.getuid?.() !== 0) return 'only root may make network namespaces that meet';
-  const missing = ['ip', 'iptables', 'ip6tables', 'setpriv', 'curl', 'unshare'].find(
+  const missing = ['ip', 'iptables', 'ip6tables', 'setpriv', 'curl', 'unshare', 'bash'].find(
     (tool) => run('sh', ['-c', `command -v ${tool}`]).status !== 0,
   );
   if (missing !== undefined) return `"${missing}" is missing`;
@@ -72,30 +77,7 @@ for (const spec of process.argv.slice(2)) {
 process.stdout.write('ready');
 `;
 
-/** Takes or dials a connection; what is typed goes to the other end, what comes from there is told. */
-const peerSource = `
-import { connect, createServer } from 'node:net';
-const [how, host, port] = process.argv.slice(1);
-const sockets = [];
-function take(s) {
-  sockets.push(s);
-  s.on('data', (data) => process.stdout.write('heard ' + data + '\\n'));
-  s.on('error', () => {});
-  s.on('close', () => process.stdout.write('closed\\n'));
-  process.stdout.write('open\\n');
-}
-process.stdin.on('data', (data) => sockets.forEach((s) => s.write(data)));
-if (how === 'listen') createServer(take).listen(Number(port), host, () => process.stdout.write('listening\\n'));
-else { const s = connect(Number(port), host, () => take(s)); }
-`;
-
-interface Peer {
-  readonly say: (text: string) => void;
-  readonly told: () => string;
-  readonly until: (text: string) => Promise<void>;
-}
-
-describe('tulle-init.sh, in a pod', function () {
+describe('tulle-rules.sh, in a pod', function () {
   this.timeout(120_000);
   const [pod, world] = [`tulle-p${process.pid}`, `tulle-w${process.pid}`];
   const podIp = '10.232.7.2';
@@ -132,7 +114,8 @@ describe('tulle-init.sh, in a pod', function () {
       process.stdout.write(`    skipped: ${why}\n`);
       return this.skip();
     }
-    directory = mkdtempSync(join(tmpdir(), 'tulle-init-'));
+    directory = mkdtempSync(join(tmpdir(), 'tulle-rules-'));
+    chmodSync(directory, 0o755);
     writeFileSync(join(directory, 'server.mjs'), serverSource);
     writeFileSync(join(directory, 'resolv.conf'), `search shop.svc\nnameserver ${elsewhere}\noptions ndots:5\n`);
     for (const name of [pod, world]) must('ip', 'netns', 'add', name);
@@ -179,49 +162,6 @@ describe('tulle-init.sh, in a pod', function () {
     const curl = ['curl', '-s', '--globoff', '-m', '3', `http://${address}/`];
     return run('ip', ['netns', 'exec', from, ...drop, ...curl]).output || 'nothing';
   }
-
-  async function openPeer(name: string, uid: number, ...args: string[]): Promise<Peer> {
-    const drop = ['setpriv', '--reuid', String(uid), '--clear-groups'];
-    const program = [process.execPath, '--input-type=module', '-e', peerSource];
-    const child = spawn('ip', ['netns', 'exec', name, ...drop, ...program, ...args], {
-      stdio: ['pipe', 'pipe', 'inherit'],
-    });
-    servers.push(child);
-    let told = '';
-    const listeners = new Set<() => void>();
-    child.stdout.on('data', (data: Buffer) => {
-      told += data.toString();
-      for (const listener of listeners) listener();
-    });
-    const until = (text: string): Promise<void> =>
-      new Promise((resolve) => {
-        const look = (): void => {
-          if (!told.includes(text)) return;
-          listeners.delete(look);
-          resolve();
-        };
-        listeners.add(look);
-        look();
-      });
-    await until(args[0] === 'listen' ? 'listening' : 'open');
-    return { say: (text) => child.stdin.write(text), told: () => told, until };
-  }
-
-  // The first test, since the kernel tracks all connections once there were rules.
-  it('leaves the connections that the sidecar has already alone, and nobody else’s', async () => {
-    const controller = await openPeer(world, 0, 'listen', '0.0.0.0', '15128');
-    const app = await openPeer(pod, 0, 'listen', '0.0.0.0', '9200');
-    const sidecar = await openPeer(pod, 1500, 'dial', worldIp, '15128');
-    const stranger = await openPeer(world, 0, 'dial', podIp, '9200');
-    await Promise.all([controller.until('open'), app.until('open')]);
-    const { status, output } = init();
-    assert.equal(status, 0, output);
-    controller.say('policy');
-    await sidecar.until('heard policy');
-    stranger.say('past the sidecar');
-    await stranger.until('closed');
-    assert.doesNotMatch(app.told(), /heard/);
-  });
 
   it('leads what comes in to the sidecar, but for its own open ports', () => {
     const { status, output } = init({ TULLE_OPEN_PORTS: '15021,15901' });
@@ -306,20 +246,75 @@ describe('tulle-init.sh, in a pod', function () {
     assert.equal(init().status, 0);
   });
 
-  it('waits for the sidecar, and goes on when it is ready', () => {
-    const begin = Date.now();
-    const { status, output } = init({ TULLE_READY_TIMEOUT: '20' });
-    assert.equal(status, 0, output);
-    assert.ok(Date.now() - begin < 15_000);
+  it('puts new rules in the place of the old ones in one step: a sidecar that restarts leaves no hole', async () => {
+    assert.equal(init({ TULLE_OPEN_PORTS: '15021' }).status, 0);
+    let restarts = 0;
+    const restarting = (async () => {
+      for (; restarts < 10; restarts++) await runLater('ip', ['netns', 'exec', pod, '/bin/sh', script]);
+    })();
+    const answers = new Set<string>();
+    while (restarts < 10) {
+      const curl = ['curl', '-s', '-m', '3', `http://${podIp}:8080/`];
+      answers.add((await runLater('ip', ['netns', 'exec', world, ...curl])) || 'nothing');
+    }
+    await restarting;
+    assert.deepEqual([...answers], ['port 15003']);
   });
 
-  it('fails in time when the sidecar does not get ready, and says what to look at', () => {
-    const { status, output } = init({
+  it('becomes Envoy, as its user, in the groups that it has and with no capability', () => {
+    writeFileSync(
+      join(directory, 'envoy'),
+      '#!/bin/sh\necho "args $*"\ncat /proc/self/status\necho to the log > /dev/stdout\n',
+      {
+        mode: 0o755,
+      },
+    );
+    const least = '-all,+net_admin,+net_raw,+setuid';
+    const drop = ['setpriv', '--regid', '1500', '--groups', '1500,77', '--bounding-set', least, '--inh-caps', '-all'];
+    const become = [...drop, scriptOf('sidecar'), '--config-yaml', '{"a": "b c"}'];
+    const env = { PATH: `${directory}:${process.env['PATH'] ?? ''}` };
+    // As in a container its output is a pipe.
+    const { status, output } = run('ip', ['netns', 'exec', pod, 'sh', '-c', '"$@" | cat', 'sh', ...become], env);
+    assert.equal(status, 0, output);
+    assert.match(output, /rules by iptables[^]*args --config-yaml \{"a": "b c"\}/);
+    assert.match(output, /^Uid:\s1500\s1500\s1500\s1500$/m);
+    assert.match(output, /^Gid:\s1500\s1500\s1500\s1500$/m);
+    assert.match(output, /^Groups:\s77 1500\s*$/m);
+    for (const set of ['CapInh', 'CapPrm', 'CapEff', 'CapAmb']) assert.match(output, new RegExp(`^${set}:\\s0+$`, 'm'));
+    assert.match(output, /^NoNewPrivs:\s1$/m);
+    assert.match(output, /^to the log$/m);
+  });
+
+  it('is no Envoy where the rules can not be written', () => {
+    const drop = ['setpriv', '--bounding-set', '-all,+setuid', '--inh-caps', '-all'];
+    const env = { PATH: `${directory}:${process.env['PATH'] ?? ''}` };
+    const { status, output } = run('ip', ['netns', 'exec', pod, ...drop, scriptOf('sidecar')], env);
+    assert.equal(status, 1, output);
+    assert.match(output, /could not be written/);
+    assert.doesNotMatch(output, /args/);
+  });
+
+  const wait = (env: Env): Ran =>
+    run('ip', ['netns', 'exec', pod, scriptOf('wait')], {
+      TULLE_TERMINATION_LOG: join(directory, 'termination-log'),
+      ...env,
+    });
+
+  it('holds the next container back until the sidecar is ready', () => {
+    const { status, output } = wait({ TULLE_READY_TIMEOUT: '20' });
+    assert.equal(status, 0, output);
+    assert.equal(existsSync(join(directory, 'termination-log')), false);
+  });
+
+  it('fails in time when the sidecar does not get ready, and says in the pod’s status what to look at', () => {
+    const { status, output } = wait({
       ...{ TULLE_READY_TIMEOUT: '1', TULLE_READY_PORT: '15099' },
       TULLE_CONTROLLER: 'tulle-controller.tulle-system.svc:15128',
     });
     assert.equal(status, 1);
-    assert.match(output, /not ready within 1 s\..* tulle-controller\.tulle-system\.svc:15128.* container "envoy"/);
+    const message = readFileSync(join(directory, 'termination-log'), 'utf8');
+    assert.match(message, /not ready within 1 s\..* tulle-controller\.tulle-system\.svc:15128/);
+    assert.ok(output.includes(message));
   });
 
   it('says what it needs where it may not write rules', () => {
