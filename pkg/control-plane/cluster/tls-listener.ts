@@ -14,7 +14,7 @@ const grace = 1_000;
 
 /** HTTPS on all addresses with the control plane's own certificate, TLS 1.3; the certificate is exchanged live. */
 export async function listenTls(app: RequestListener, port: number, leaves: LeafCertificates): Promise<TlsListener> {
-  const server = createServer({ ...toContext(leaves) }, app);
+  const server = createServer({ ...toContext(leaves), handshakeTimeout: 10_000 }, app);
   server.requestTimeout = 30_000;
   server.headersTimeout = 10_000;
   server.maxConnections = 20_000;
