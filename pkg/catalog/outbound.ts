@@ -42,19 +42,23 @@ export function createOffers(): (
 ) => readonly Offer[] {
   const index = createIndex(({ key }: Backing) => key);
   const lastRound = createLastRound(({ backing }: Entry) => backing.key);
+  let last: { readonly permissions: Permissions; readonly plan: SplitPlan } | undefined;
   let offers: readonly Offer[] = [];
 
   return (backings, permissions, plan) => {
     const byKey = index(backings);
+    const isSamePlan = last?.plan === plan;
+    const areSamePermissions = last?.permissions === permissions;
     const entries = backings.map((backing, place) => {
       const { key } = backing;
-      const own = permissions.get(key) ?? noPermission;
-      const split = plan.routes.get(key);
       const before = lastRound.at(place, key);
+      const own = before && areSamePermissions ? before.own : (permissions.get(key) ?? noPermission);
+      const split = before && isSamePlan ? before.split : plan.routes.get(key);
       const isPlain = split === undefined && before?.split === undefined;
       const isSame = isPlain && before?.backing === backing && before.own === own;
       return isSame ? before : entryOf(before, { backing, split, own, backends: backendsOf(split) });
     });
+    last = { permissions, plan };
     offers = keepList(
       offers,
       lastRound.keep(entries).map(({ offer }) => offer),
