@@ -31,7 +31,6 @@ const isResources: Test = (value) =>
 /** Fields of `InjectionOptions` (pkg/injector/injection-settings.ts). */
 const options: Readonly<Record<string, Test>> = {
   sidecarImage: isText,
-  oneEntry: isBoolean,
   imagePullPolicy: isOneOf('Always', 'IfNotPresent', 'Never'),
   imagePullSecrets: isListOf(isText),
   logLevel: isOneOf('trace', 'debug', 'info', 'warning', 'warn', 'error', 'critical', 'off'),

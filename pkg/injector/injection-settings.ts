@@ -19,8 +19,6 @@ export interface InterceptionLists {
 export interface InjectionOptions {
   /** Made by `cmd/pod-sidecar/Dockerfile`: Envoy ≥ 1.38, iptables, and the scripts that the pod calls by their paths. */
   readonly sidecarImage: string;
-  /** The sidecar itself writes the packet rules. Only for a control plane that serves pods without an address (record 0009). */
-  readonly oneEntry?: boolean;
   readonly imagePullPolicy?: 'Always' | 'IfNotPresent' | 'Never';
   /** For images of pods whose own pull secrets don't open the registry: names of Secrets that must be in their namespace. */
   readonly imagePullSecrets?: readonly string[];

@@ -33,7 +33,7 @@ export interface PodSpec extends Rest {
   readonly dnsPolicy?: string;
   readonly nodeSelector?: Readonly<Record<string, string>>;
   readonly os?: { readonly name?: string };
-  readonly securityContext?: Rest & { readonly runAsUser?: number; readonly fsGroup?: number };
+  readonly securityContext?: Rest & { readonly runAsUser?: number };
 }
 
 export interface Container extends Rest {

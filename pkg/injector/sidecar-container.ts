@@ -4,8 +4,7 @@ import { sidecarName } from './decide-injection.ts';
 import type { InjectionSettings } from './injection-settings.ts';
 import { InjectionRefused, ownKeys } from './keys.ts';
 import type { Keyed } from './keys.ts';
-import type { Layout } from './layout.ts';
-import { scripts, toRootSecurity } from './packet-rules.ts';
+import { scripts } from './packet-rules.ts';
 import { toWorkloadName } from './pod.ts';
 import type { Container, Lifecycle, Pod } from './pod.ts';
 import { toPullPolicy } from './pull-policy.ts';
@@ -26,23 +25,14 @@ export interface SidecarOptions {
   readonly pod: Pod;
   readonly namespace: string;
   readonly settings: InjectionSettings;
-  readonly layout: Layout;
-  /** For `tulle-rules.sh`, which the sidecar of layout `one` runs. */
-  readonly rules: NonNullable<Container['env']>;
+  /** An init container that goes on running. */
+  readonly native: boolean;
   readonly metrics: boolean;
   readonly probes: readonly ProbeListener[];
 }
 
-/** Envoy, started by root only where it has to write the rules before (DECISIONS K5, record 0009). */
-export function toSidecarContainer({
-  pod,
-  namespace,
-  settings,
-  layout,
-  rules,
-  metrics,
-  probes,
-}: SidecarOptions): Container {
+/** Envoy as a container that passes Pod Security "restricted" (DECISIONS K5). */
+export function toSidecarContainer({ pod, namespace, settings, native, metrics, probes }: SidecarOptions): Container {
   const annotations = pod.metadata?.annotations;
   const account = `${namespace}/${pod.spec?.serviceAccountName || 'default'}`;
   const resources = toSidecarResources(annotations, settings);
@@ -63,7 +53,7 @@ export function toSidecarContainer({
     name: sidecarName,
     image: toSidecarImage(annotations, settings),
     ...toPullPolicy(settings),
-    command: [layout === 'one' ? `${scripts}/tulle-sidecar.sh` : 'envoy'],
+    command: ['envoy'],
     args: [
       ...['--config-yaml', escapeVariables(JSON.stringify(bootstrap))],
       ...['--service-node', '$(POD_NAMESPACE)/$(POD_NAME)'],
@@ -80,12 +70,11 @@ export function toSidecarContainer({
       { name: 'OTEL_RESOURCE_ATTRIBUTES', value: toResourceAttributes(pod, namespace) },
       { name: 'TULLE_CONTROLLER', value: `${settings.service}.${settings.controlNamespace}.svc:${settings.xdsPort}` },
       { name: 'TULLE_READY_TIMEOUT', value: String(settings.readyTimeout ?? readyTimeout) },
-      ...(layout === 'one' ? rules : []),
     ],
     resources,
-    ...(layout === 'ordinary' ? {} : { restartPolicy: 'Always' }),
-    lifecycle: toLifecycle(layout),
-    securityContext: layout === 'one' ? toRootSecurity({ becomesEnvoy: true, privileged: false }) : envoySecurity,
+    ...(native ? { restartPolicy: 'Always' } : {}),
+    lifecycle: toLifecycle(native),
+    securityContext: envoySecurity,
     terminationMessagePolicy: 'FallbackToLogsOnError',
     volumeMounts: [{ name: volumeName, mountPath: podDirectory, readOnly: true }],
   };
@@ -150,8 +139,8 @@ function toResourceAttributes(pod: Pod, namespace: string): string {
  * only drains: the kubelet runs it when the pod is told to end, and ends the sidecar after the app (DECISIONS E9). An
  * ordinary one is told to end with the app, and outlives it by the length of its hook.
  */
-function toLifecycle(layout: Layout): Lifecycle {
-  const hold = layout === 'ordinary' ? [String(ordinaryHoldSeconds)] : [];
+function toLifecycle(native: boolean): Lifecycle {
+  const hold = native ? [] : [String(ordinaryHoldSeconds)];
   return {
     postStart: { exec: { command: [`${scripts}/tulle-wait.sh`] } },
     preStop: { exec: { command: [`${scripts}/tulle-drain.sh`, ...hold] } },

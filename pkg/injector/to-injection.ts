@@ -10,7 +10,6 @@ import { allContainers } from './pod.ts';
 import type { Container, Pod, PodSpec } from './pod.ts';
 import { withPreStopSleep } from './pre-stop-sleep.ts';
 import { rewriteProbes } from './rewrite-probes.ts';
-import { chooseLayout } from './layout.ts';
 import { initName, toInitContainer, toRuleVariables } from './packet-rules.ts';
 import { knowsNoClusterNames, toSidecarContainer, toSidecarImage, toVolume, volumeName } from './sidecar-container.ts';
 
@@ -48,8 +47,7 @@ function inject(
 ): { readonly injected: Pod; readonly warnings: readonly string[] } {
   const spec = pod.spec ?? {};
   const annotations = pod.metadata?.annotations;
-  const layout = chooseLayout(spec, settings);
-  const native = layout !== 'ordinary';
+  const native = hasNativeSidecars(settings);
   const metrics = wantsMetrics(namespace);
   const scraped = metrics || /^(1|t|true)$/i.test(annotations?.['prometheus.io/scrape'] ?? '');
   refuseClashes(spec, scraped);
@@ -70,11 +68,10 @@ function inject(
   ];
   const rules = toRuleVariables(settings, interception, openPorts);
   const sidecar = toSidecarContainer({
-    ...{ pod, settings, layout, rules, metrics: scraped, probes: probes.listeners },
+    ...{ pod, settings, native, metrics: scraped, probes: probes.listeners },
     namespace: namespace.name,
   });
   const init = toInitContainer(settings, rules, toSidecarImage(annotations, settings));
-  const entries = { one: [sidecar], separate: [init, sidecar], ordinary: [] }[layout];
   const containers = withPreStopSleep(probes.containers, spec, annotations, settings);
   const injected: Pod = {
     ...pod,
@@ -90,13 +87,19 @@ function inject(
     },
     spec: {
       ...spec,
-      initContainers: [...entries, ...probes.initContainers, ...(native ? [] : [init])],
+      initContainers: native ? [init, sidecar, ...probes.initContainers] : [...probes.initContainers, init],
       containers: native ? containers : [sidecar, ...containers],
       volumes: [...(spec.volumes ?? []), toVolume()],
       ...toPullSecrets(spec, settings),
     },
   };
   return { injected, warnings: [...probes.warnings, ...warningsOf(pod, settings, native, metrics)] };
+}
+
+/** Envoy as an init container that goes on running: on by default since Kubernetes 1.29. */
+function hasNativeSidecars({ nativeSidecars = 'auto', kubernetesMinor }: InjectionSettings): boolean {
+  if (nativeSidecars !== 'auto') return nativeSidecars === 'always';
+  return kubernetesMinor === undefined || kubernetesMinor >= 29;
 }
 
 function wantsMetrics({ name, annotations }: InjectionNamespace): boolean {
