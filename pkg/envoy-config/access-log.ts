@@ -29,6 +29,14 @@ export function toHttpAccessLog(direction: 'inbound' | 'outbound'): AccessLog {
   };
 }
 
+const failure = 'connection.transport_failure_reason';
+
+/** Whom the handshake let in: it refuses everyone whom no rule names (inbound-listener.ts). No failure, no reason. */
+const handshaken: JsonObject = {
+  verdict: `%CEL(has(${failure}) ? 'denied' : 'allowed')%`,
+  reason: `%CEL(${failure}.contains('SAN matcher') ? 'SourceNotAllowed' : 'PlaintextRefused')%`,
+};
+
 /** What is known of a TCP connection before it comes. */
 export interface ConnectionFacts {
   readonly direction: 'inbound' | 'outbound';
@@ -67,6 +75,8 @@ export function toTcpAccessLog({ direction, service, split, verdict, reason, mod
       verdict,
       reason: reason ?? null,
       mode: mode ?? null,
+      ...(direction === 'inbound' ? { handshake: '%DOWNSTREAM_TRANSPORT_FAILURE_REASON%' } : {}),
+      ...(direction === 'inbound' && verdict === 'allowed' ? handshaken : {}),
       ...(direction === 'outbound'
         ? {
             backend: '%UPSTREAM_METADATA(tulle:backend)%',

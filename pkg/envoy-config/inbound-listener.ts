@@ -1,3 +1,4 @@
+import type { DenyReason } from '../policy/decide.ts';
 import type { ServiceIdentity } from '../policy/identity.ts';
 import type { InboundPolicy, InboundPort, PolicyMode } from '../policy/inbound.ts';
 import type { MeshSettings } from '../policy/proxy-policy.ts';
@@ -25,7 +26,7 @@ import {
   toServiceOf,
 } from './names.ts';
 import { isHttp } from './protocol.ts';
-import { tcpSources } from './rbac.ts';
+import { namedSources, tcpSources } from './rbac.ts';
 import { toServerTls } from './tls.ts';
 
 export interface InboundListeners {
@@ -54,7 +55,7 @@ export function toInboundListeners(
     const floor = toFloor(sources, previousFloors?.get(port.port));
     peers.set(peersSecret(port.port), sources);
     floors.set(port.port, floor);
-    return toEnforcedTcpChains(port, floor, match);
+    return toEnforcedTcpChains(port, floor, match, closedWhy(policy));
   };
   const listeners =
     interception.kind === 'redirect'
@@ -181,8 +182,9 @@ function toEnforcedTcpChains(
   { port, services }: InboundPort,
   floor: readonly ServiceIdentity[],
   match: ToMatch,
+  why: DenyReason,
 ): readonly FilterChain[] {
-  if (floor.length === 0) return [toClosedChain(port, services, match)];
+  if (floor.length === 0) return [toClosedChain(port, services, match, why)];
   return [
     {
       name: `${port}/tls/${toFingerprint(floor)}`,
@@ -194,9 +196,14 @@ function toEnforcedTcpChains(
   ];
 }
 
+/** What is said of a port that no rule opens for connections: whoever has one for requests alone is not told apart. */
+function closedWhy(policy: InboundPolicy): DenyReason {
+  return namedSources(policy).length === 0 ? 'NoTarget' : 'SourceNotAllowed';
+}
+
 /** Nobody may connect. The port answers all the same, so that a caller can tell a refusal from a dead workload. */
-function toClosedChain(port: number, services: readonly string[], match: ToMatch): FilterChain {
-  const facts: ConnectionFacts = { ...toFacts(port, services, 'enforce'), verdict: 'denied' };
+function toClosedChain(port: number, services: readonly string[], match: ToMatch, reason: DenyReason): FilterChain {
+  const facts: ConnectionFacts = { ...toFacts(port, services, 'enforce'), verdict: 'denied', reason };
   return {
     name: `${port}/tls`,
     filter_chain_match: match(port, 'tls'),

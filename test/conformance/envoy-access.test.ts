@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { connect } from 'node:net';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { buildMesh } from '../../pkg/catalog/build-mesh.ts';
@@ -8,10 +9,11 @@ import type { XdsResources } from '../../pkg/envoy-config/to-xds-resources.ts';
 import { findEnvoy, findEnvoyVersion, oldestEnvoyVersion } from '../../pkg/local/envoy/find-envoy.ts';
 import type { FoundEnvoy } from '../../pkg/local/envoy/find-envoy.ts';
 import { textOf } from '../../pkg/observability/span.ts';
+import type { ServiceIdentity } from '../../pkg/policy/identity.ts';
 import type { PolicyMode } from '../../pkg/policy/inbound.ts';
 import { until } from '../support/envoy.ts';
 import { scenarioConfig } from '../support/scenario.ts';
-import { pod, routeGroup, service, snapshotOf, target } from '../support/snapshot.ts';
+import { pod, port, routeGroup, service, snapshotOf, target, tcpRoute } from '../support/snapshot.ts';
 import { startEnvoyMesh } from './envoy-mesh.ts';
 import type { EnvoyMesh, LoadedMesh } from './envoy-mesh.ts';
 import { openKept } from './kept-connection.ts';
@@ -50,6 +52,26 @@ function modelOf(mode: PolicyMode, from: readonly string[], shadow = false): Mes
   return buildMesh(snapshot).value;
 }
 
+/** A database that `web` may connect to. */
+function databaseModel(): MeshModel {
+  const ports = [port(3306, 3306, { name: 'mysql-db', appProtocol: 'mysql' })];
+  const snapshot = snapshotOf({
+    services: [service('shop', 'db', { clusterIPs: ['10.96.0.4'], ports })],
+    pods: [pod('shop', 'db', { ip: '10.0.0.3', ports: [{ name: 'mysql', port: 3306 }] })],
+    smi: [
+      tcpRoute('shop', 'mysql', [3306]),
+      target('shop', 'to-db', { to: 'db', from: ['web'], rules: [{ kind: 'TCPRoute', name: 'mysql' }] }),
+    ],
+  });
+  return buildMesh(snapshot).value;
+}
+
+/** A server's TCP ports accept somebody else than its clients believe. */
+function withOtherPeers(resources: XdsResources): XdsResources {
+  const other = 'spiffe://cluster.local/ns/shop/sa/other' as ServiceIdentity;
+  return { ...resources, peers: new Map([...resources.peers].map(([name]) => [name, [other]])) };
+}
+
 /** Takes from the routes into a workload what they say about access. */
 function withoutRules(resources: XdsResources): XdsResources {
   const bare = ({
@@ -67,16 +89,16 @@ for (const { title, find } of envoys) {
   describe(title, function () {
     this.timeout(60_000);
     let mesh: EnvoyMesh;
-    let isBare = false;
+    let adapt = (all: XdsResources): XdsResources => all;
 
     before(async function () {
       this.timeout(600_000);
       const found = find();
       if (!found) return this.skip();
-      mesh = await startEnvoyMesh(found.program, undefined, (all) => (isBare ? withoutRules(all) : all));
+      mesh = await startEnvoyMesh(found.program, undefined, (all) => adapt(all));
     });
 
-    beforeEach(() => (isBare = false));
+    beforeEach(() => (adapt = (all) => all));
     after(() => mesh?.stop());
 
     /** Straight to the server's Envoy, so that the client's own refusal is not in the way, and through both. */
@@ -97,7 +119,7 @@ for (const { title, find } of envoys) {
     }
 
     it('refuses everything where the routes lack their rules', async () => {
-      isBare = true;
+      adapt = withoutRules;
       const loaded = await mesh.load(modelOf('enforce', ['web']), ['shop/web']);
       for (const kept of [through(loaded), plainly(loaded)]) {
         const answer = await kept.get('/items');
@@ -159,6 +181,30 @@ for (const { title, find } of envoys) {
         shadow,
       });
       kept.close();
+    });
+
+    it('logs at the server’s side whom a TCP port refuses, and whom it lets in', async () => {
+      const log = (verdict: string) =>
+        mesh
+          .logs()
+          .split('\n')
+          .find((line) => line.includes('"direction":"inbound"') && line.includes(verdict));
+      const dial = async (loaded: LoadedMesh): Promise<void> => {
+        const socket = connect(loaded.client('shop/web').loopback.locate('10.96.0.4', 3306));
+        socket.on('error', () => undefined);
+        socket.end('hello');
+        socket.resume();
+        await new Promise((resolve) => socket.once('close', resolve));
+      };
+      await dial(await mesh.load(databaseModel(), ['shop/web']));
+      await until(() => log('"verdict":"allowed"') !== undefined);
+      assert.equal(log('"verdict":"denied"'), undefined);
+      adapt = withOtherPeers;
+      await dial(await mesh.load(databaseModel(), ['shop/web']));
+      await until(() => log('"verdict":"denied"') !== undefined);
+      const { reason, peer, service: called } = JSON.parse(log('"verdict":"denied"') ?? '') as Record<string, string>;
+      const web = 'spiffe://cluster.local/ns/shop/sa/web';
+      assert.deepEqual([reason, peer, called], ['SourceNotAllowed', web, 'shop/db:3306']);
     });
 
     for (const mode of ['permissive', 'shadow'] as const) {

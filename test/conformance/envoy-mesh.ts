@@ -36,6 +36,8 @@ export interface EnvoyMesh {
   readonly spans: Map<string, Span[]>;
   /** Gives an Envoy to each workload and each client of a model; resolves when all have taken what is theirs. */
   load(model: MeshModel, clients: readonly string[]): Promise<LoadedMesh>;
+  /** All that its Envoys have logged. */
+  logs(): string;
   stop(): Promise<void>;
 }
 
@@ -141,6 +143,7 @@ export async function startEnvoyMesh(
         change: placed.change,
       };
     },
+    logs: () => slots.map(({ envoy }) => envoy.output()).join('\n'),
     async stop() {
       await Promise.all(slots.map(({ envoy }) => envoy.stop()));
       await ads.close();
