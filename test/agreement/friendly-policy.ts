@@ -33,7 +33,8 @@ const target = fc
     n: fc.nat(5),
     account: fc.constantFrom(...accounts),
     sources: fc.subarray(everybody, { minLength: 2 }),
-    rules: fc.constantFrom([anyPort], [anyPort], [all], [some], [some], [some, somePort], [all, somePort]),
+    // A rule without conditions beside hides those that have some.
+    rules: fc.constantFrom([anyPort], [all], [some], [some], [some], [some], [some, somePort], [all, somePort]),
   })
   .map(({ space, n, account, sources, rules }) => {
     const destination = { kind: 'ServiceAccount', namespace: space, name: account };
@@ -60,7 +61,7 @@ const split = fc
 
 export const friendlyObjects: fc.Arbitrary<readonly RawObject[]> = fc
   .tuple(
-    fc.uniqueArray(target, { maxLength: 6, selector: idOf }),
+    fc.uniqueArray(target, { minLength: 2, maxLength: 8, selector: idOf }),
     fc.uniqueArray(split, { maxLength: 3, selector: idOf }),
   )
   .map(([targets, splits]) => [...fixed, ...targets, ...splits]);
