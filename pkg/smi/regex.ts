@@ -37,7 +37,22 @@ export function checkRegex(pattern: string): RegexFault | undefined {
   return undefined;
 }
 
+/** Compiling is a fifth of reading a mesh, in which many routes have the same patterns. Bounded: patterns come from outside. */
+const sizes = new Map<string, number | string>();
+const maxSizes = 1_000;
+const maxKeptLength = 500;
+
 function programSizeOf(pattern: string): number | string {
+  const known = sizes.get(pattern);
+  if (known !== undefined) return known;
+  const size = compiledSizeOf(pattern);
+  if (pattern.length > maxKeptLength) return size;
+  if (sizes.size >= maxSizes) sizes.clear();
+  sizes.set(pattern, size);
+  return size;
+}
+
+function compiledSizeOf(pattern: string): number | string {
   try {
     return RE2JS.compile(pattern).programSize();
   } catch (error) {
