@@ -33,16 +33,14 @@ const document = fc.oneof(
   meta.map((m) => `apiVersion: v1\nkind: Secret\n${m}\n`),
   fc.constantFrom('# nothing\n', 'kind: [\n', 'just: text\n'),
 );
-const podText = fc
-  .record({ namespace: space, own: name, ip: fc.nat(9) })
-  .map(({ namespace, own, ip }) =>
-    JSON.stringify({
-      apiVersion: 'v1',
-      kind: 'Pod',
-      metadata: { name: own, namespace },
-      status: { podIP: `10.0.0.${ip}` },
-    }),
-  );
+const podText = fc.record({ namespace: space, own: name, ip: fc.nat(9) }).map(({ namespace, own, ip }) =>
+  JSON.stringify({
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: { name: own, namespace },
+    status: { podIP: `10.0.0.${ip}` },
+  }),
+);
 const text = fc.array(document, { maxLength: 3 }).map((documents) => documents.join('---\n'));
 const file = fc.integer({ min: 0, max: 24 }).map((i) => `file-${i}.yaml`);
 const edit = fc.record({ file, text: fc.option(text), isPod: fc.boolean(), pod: podText });
