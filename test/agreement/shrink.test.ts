@@ -47,10 +47,10 @@ const faults: readonly { readonly name: string; readonly wrong: (found: Disagree
   },
 ];
 
-describe('shrinking a disagreement', () => {
+describe('shrinking a disagreement', function () {
+  this.timeout(120_000);
   for (const { name, wrong } of faults) {
-    it(`leaves little of a random mesh for a decide ${name}, and writes a scenario that still shows it`, async function () {
-      this.timeout(120_000);
+    it(`leaves little of a random mesh for a decide ${name}, and writes a scenario that still shows it`, async () => {
       const differs = (found: Disagreement): boolean =>
         JSON.stringify(wrong(found)) !== JSON.stringify(outcomeOf(found));
       const found = findDisagreement(differs);
