@@ -26,7 +26,8 @@ export const defaultServerLimits: AdsServerLimits = {
   connections: 12_000,
   strangers: 2_048,
   strangersPerAddress: 128,
-  firstStream: 10_000,
+  // A thousand that come at once wait for each other's handshakes; on a starved machine that takes a while.
+  firstStream: 30_000,
   streams: 10_000,
   pendingStreams: 2_048,
   streamsPerClient: 32,
@@ -36,7 +37,7 @@ export const defaultServerLimits: AdsServerLimits = {
   stuck: 15_000,
   requestBurst: 10_000,
   requestsPerSecond: 500,
-  firstRequest: 10_000,
+  firstRequest: 30_000,
   names: 50_000,
   nameLength: 1024,
   types: 24,

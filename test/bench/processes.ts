@@ -27,6 +27,8 @@ export async function bundle(entryPoints: readonly string[]): Promise<ReadonlyMa
     entryNames: '[dir]-[name]',
     outExtension: { '.js': '.mjs' },
     bundle: true,
+    // As the product: what is only imported when it is needed is a file of its own.
+    splitting: true,
     platform: 'node',
     target: 'node20',
     format: 'esm',
