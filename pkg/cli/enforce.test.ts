@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import { toRbacConfig } from '../envoy-config/rbac.ts';
+import type { ServiceIdentity } from '../policy/identity.ts';
 import { type ShopCluster, startShopCluster } from './shop-cluster.fixture.ts';
 
 describe('namespaces and sidecars of a cluster', function () {
@@ -84,23 +86,10 @@ describe('namespaces and sidecars of a cluster', function () {
     });
 
     it('config prints what the Envoy of a pod has, found by the start of its name', async () => {
-      const path = { url_path: { path: { safe_regex: { regex: '/books' } } } };
-      const rules = {
-        rbac: {
-          shadow_rules: {
-            policies: {
-              'shop/good-to-web': {
-                permissions: [
-                  { and_rules: { rules: [path, { header: { name: ':method', string_match: { exact: 'GET' } } }] } },
-                ],
-                principals: [
-                  { authenticated: { principal_name: { exact: 'spiffe://shop.cluster.local/ns/shop/sa/good' } } },
-                ],
-              },
-            },
-          },
-        },
-      };
+      const identity = 'spiffe://shop.cluster.local/ns/shop/sa/good' as ServiceIdentity;
+      const origin = { kind: 'TrafficTarget', namespace: 'shop', name: 'good-to-web' };
+      const rules = [{ origin, sources: [identity], http: [{ path: '/books', methods: ['GET'] }] }];
+      const access = toRbacConfig({ identity, mode: 'enforce', modeFrom: 'namespace', ports: [], rules }, 8080);
       const weighted = {
         clusters: [
           { name: 'shop/v1', weight: 90 },
@@ -114,7 +103,7 @@ describe('namespaces and sidecars of a cluster', function () {
               {
                 route_config: {
                   name: 'inbound/8080',
-                  typed_per_filter_config: { 'tulle.rbac.rules': rules, 'tulle.rbac.enforce': { rbac: { rules: {} } } },
+                  typed_per_filter_config: access,
                 },
               },
               {

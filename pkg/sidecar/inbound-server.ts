@@ -107,7 +107,8 @@ async function listen(server: Server, path: string): Promise<void> {
   await rm(path, { force: true });
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
-    server.listen({ path }, () => {
+    // Beyond its backlog a unix socket refuses, where TCP would wait: many clients may come at once.
+    server.listen({ path, backlog: 4096 }, () => {
       server.off('error', reject);
       server.on('error', () => undefined);
       resolve();
