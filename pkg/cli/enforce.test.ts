@@ -88,7 +88,8 @@ describe('namespaces and sidecars of a cluster', function () {
     it('config prints what the Envoy of a pod has, found by the start of its name', async () => {
       const identity = 'spiffe://shop.cluster.local/ns/shop/sa/good' as ServiceIdentity;
       const origin = { kind: 'TrafficTarget', namespace: 'shop', name: 'good-to-web' };
-      const rules = [{ origin, sources: [identity], http: [{ path: '/books', methods: ['GET'] }] }];
+      const http = [{ name: 'read', origin, path: '/books', methods: ['GET'] }];
+      const rules = [{ origin, sources: [identity], http }];
       const access = toRbacConfig({ identity, mode: 'enforce', modeFrom: 'namespace', ports: [], rules }, 8080);
       const weighted = {
         clusters: [
