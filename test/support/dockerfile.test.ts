@@ -58,7 +58,7 @@ describe('the last stage of a Dockerfile', () => {
 });
 
 describe('the images of Tulle', () => {
-  const files = ['cmd/controller/Dockerfile', 'cmd/init/Dockerfile', 'demo/bookstore/Dockerfile'];
+  const files = ['cmd/controller/Dockerfile', 'cmd/pod-sidecar/Dockerfile', 'demo/bookstore/Dockerfile'];
 
   for (const file of files) {
     it(`${file}: copies what is there, or what the build makes`, () => {
@@ -71,10 +71,10 @@ describe('the images of Tulle', () => {
     });
   }
 
-  it('run their programs as nobody in particular, but for the one that writes iptables', () => {
+  it('run their programs as nobody in particular', () => {
     assert.equal(planOf('cmd/controller/Dockerfile').user, '1000:1000');
     assert.equal(planOf('demo/bookstore/Dockerfile').user, '1000:1000');
-    assert.equal(planOf('cmd/init/Dockerfile').user, '0:0');
+    assert.equal(planOf('cmd/pod-sidecar/Dockerfile').user, '1500:1500');
   });
 
   it("start an app of the bookstore by the name that Open Service Mesh's manifests have as its command", () => {
