@@ -3,6 +3,7 @@ import type { LogFields, Logger } from '../observability/logger.ts';
 import type { Counter, Gauge, Histogram } from '../observability/metrics.ts';
 import type { Authenticate, Authentication } from './ads-server.ts';
 import { type AdsProtocol, type AdsTypeStatus, createAdsStream } from './ads-stream.ts';
+import { toAddress, tokenOf } from './call-peer.ts';
 import { bounded, clip, decodeNodeOf, nobody } from './client-node.ts';
 import type { FlushBudget } from './flush-budget.ts';
 import type { NodeInfo } from './node-info.ts';
@@ -89,6 +90,8 @@ export function openConnection(options: ConnectionOptions): AdsConnection {
   let counted: ClientName | undefined;
   let writing = false;
   let ended = false;
+  /** It says nothing more, and has not read what it was written last. */
+  let leaving = false;
   let left = (): void => undefined;
   let isGone = false;
   /** Everything of this state has been sent and nothing was asked since. */
@@ -111,8 +114,23 @@ export function openConnection(options: ConnectionOptions): AdsConnection {
     call.emit('error', { code, details });
     // Reads on to the end, so that the call can finish, and heeds nothing of it.
     call.resume();
-    // What it was written stays in memory until it is read: not for long.
+    cutUnread();
+  }
+
+  /** What it was written stays in memory until it is read: not for long. */
+  function cutUnread(): void {
     if (writing) setTimeout(() => writing && !isGone && options.cut(), cutDelay).unref();
+  }
+
+  /** It says nothing more. It is counted as long as something is held for it. */
+  function finish(): void {
+    leaving = writing && !ended;
+    if (leaving) {
+      cutUnread();
+      return;
+    }
+    close();
+    if (!isGone) call.end();
   }
 
   function close(): void {
@@ -154,6 +172,7 @@ export function openConnection(options: ConnectionOptions): AdsConnection {
 
   /** It does not read, and too much waits in all. */
   function giveUp(): void {
+    if (ended) options.cut();
     refuse({ ...exhausted, kind: 'queued', reason: 'it does not read, and too much is queued for all clients' });
   }
 
@@ -182,7 +201,8 @@ export function openConnection(options: ConnectionOptions): AdsConnection {
     call.write(body.bytes, () => {
       left();
       writing = false;
-      pump();
+      if (leaving) finish();
+      else pump();
     });
   }
 
@@ -287,10 +307,7 @@ export function openConnection(options: ConnectionOptions): AdsConnection {
     refuse({ kind: 'malformed', code: grpcStatus.INVALID_ARGUMENT, reason, more: { error } });
   }
 
-  call.on('end', () => {
-    close();
-    call.end();
-  });
+  call.on('end', finish);
   call.on('cancelled', gone);
   call.on('close', gone);
   call.on('error', close);
@@ -306,14 +323,4 @@ export function openConnection(options: ConnectionOptions): AdsConnection {
     pump,
     end,
   };
-}
-
-/** `10.0.0.7:5123` without its port. */
-export function toAddress(peer: string): string {
-  return peer.replace(/:\d+$/, '');
-}
-
-function tokenOf(call: ServerDuplexStream<Buffer, Buffer>): string | undefined {
-  const [value] = call.metadata.get('authorization');
-  return typeof value === 'string' && value.startsWith('Bearer ') ? value.slice('Bearer '.length) : undefined;
 }

@@ -8,8 +8,9 @@ import {
 } from '@grpc/grpc-js';
 import type { Logger } from '../observability/logger.ts';
 import type { Metrics } from '../observability/metrics.ts';
-import { type AdsConnection, openConnection, type StreamMetrics, toAddress } from './ads-connection.ts';
+import { type AdsConnection, openConnection, type StreamMetrics } from './ads-connection.ts';
 import type { AdsProtocol, AdsTypeStatus } from './ads-stream.ts';
+import { toAddress } from './call-peer.ts';
 import { createConnectionGate } from './connection-gate.ts';
 import { adsPaths } from './discovery.ts';
 import { createFlushBudget } from './flush-budget.ts';

@@ -267,4 +267,28 @@ describe('clients that are too many', function () {
     await mesh.synced('shop/web-0');
     assert.equal(good.json<OutboundService>(outbound, cart).routes.at(-1)?.backends[0]?.weight, 3);
   });
+
+  it('and have nothing more to say are counted until they have read, and not waited for', async () => {
+    await start({ limits: { streamsPerClient: 2 } });
+    mesh.publish(shop({ weights: [2, 1], more: services(700) }));
+    const stuck: Awaited<ReturnType<typeof openStuckClient>>[] = [];
+    for (let i = 0; i < 2; i++) {
+      const client = await openStuckClient(mesh, 'shop/web', outbound, true);
+      stuck.push(client);
+      ends.push(() => client.close());
+    }
+    await until(() => metric('tulle_xds_queued_bytes') > 0);
+    assert.ok(metric('tulle_xds_streams') > 0, 'its answer is held, so it counts');
+    await until(() => stuck.every((client) => !client.isOpen()));
+    assert.deepEqual([metric('tulle_xds_queued_bytes'), metric('tulle_xds_streams')], [0, 0]);
+  });
+
+  it('and have nothing more to say are sent their answer all the same', async () => {
+    await start({});
+    const client = await open();
+    client.send({ typeUrl: outbound });
+    client.end();
+    await client.until(() => client.status() !== undefined);
+    assert.deepEqual([client.status()?.code, client.delta.length], [grpcStatus.OK, 1]);
+  });
 });

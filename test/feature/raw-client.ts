@@ -31,6 +31,8 @@ export interface RawClient {
   send(request: Partial<DeltaRequest>): void;
   sendSotw(request: Partial<SotwRequest>): void;
   write(bytes: Buffer): void;
+  /** Sends nothing more. */
+  end(): void;
   /** Takes no more of what the server sends; the connection stays. */
   stopReading(): void;
   until(condition: () => boolean): Promise<void>;
@@ -49,11 +51,12 @@ export function asControlPlane({ authority }: FeatureMesh): { secure: ChannelCre
   };
 }
 
-/** A client of HTTP/2 that asks for something and lets not one byte of an answer through. */
+/** A client of HTTP/2 that asks for something and lets not one byte of an answer through. `halfClosed`: nor asks for more. */
 export async function openStuckClient(
   mesh: FeatureMesh,
   account: string,
   typeUrl: string,
+  halfClosed = false,
 ): Promise<{ readonly isOpen: () => boolean; close(): void }> {
   const [namespace = '', serviceAccount = ''] = account.split('/');
   const session = connect(`https://${mesh.address}`, {
@@ -70,6 +73,7 @@ export async function openStuckClient(
   const prefix = Buffer.alloc(5);
   prefix.writeUInt32BE(message.length, 1);
   stream.write(Buffer.concat([prefix, message]));
+  if (halfClosed) stream.end();
   return { isOpen: () => !session.closed, close: () => session.destroy() };
 }
 
@@ -115,6 +119,7 @@ export async function openRawClient(
     send: (request) => void stream.write(encodeDeltaRequest({ ...noDelta, ...request })),
     sendSotw: (request) => void stream.write(encodeSotwRequest({ ...noSotw, ...request })),
     write: (bytes) => void stream.write(bytes),
+    end: () => void stream.end(),
     stopReading: () => void stream.pause(),
     until,
     close() {
