@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import { changeOf, createGroupsOf, createIndex, createListMap, createSorted } from './lists.ts';
+import { changeOf, createGroupsOf, createIndex, createListMap, createSorted, createValueIndex } from './lists.ts';
 import { compareKey } from './order.ts';
 
 interface Member {
@@ -96,6 +96,56 @@ describe('lists that follow a change', () => {
     sort(many);
     const twin = { key: 'k20', tags: ['a'] };
     assert.deepEqual(sort([twin, ...many]).slice(10, 12), [twin, many[10]]);
+  });
+
+  it('leave what is equal in the order of the list, whatever changes places', () => {
+    // Few keys: many are equal.
+    const byTags = ({ tags: a }: Member, { tags: b }: Member): number => a.length - b.length;
+    assertFollows(
+      () => createSorted(byTags),
+      (result) => result,
+    );
+    assertFollows(
+      () => {
+        const sort = createSorted(byTags);
+        const index = createIndex(({ tags }: Member) => tags.length);
+        return (list) => index(sort(list));
+      },
+      (result) => Object.fromEntries(result),
+    );
+  });
+
+  it('are as if they had not been called when what they ask throws', () => {
+    let breaks = false;
+    const asked = <T>(answer: T): T => {
+      if (breaks) throw new Error('no answer');
+      return answer;
+    };
+    const compare = (a: Member, b: Member): number => asked(compareKey(a, b));
+    const followers: readonly (() => (list: readonly Member[]) => unknown)[] = [
+      () => createListMap(({ key }: Member) => asked(key)),
+      () => createSorted(compare),
+      () => createIndex(({ key }: Member) => asked(key)),
+      () =>
+        createValueIndex(
+          ({ key }: Member) => key,
+          ({ tags }: Member) => asked(tags),
+        ),
+      () => createGroupsOf(({ tags }: Member) => asked(tags), compareKey),
+      () => createGroupsOf(({ tags }: Member) => tags, compare),
+    ];
+    const many = Array.from({ length: 30 }, (_, i): Member => ({ key: String(100 + i), tags: ['a'] }));
+    const replaced = many.with(3, { key: '103', tags: ['a', 'b'] });
+    for (const next of [replaced, [...replaced, { key: '90', tags: ['b', 'c'] }], replaced.slice(0, 8)]) {
+      for (const [i, create] of followers.entries()) {
+        const follow = create();
+        follow(many);
+        breaks = true;
+        assert.throws(() => follow(next), `follower ${i} did not ask`);
+        breaks = false;
+        assert.deepEqual(follow(next), create()(next), `follower ${i}`);
+      }
+    }
   });
 
   it('find by key, in the order of the list where nothing changed places', () => {

@@ -3,7 +3,8 @@ import { keepMap } from './memo.ts';
 /**
  * What is made of a list, again and again. Each function here remembers the list that it was given last: what makes the
  * new one differ is found by comparing references, and the work is that of the difference. Members are told apart by
- * identity; the result is the one before when nothing in it changed, and is never changed once it was given out.
+ * identity; the result is the one before when nothing in it changed, and is never changed once it was given out. What
+ * throws is as if it had not been called.
  */
 
 /** Where two lists differ: beyond `start` members at the front and `end` at the back, which are the same. */
@@ -72,12 +73,16 @@ type Compare<T> = (a: T, b: T) => number;
 export function createSorted<T>(compare: Compare<T>): (list: readonly T[]) => readonly T[] {
   let before: readonly T[] = [];
   let sorted: readonly T[] = [];
+  /** Some compare as equal: only the whole list says the order. */
+  let tied = false;
   return (list) => {
     const change = changeOf(before, list);
     if (change !== undefined) {
-      const patched = isSmall(change, list.length) ? patch(sorted, change, compare) : undefined;
+      const patched = !tied && isSmall(change, list.length) ? patch(sorted, change, compare) : undefined;
       const next = patched ?? [...list].sort(compare);
+      const hasTies = patched === undefined && next.some((each, i) => i > 0 && compare(next[i - 1] as T, each) === 0);
       sorted = gapOf(sorted, next) === undefined ? sorted : next;
+      tied = hasTies;
     }
     before = list;
     return sorted;
@@ -128,18 +133,23 @@ export function createValueIndex<T, K, V>(
     const change = changeOf(before, list);
     // Where a key is there twice, what is replaced may not be what is found.
     const isClear = index.size === before.length && before.length === list.length;
-    before = list;
-    if (change === undefined) return index;
-    const { removed, added } = change;
-    if (isClear && isSmall(change, list.length) && isSameSet(removed.map(keyOf), added.map(keyOf))) {
-      const changed = added.filter((member) => index.get(keyOf(member)) !== valueOf(member));
-      if (changed.length === 0) return index;
-      const next = new Map(index);
-      for (const member of changed) next.set(keyOf(member), valueOf(member));
-      return (index = next);
+    if (change !== undefined) {
+      const patched = isClear && isSmall(change, list.length) ? patchIndex(change) : undefined;
+      index = patched ?? keepMap(index, new Map(list.map((member) => [keyOf(member), valueOf(member)])));
     }
-    return (index = keepMap(index, new Map(list.map((member) => [keyOf(member), valueOf(member)]))));
+    before = list;
+    return index;
   };
+
+  /** Undefined where other keys are there than before. */
+  function patchIndex({ removed, added }: ListChange<T>): ReadonlyMap<K, V> | undefined {
+    if (!isSameSet(removed.map(keyOf), added.map(keyOf))) return undefined;
+    const changed = added.filter((member) => index.get(keyOf(member)) !== valueOf(member));
+    if (changed.length === 0) return index;
+    const next = new Map(index);
+    for (const member of changed) next.set(keyOf(member), valueOf(member));
+    return next;
+  }
 }
 
 function isSameSet<K>(a: readonly K[], b: readonly K[]): boolean {
@@ -159,9 +169,9 @@ export function createGroups<T, K, V>(
   let groups: ReadonlyMap<K, readonly V[]> = new Map();
   return (list) => {
     const change = changeOf(before, list);
+    if (change !== undefined) groups = isSmall(change, list.length) ? regroup(groups, change) : group(list);
     before = list;
-    if (change === undefined) return groups;
-    return (groups = isSmall(change, list.length) ? regroup(groups, change) : group(list));
+    return groups;
   };
 
   function group(list: readonly T[]): ReadonlyMap<K, readonly V[]> {
