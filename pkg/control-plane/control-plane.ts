@@ -68,7 +68,10 @@ export function createControlPlane(options: ControlPlaneOptions): ControlPlane {
   const credentials: RenewableServerCredentials[] = [];
   const told = new Set<string>();
   const buildSeconds = metrics.histogram('tulle_build_seconds', 'Building the mesh from what was read');
-  const buildFailures = metrics.counter('tulle_build_failures_total', 'Builds that failed: the last good mesh stayed');
+  const buildFailures = metrics.counter(
+    'tulle_build_failures_total',
+    'Builds that failed, whole or in part: the last good stayed',
+  );
   let snapshot: MeshSnapshot | undefined;
   let problems: readonly Problem[] = [];
   let parts: { readonly [K in 'services' | 'pods' | 'splits']: () => MeshState[K] } | undefined;
@@ -111,10 +114,8 @@ export function createControlPlane(options: ControlPlaneOptions): ControlPlane {
     // Proxies come first: what people are told can wait until they have been sent what is theirs.
     review = () => {
       problems = [...input.problems, ...outcome.problems.map((problem) => withPosition(problem, input.locate))];
-      parts = undefined;
       tell(problems);
       options.onProblems?.(problems);
-      changed();
     };
     setImmediate(reviewNow);
   }
@@ -122,8 +123,16 @@ export function createControlPlane(options: ControlPlaneOptions): ControlPlane {
   /** For people and metrics: what the mesh that is in force says of itself. */
   function reviewNow(): void {
     const run = review;
+    if (run === undefined) return;
     review = undefined;
-    run?.();
+    parts = undefined;
+    try {
+      run();
+    } catch (error) {
+      buildFailures.inc();
+      log.error('the problems of the mesh could not be found or told; the mesh itself is in force', { error });
+    }
+    changed();
   }
 
   /** Notes where the sidecars of these pods are reached; gives those for whom that changed. */
