@@ -66,6 +66,8 @@ class Http2Forwarder implements TimedRequest, StreamReader {
   #upstream: Http2Stream | undefined;
   #route: Route | undefined;
   #attempts = 0;
+  /** What was left of the wait for a stream when there was one. */
+  #waitLeft = 0;
   /** Of the body, what came before there was a way for it. */
   #early: BodyQueue | undefined;
   #requestEnded: boolean;
@@ -146,6 +148,7 @@ class Http2Forwarder implements TimedRequest, StreamReader {
 
   #begin(connection: Http2Connection, route: Route): void {
     route.succeeded();
+    this.#waitLeft = this.deadline - this.#deadlines.after(0);
     const { method } = this.#exchange.facts;
     const hasBody = this.#early !== undefined || this.#keptBytes > 0 || this.#trailers.length > 0;
     const bodiless = this.#requestEnded && !hasBody;
@@ -249,8 +252,10 @@ class Http2Forwarder implements TimedRequest, StreamReader {
       return;
     }
     this.#upstream = undefined;
-    if (this.#repeatable && code === errorCode.refusedStream && this.#attempts < maxAttempts) this.#attempt();
-    else this.#fail('the connection ended before an answer', 'reset');
+    if (this.#repeatable && code === errorCode.refusedStream && this.#attempts < maxAttempts) {
+      this.deadline = this.#deadlines.after(this.#waitLeft);
+      this.#attempt();
+    } else this.#fail('the connection ended before an answer', 'reset');
   }
 
   #abandonRequest(): void {
