@@ -34,12 +34,12 @@ export function toRuleVariables(
   ];
 }
 
-/** Writes the packet rules and ends. */
-export function toInitContainer(settings: InjectionSettings, rules: readonly Variable[], image: string): Container {
+/** Writes the packet rules and ends. Who writes a pod has no say in its image: it runs as root, with capabilities. */
+export function toInitContainer(settings: InjectionSettings, rules: readonly Variable[]): Container {
   const privileged = settings.privilegedInit === true;
   return {
     name: initName,
-    image,
+    image: settings.sidecarImage,
     ...toPullPolicy(settings),
     command: [`${scripts}/tulle-rules.sh`],
     env: rules,

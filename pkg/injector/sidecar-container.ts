@@ -99,13 +99,23 @@ export function knowsNoClusterNames({ spec }: Pod): boolean {
   return spec?.dnsPolicy === 'Default' || spec?.dnsPolicy === 'None';
 }
 
-export function toSidecarImage(annotations: Keyed, settings: InjectionSettings): string {
+function toSidecarImage(annotations: Keyed, settings: InjectionSettings): string {
   const image = annotations?.[ownKeys.image];
   if (image === undefined) return settings.sidecarImage;
   if (!/^[\w][\w.\-/:@]{0,500}$/.test(image)) {
     throw new InjectionRefused(`annotation ${ownKeys.image} of the pod is "${image}": write the name of an image`);
   }
   return image;
+}
+
+/** Of another repository than the installation's: whether it is one of ours can't be told. */
+export function isForeignImage(image: string, { sidecarImage }: InjectionSettings): boolean {
+  return repositoryOf(image) !== repositoryOf(sidecarImage);
+}
+
+/** Without tag and digest; a registry may have a port. */
+function repositoryOf(image: string): string {
+  return image.replace(/@.*$/, '').replace(/:[^:/]*$/, '');
 }
 
 function toLogLevel(annotations: Keyed, settings: InjectionSettings): string {

@@ -10,8 +10,8 @@ import { allContainers } from './pod.ts';
 import type { Container, Pod, PodSpec } from './pod.ts';
 import { withPreStopSleep } from './pre-stop-sleep.ts';
 import { rewriteProbes } from './rewrite-probes.ts';
-import { initName, toInitContainer, toRuleVariables } from './packet-rules.ts';
-import { knowsNoClusterNames, toSidecarContainer, toSidecarImage, toVolume, volumeName } from './sidecar-container.ts';
+import { initName, scripts, toInitContainer, toRuleVariables } from './packet-rules.ts';
+import { isForeignImage, knowsNoClusterNames, toSidecarContainer, toVolume, volumeName } from './sidecar-container.ts';
 
 export type Injection =
   /** The pod stays as it is. */
@@ -71,7 +71,7 @@ function inject(
     ...{ pod, settings, native, metrics: scraped, probes: probes.listeners },
     namespace: namespace.name,
   });
-  const init = toInitContainer(settings, rules, toSidecarImage(annotations, settings));
+  const init = toInitContainer(settings, rules);
   const containers = withPreStopSleep(probes.containers, spec, annotations, settings);
   const injected: Pod = {
     ...pod,
@@ -175,6 +175,12 @@ function toPullSecrets(spec: PodSpec, { imagePullSecrets = [] }: InjectionSettin
 function warningsOf(pod: Pod, settings: InjectionSettings, native: boolean, metrics: boolean): readonly string[] {
   const { spec, metadata } = pod;
   const warnings: string[] = [];
+  const image = metadata?.annotations?.[ownKeys.image];
+  if (image !== undefined && isForeignImage(image, settings)) {
+    warnings.push(
+      `${ownKeys.image}: the pod won't start unless the image has bash, tulle-wait.sh and tulle-drain.sh in ${scripts}, and Envoy 1.38 or newer, as cmd/pod-sidecar/Dockerfile makes it: plain Envoy has not`,
+    );
+  }
   if (knowsNoClusterNames(pod) && settings.serviceIp === undefined) {
     warnings.push(
       `dnsPolicy ${spec?.dnsPolicy}: the sidecar can't find the control plane by its name, and the pod won't start`,

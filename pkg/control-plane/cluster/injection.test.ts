@@ -60,7 +60,7 @@ describe('settings of injection', () => {
         },
       }),
     );
-    assert.equal(settings.sidecarImage, 'sidecar:2');
+    assert.equal(settings.sidecarImage, 'sidecar:1', 'the chart’s alone');
     assert.equal(settings.logLevel, 'debug');
     assert.equal(settings.privilegedInit, true);
     assert.equal(settings.localProxyMode, 'PodIP');

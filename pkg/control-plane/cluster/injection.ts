@@ -16,7 +16,7 @@ export function toInjectionSettings(
   object: Pick<MeshConfigObject, 'sidecar' | 'traffic'> | undefined,
 ): InjectionSettings {
   const { injection, meshName, namespace, service, xdsPort, otlpPort } = kubernetes;
-  const { logLevel, envoyImage, enablePrivilegedInitContainer, localProxyMode, resources } = object?.sidecar ?? {};
+  const { logLevel, enablePrivilegedInitContainer, localProxyMode, resources } = object?.sidecar ?? {};
   return {
     ...injection,
     ...facts,
@@ -27,7 +27,6 @@ export function toInjectionSettings(
     xdsPort,
     otlpPort,
     ...(logLevel === undefined ? {} : { logLevel }),
-    ...(envoyImage === undefined ? {} : { sidecarImage: envoyImage }),
     ...(enablePrivilegedInitContainer === undefined ? {} : { privilegedInit: enablePrivilegedInitContainer }),
     ...(localProxyMode === undefined ? {} : { localProxyMode }),
     ...(resources === undefined || Object.keys(resources).length === 0 ? {} : { resources }),

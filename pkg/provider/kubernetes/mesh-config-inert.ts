@@ -47,6 +47,21 @@ const inert: readonly InertField[] = [
     fix: 'remove the field',
     severity: 'info',
   },
+  // A plain Envoy would keep every pod from starting, and the name of an image doesn't tell (record 0009).
+  {
+    path: ['sidecar', 'envoyImage'],
+    asks: isOther(),
+    message: 'the image of the sidecar is not read from here: it must be of Tulle’s own making',
+    fix: 'remove the field; the values image.sidecar.repository, tag and digest of the chart name the image',
+    severity: 'warning',
+  },
+  {
+    path: ['sidecar', 'initContainerImage'],
+    asks: isOther(),
+    message: 'there is no other image for the init container: the sidecar’s writes the rules',
+    fix: 'remove the field; the values image.sidecar.repository, tag and digest of the chart name the image',
+    severity: 'warning',
+  },
   {
     path: ['sidecar', 'maxDataPlaneConnections'],
     asks: isOther(0),
@@ -112,21 +127,4 @@ export function reportInert(spec: JsonObject, reader: ObjectReader): void {
     for (const step of path) value = isJsonObject(value) ? value[step] : undefined;
     if (asks(value)) reader.report(`/spec/${path.join('/')}`, 'KindUnsupported', message, fix, severity);
   }
-}
-
-/**
- * Images that OSM's users named for OSM: a pod with them would not start, since the sidecar's own image writes the packet
- * rules as well (record 0009). Said, and the installation's is taken.
- */
-export function reportForeignImages(sidecar: JsonObject, reader: ObjectReader): JsonObject {
-  const { envoyImage, initContainerImage, ...rest } = sidecar;
-  const isPlain = typeof envoyImage === 'string' && /(^|\/)envoy(-[a-z]+)*([:@]|$)/.test(envoyImage);
-  const named = typeof initContainerImage === 'string' && initContainerImage !== '';
-  const tell = (field: string, image: unknown, why: string): void => {
-    const message = `the image ${String(image).slice(0, 200)} ${why}, so the installation's is taken`;
-    reader.report(`/spec/sidecar/${field}`, 'FieldInvalid', message, 'remove the field', 'warning');
-  };
-  if (isPlain) tell('envoyImage', envoyImage, 'is Envoy without what makes a sidecar of it');
-  if (named) tell('initContainerImage', initContainerImage, 'is not asked for: the sidecar’s image writes the rules');
-  return { ...rest, ...(isPlain ? {} : { envoyImage }) };
 }

@@ -71,17 +71,13 @@ describe('a MeshConfig', () => {
     ]);
   });
 
-  it('names no image with which pods would not start', () => {
-    const object = decode({
-      sidecar: {
-        envoyImage: 'envoyproxy/envoy-distroless:v1.40.0',
-        initContainerImage: 'openservicemesh/init:v1.2.4',
-      },
-    });
-    assert.deepEqual(object.sidecar, {});
-    assert.deepEqual(fieldsOf(object), ['/spec/sidecar/envoyImage', '/spec/sidecar/initContainerImage']);
-    const own = { envoyImage: 'registry.corp:5000/tulle/sidecar@sha256:0a' };
-    assert.deepEqual(decode({ sidecar: own }).sidecar, own);
+  it('names no image: pods would not start with a plain Envoy, whatever a mirror calls it', () => {
+    for (const envoyImage of ['envoyproxy/envoy-distroless:v1.40.0', 'corp/envoyproxy-mirror:v1.38', 'tulle/sidecar']) {
+      const object = decode({ sidecar: { envoyImage, initContainerImage: 'openservicemesh/init:v1.2.4' } });
+      assert.deepEqual(object.sidecar, {});
+      assert.deepEqual(fieldsOf(object), ['/spec/sidecar/envoyImage', '/spec/sidecar/initContainerImage']);
+      assert.match(object.problems[0]?.fix ?? '', /image\.sidecar\.repository/);
+    }
   });
 
   it('says nothing that a sidecar could not start with', () => {

@@ -4,7 +4,7 @@ import type { Problem } from '../../problem/problem.ts';
 import { createReader, isJsonObject, type JsonObject, type ObjectReader } from '../../smi/reader.ts';
 import { modeKey } from '../objects/mesh-keys.ts';
 import { textMap } from '../objects/text-map.ts';
-import { reportForeignImages, reportInert } from './mesh-config-inert.ts';
+import { reportInert } from './mesh-config-inert.ts';
 
 /** What Open Service Mesh's MeshConfig says, v1alpha1 or v1alpha2; what it doesn't say is absent (DECISIONS S13). */
 export interface MeshConfigObject {
@@ -12,7 +12,6 @@ export interface MeshConfigObject {
   readonly egress?: MeshConfig['egress'];
   readonly sidecar: {
     readonly logLevel?: string;
-    readonly envoyImage?: string;
     readonly enablePrivilegedInitContainer?: boolean;
     readonly localProxyMode?: 'Localhost' | 'PodIP';
     /** ResourceRequirements, as written. */
@@ -34,7 +33,7 @@ export function decodeMeshConfigObject(raw: RawObject): MeshConfigObject {
   const reader = createReader({ apiVersion, kind, namespace: metadata.namespace, name: metadata.name });
   const spec = section(raw, 'spec');
   const traffic = section(spec, 'traffic');
-  const sidecar = reportForeignImages(section(spec, 'sidecar'), reader);
+  const sidecar = section(spec, 'sidecar');
   const mode = decodeMode(raw, traffic, reader);
   const { enableEgress } = traffic;
   reportInert(spec, reader);
@@ -43,7 +42,6 @@ export function decodeMeshConfigObject(raw: RawObject): MeshConfigObject {
     ...(typeof enableEgress === 'boolean' && { egress: enableEgress ? ('allow' as const) : ('deny' as const) }),
     sidecar: {
       ...decodeLogLevel(sidecar, reader),
-      ...textOf(sidecar, 'envoyImage'),
       ...(typeof sidecar['enablePrivilegedInitContainer'] === 'boolean' && {
         enablePrivilegedInitContainer: sidecar['enablePrivilegedInitContainer'],
       }),
