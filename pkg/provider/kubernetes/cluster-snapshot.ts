@@ -51,7 +51,9 @@ export interface ClusterSnapshotOptions {
 
 /**
  * Makes a snapshot of what is known of a cluster: meshed namespaces and what is in them. A namespace that left the mesh
- * counts as meshed as long as pods with a sidecar live in it: those go on to need policy, addresses and certificates.
+ * counts as meshed as long as pods with a sidecar live in it: those go on to need policy, addresses and certificates. That
+ * it was in the mesh is remembered from the snapshots before and from nothing in the cluster: whatever is in a namespace,
+ * those who may write there can forge, and would enlist it.
  *
  * `changed` says which kinds to look at again; all else is the same reference as in the snapshot before, and so is a list
  * whose members are.
@@ -61,6 +63,8 @@ export function createClusterSnapshots(
   { installed, meshName, meshConfigName }: ClusterSnapshotOptions,
 ): (changed: ReadonlySet<ClusterPart>) => ClusterSnapshot {
   let meshed: ReadonlySet<string> = new Set();
+  /** By uid: one that is created anew was never in the mesh. */
+  let members: ReadonlySet<string> = new Set();
   let namespaces: Part<Namespace> = nothing;
   let services: Part<Service> = nothing;
   let endpointSlices: Part<EndpointSlice> = nothing;
@@ -89,10 +93,15 @@ export function createClusterSnapshots(
     let borders = false;
     if (has('namespaces') || has('pods')) {
       const inhabited = namespacesWithSidecars(state.pods, meshName);
-      namespaces = partOf(namespaces, state.namespaces, ({ name, value }) => {
-        if (value.value.meshed) return value;
-        return inhabited.has(name) ? (value.left ?? absent) : absent;
+      const stay = new Set<string>();
+      namespaces = partOf<Namespace, KeptNamespace>(namespaces, state.namespaces, ({ name, uid, value }) => {
+        const { left, unserved } = value;
+        if (!value.value.meshed && !inhabited.has(name)) return absent;
+        if (!value.value.meshed && (left === undefined || !members.has(uid))) return unserved;
+        stay.add(uid);
+        return value.value.meshed ? value : (left ?? unserved);
       });
+      members = stay;
       const names = new Set(namespaces.list.map(({ name }) => name));
       borders = names.size !== meshed.size || [...names].some((name) => !meshed.has(name));
       if (borders) meshed = names;

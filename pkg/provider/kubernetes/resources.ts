@@ -4,7 +4,7 @@ import { smiKinds } from '../../smi/kinds.ts';
 import { createReader, type JsonObject, type ObjectReader } from '../../smi/reader.ts';
 import { decodeEndpointSlice } from '../objects/endpoint-slice.ts';
 import { isOfMesh } from '../objects/mesh-keys.ts';
-import { decodeClusterNamespace, decodeLeftNamespace } from '../objects/namespace.ts';
+import { decodeClusterNamespace, decodeLeftNamespace, reportUnserved } from '../objects/namespace.ts';
 import { decodeClusterPod } from '../objects/pod.ts';
 import { decodeService } from '../objects/service.ts';
 import { textMap } from '../objects/text-map.ts';
@@ -24,8 +24,10 @@ export interface KeptNamespace extends Outcome<Namespace> {
   readonly labels: Readonly<Record<string, string>>;
   /** Those of the mesh alone. */
   readonly annotations: Readonly<Record<string, string>>;
-  /** What it counts as while pods with a sidecar of the mesh live in it though it is not meshed. */
+  /** What it counts as while pods with a sidecar of the mesh live in it though it is meshed no longer. */
   readonly left?: Outcome<Namespace>;
+  /** What is said while there are such pods in it, and nobody saw it in the mesh. */
+  readonly unserved: Outcome<undefined>;
 }
 
 export interface KeptPod {
@@ -120,9 +122,11 @@ export function createClusterResources(
       trim: (raw, at) => {
         const object = toRawObject(raw, at);
         const { value, problems } = decode(object, (own, reader) => decodeClusterNamespace(own, reader, names));
+        const nothing = { value: undefined, problems: [] };
         const { value: left, problems: leftProblems } = value.meshed
-          ? { value: undefined, problems: [] }
+          ? nothing
           : decode(object, (own, reader) => decodeLeftNamespace(own, reader, names));
+        const unserved = value.meshed ? nothing : decode(object, (own, reader) => reportUnserved(own, reader, names));
         const annotations = Object.entries(textMap(object.metadata.annotations)).filter(([key]) => isOfMesh(key));
         return {
           value,
@@ -130,6 +134,7 @@ export function createClusterResources(
           labels: textMap(object.metadata.labels),
           annotations: Object.fromEntries(annotations),
           ...(left && { left: { value: left, problems: leftProblems } }),
+          unserved,
         };
       },
     },

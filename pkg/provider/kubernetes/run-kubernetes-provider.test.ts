@@ -217,10 +217,54 @@ describe('runKubernetesProvider', () => {
     it('comes back with its label', async () => {
       server.apply('pods', pod('cart'));
       const { problems, until } = await start();
-      server.apply('namespaces', namespace('shop', { ...monitored, 'openservicemesh.io/ignore': '' }));
+      server.apply('namespaces', namespace('shop'));
       await until(() => problems().length > 0);
       server.apply('namespaces', namespace('shop', monitored));
       await until(() => problems().length === 0);
+    });
+
+    it('is not served from the moment that it has the label ignore, nor when that is gone', async () => {
+      server.apply('services', service('cart'));
+      server.apply('pods', pod('cart'));
+      const { latest, problems, until } = await start();
+      for (const labels of [{ ...monitored, 'openservicemesh.io/ignore': '' }, {}]) {
+        server.apply('namespaces', namespace('shop', labels));
+        await until(() => problems()[0]?.message.includes('ignore') === 'openservicemesh.io/ignore' in labels);
+        assert.deepEqual(told(problems()), left);
+        assert.deepEqual([latest().namespaces, latest().services, latest().pods], [[], [], []]);
+      }
+    });
+
+    it('did so only if it was seen in the mesh: pods that look injected enlist nothing, and are told', async () => {
+      server.apply('namespaces', namespace('never'));
+      server.apply('namespaces', namespace('quiet', { 'tulle.dev/ignore': 'true' }));
+      for (const name of ['never', 'quiet']) {
+        server.apply('services', service('bait', name));
+        server.apply('pods', pod('forged', {}, name));
+      }
+      const { latest, problems, until } = await start();
+      await until(() => problems().length === 2);
+      assert.deepEqual(names(latest().namespaces), ['shop']);
+      assert.deepEqual([latest().services, latest().pods], [[], []]);
+      assert.deepEqual(
+        told(problems())
+          .map(([, name]) => name)
+          .sort(),
+        ['never', 'quiet'],
+      );
+      for (const { message } of problems()) assert.match(message, /not serve/);
+    });
+
+    it('can not come back by such pods when its own are gone', async () => {
+      server.apply('pods', pod('cart'));
+      const { latest, problems, until } = await start();
+      server.apply('namespaces', namespace('shop'));
+      await until(() => problems().length === 1);
+      server.remove('pods', 'shop/cart');
+      await until(() => latest().namespaces.length === 0);
+      server.apply('pods', pod('forged'));
+      await until(() => problems().length === 1);
+      assert.deepEqual([latest().namespaces, latest().pods], [[], []]);
     });
 
     it('is not kept when another mesh takes it, or for pods of another', async () => {

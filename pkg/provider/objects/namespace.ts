@@ -63,8 +63,8 @@ function isNeverMeshed(name: string, controlNamespace: string): boolean {
 }
 
 /**
- * What a namespace that is not meshed counts as while pods with a sidecar live in it: as a meshed one, until they were
- * restarted. Undefined: it can't have left this mesh.
+ * What a namespace that was meshed counts as while pods with a sidecar live in it: as a meshed one, until they were
+ * restarted. Undefined: it did not just leave, it is another mesh's, or in none by its label `ignore`.
  */
 export function decodeLeftNamespace(
   raw: RawObject,
@@ -73,12 +73,47 @@ export function decodeLeftNamespace(
 ): Namespace | undefined {
   const { name } = raw.metadata;
   const labels = textMap(raw.metadata.labels);
-  const mesh = findMeshKey(labels, 'monitored-by')?.value ?? meshName;
-  if (mesh !== meshName || isNeverMeshed(name, controlNamespace)) return undefined;
+  if (!mayHaveLeft(raw, { meshName, controlNamespace }) || findMeshKey(labels, 'ignore') !== undefined)
+    return undefined;
   const mode = decodeMode(labels, textMap(raw.metadata.annotations), reader);
   const message =
     'it is not in the mesh, but pods in it still have a sidecar: they are served, and count, until they are restarted';
   const fix = `kubectl rollout restart deployment,statefulset,daemonset -n ${name}; or tulle namespace add ${name}, to have it back`;
   reader.report('/metadata/labels', 'NamespaceLeft', message, fix, 'warning');
   return { name, meshed: true, ...(mode !== undefined && { mode }) };
+}
+
+/**
+ * Says of a namespace that is not meshed that pods in it seem to have a sidecar of this mesh. They are evidence of nothing:
+ * who may create pods can give them that look.
+ */
+export function reportUnserved(
+  raw: RawObject,
+  reader: ObjectReader,
+  names: { readonly meshName: string; readonly controlNamespace: string },
+): undefined {
+  if (!mayHaveLeft(raw, names)) return undefined;
+  const { name } = raw.metadata;
+  const ignored = findMeshKey(textMap(raw.metadata.labels), 'ignore');
+  const why =
+    ignored === undefined
+      ? 'a control plane that did not see it leave the mesh does not serve them'
+      : `its label ${ignored.key} keeps it out of any mesh, so that they are not served`;
+  const back = ignored === undefined ? `; or tulle namespace add ${name}, to have it back` : '';
+  reader.report(
+    '/metadata/labels',
+    'NamespaceLeft',
+    `it is not in the mesh, but pods in it have a sidecar: ${why}`,
+    `kubectl rollout restart deployment,statefulset,daemonset -n ${name}${back}`,
+    'warning',
+  );
+  return undefined;
+}
+
+function mayHaveLeft(
+  { metadata }: RawObject,
+  { meshName, controlNamespace }: { readonly meshName: string; readonly controlNamespace: string },
+): boolean {
+  const mesh = findMeshKey(textMap(metadata.labels), 'monitored-by')?.value ?? meshName;
+  return mesh === meshName && !isNeverMeshed(metadata.name, controlNamespace);
 }
