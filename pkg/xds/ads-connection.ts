@@ -1,52 +1,13 @@
-import { type ServerDuplexStream, status as grpcStatus } from '@grpc/grpc-js';
-import type { LogFields, Logger } from '../observability/logger.ts';
-import type { Counter, Gauge, Histogram } from '../observability/metrics.ts';
-import type { Authenticate, Authentication } from './ads-server.ts';
+import { status as grpcStatus } from '@grpc/grpc-js';
+import type { LogFields } from '../observability/logger.ts';
+import type { Authentication, ClientName } from './ads-server.ts';
 import { type AdsProtocol, type AdsTypeStatus, createAdsStream } from './ads-stream.ts';
 import { toAddress, tokenOf } from './call-peer.ts';
 import { bounded, clip, decodeNodeOf, nobody } from './client-node.ts';
-import type { FlushBudget } from './flush-budget.ts';
+import type { ConnectionOptions } from './connection-options.ts';
 import type { NodeInfo } from './node-info.ts';
 import { createAllowance } from './request-allowance.ts';
-import type { RefusalLog } from './refusal-log.ts';
-import type { ResponseEncoder } from './response-encoder.ts';
-import type { ResourceSource, XdsClient } from './resources.ts';
-import type { AdsServerLimits } from './server-limits.ts';
-
-export interface StreamMetrics {
-  readonly streams: Gauge;
-  readonly refused: Counter;
-  readonly requests: Counter;
-  readonly responses: Counter;
-  readonly resources: Counter;
-  readonly bytes: Counter;
-  readonly ackSeconds: Histogram;
-}
-
-export interface ConnectionOptions {
-  readonly call: ServerDuplexStream<Buffer, Buffer>;
-  readonly protocol: AdsProtocol;
-  readonly source: ResourceSource;
-  readonly encoder: ResponseEncoder;
-  readonly limits: AdsServerLimits;
-  readonly metrics: StreamMetrics;
-  readonly log: Logger;
-  readonly refusals: RefusalLog;
-  /** False: enough was told of those that connect. */
-  readonly mayTell: () => boolean;
-  readonly now: () => number;
-  readonly budget: FlushBudget;
-  /** Ends the connection below: what it was written and does not read is held until then. */
-  readonly cut: () => void;
-  readonly authenticate: Authenticate;
-  /** The token alone says who it is: nothing is read of a stream before that is known. */
-  readonly byTokenAlone: boolean;
-  /** False: there are too many streams of this client. Counts the stream until `discount`. */
-  readonly admit: (client: ClientName) => boolean;
-  readonly discount: (client: ClientName) => void;
-  readonly onStatus: () => void;
-  readonly onClose: () => void;
-}
+import type { XdsClient } from './resources.ts';
 
 /** Why a stream is ended. */
 interface StreamRefusal {
@@ -59,8 +20,6 @@ interface StreamRefusal {
 }
 
 const exhausted = { code: grpcStatus.RESOURCE_EXHAUSTED };
-
-type ClientName = Pick<XdsClient, 'identity' | 'pod'>;
 
 /** One stream: drives an AdsStream over a gRPC call. */
 export interface AdsConnection {
@@ -241,7 +200,7 @@ export function openConnection(options: ConnectionOptions): AdsConnection {
 
   /** Undefined: the stream was ended, for nobody knows whose it is. */
   async function authenticate(node: NodeInfo): Promise<(Authentication & { readonly ok: true }) | undefined> {
-    const answer = await options.authenticate({ token: tokenOf(call), peer, node });
+    const answer = await options.authenticate({ token: tokenOf(call), peer, node, onNamed: count });
     if (ended) return undefined;
     if (answer.ok) return answer;
     const { reason } = answer;
@@ -311,7 +270,8 @@ export function openConnection(options: ConnectionOptions): AdsConnection {
   call.on('cancelled', gone);
   call.on('close', gone);
   call.on('error', close);
-  read().catch(fail);
+  // Whoever is told of this stream must have it first.
+  Promise.resolve().then(read).catch(fail);
 
   return {
     get client() {

@@ -22,12 +22,17 @@ describe('the ADS server, where tokens alone say who a client is', () => {
       source: { view: () => undefined, subscribe: () => () => undefined },
       authenticate: (request) => {
         asked.push(request);
-        const { token } = request;
+        const { token, onNamed } = request;
+        if (token === 'waiting') {
+          const isWaitedFor = onNamed?.({ identity }) ?? false;
+          return isWaitedFor ? new Promise(() => undefined) : Promise.resolve({ ok: false, reason: 'too many' });
+        }
         return Promise.resolve(
           token === 'good' ? { ok: true, client: { identity } } : { ok: false, reason: 'no such token' },
         );
       },
       byTokenAlone: true,
+      limits: { streamsPerClient: 2, pendingStreams: 2 },
       log: silentLogger,
       metrics: new Metrics(),
     });
@@ -75,6 +80,14 @@ describe('the ADS server, where tokens alone say who a client is', () => {
     assert.equal(asked.length, 1);
     call.on('error', () => undefined);
     call.cancel();
+  });
+
+  it('counts those that are waited for as streams of their client, and takes no room of strangers for them', async () => {
+    const waiting = [open('waiting'), open('waiting')];
+    for (const call of waiting) call.on('error', () => undefined);
+    while (asked.length < 2) await new Promise((resolve) => setTimeout(resolve, 5));
+    assert.equal(await codeOf(open('bad')), status.UNAUTHENTICATED);
+    assert.equal(await codeOf(open('waiting')), status.RESOURCE_EXHAUSTED);
   });
 
   it('keeps little of what a client says of itself', async () => {

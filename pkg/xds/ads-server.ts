@@ -8,7 +8,7 @@ import {
 } from '@grpc/grpc-js';
 import type { Logger } from '../observability/logger.ts';
 import type { Metrics } from '../observability/metrics.ts';
-import { type AdsConnection, openConnection, type StreamMetrics } from './ads-connection.ts';
+import { type AdsConnection, openConnection } from './ads-connection.ts';
 import type { AdsProtocol, AdsTypeStatus } from './ads-stream.ts';
 import { toAddress } from './call-peer.ts';
 import { createConnectionGate } from './connection-gate.ts';
@@ -16,12 +16,14 @@ import { adsPaths } from './discovery.ts';
 import { createFlushBudget } from './flush-budget.ts';
 import { toListenOptions, toPort } from './listen-address.ts';
 import type { NodeInfo } from './node-info.ts';
+import { createPendingStreams } from './pending-streams.ts';
 import { createRefusalLog } from './refusal-log.ts';
 import { createAllowance } from './request-allowance.ts';
 import { createResponseEncoder } from './response-encoder.ts';
 import type { ResourceSource, XdsClient } from './resources.ts';
 import { type AdsServerLimits, defaultServerLimits } from './server-limits.ts';
 import { createStreamIndex } from './stream-index.ts';
+import { declareStreamMetrics } from './stream-metrics.ts';
 
 export interface AuthenticationRequest {
   /** What stands behind `Bearer ` in the `authorization` metadata; undefined when nothing does. */
@@ -29,12 +31,19 @@ export interface AuthenticationRequest {
   readonly peer: string;
   /** What the client says of itself, empty where tokens alone count. Not to be believed, but for clients that need no token. */
   readonly node: NodeInfo;
+  /**
+   * To be called before waiting for what the rest depends on, once it is proven whose the token is: from then on the
+   * stream counts as one of this client. False: it has too many, and nobody waits for the answer.
+   */
+  readonly onNamed?: (client: ClientName) => boolean;
 }
+
+export type ClientName = Pick<XdsClient, 'identity' | 'pod'>;
 
 export type Authentication =
   | {
       readonly ok: true;
-      readonly client: Pick<XdsClient, 'identity' | 'pod'>;
+      readonly client: ClientName;
       /** When the token expires, in milliseconds of `now`; the stream ends 5 minutes later (DECISIONS I4). */
       readonly expiresAt?: number;
     }
@@ -82,7 +91,7 @@ const turn = 5;
 export function createAdsServer(options: AdsServerOptions): AdsServer {
   const { source, authenticate, log, now = Date.now } = options;
   const limits = { ...defaultServerLimits, ...options.limits };
-  const metrics = declareMetrics(options.metrics);
+  const metrics = declareStreamMetrics(options.metrics);
   const encoder = createResponseEncoder();
   const queue = { bytes: limits.queuedBytes, stuck: limits.stuck };
   const budget = createFlushBudget({ bytes: limits.unsentBytes, patience: 200, queue });
@@ -101,7 +110,7 @@ export function createAdsServer(options: AdsServerOptions): AdsServer {
   /** Open streams by client. */
   const counts = new Map<string, number>();
   const listeners = new Set<() => void>();
-  let pending = 0;
+  const pending = createPendingStreams(limits);
   let serving = false;
   /** What changed and was not offered yet: for the clients of these pods, or for all. */
   let due: Set<string> | 'all' | undefined;
@@ -125,26 +134,19 @@ export function createAdsServer(options: AdsServerOptions): AdsServer {
 
   function open(call: ServerDuplexStream<Buffer, Buffer>, protocol: AdsProtocol): void {
     const peer = call.getPeer();
-    const [full, reason] =
+    const [full, reason = ''] =
       streams.size >= limits.streams
         ? ['too many streams', 'streams']
-        : pending >= limits.pendingStreams
-          ? ['too many streams of strangers', 'pending']
-          : [];
+        : [pending.reasonAgainst(toAddress(peer)), 'pending'];
     if (full !== undefined) {
-      metrics.refused.inc({ reason: reason ?? '' });
+      metrics.refused.inc({ reason });
       refusals.tell({ message: 'ADS stream refused', reason: full, from: toAddress(peer), fields: { peer } });
       call.emit('error', { code: grpcStatus.RESOURCE_EXHAUSTED, details: full });
       call.resume();
       return;
     }
     const pass = gate.enter(peer);
-    let isPending = true;
-    pending += 1;
-    const settle = (): void => {
-      if (isPending) pending -= 1;
-      isPending = false;
-    };
+    const settle = pending.enter(toAddress(peer));
     const connection = openConnection({
       call,
       protocol,
@@ -287,18 +289,6 @@ export function createAdsServer(options: AdsServerOptions): AdsServer {
   };
 }
 
-function keyOf({ identity: who, pod }: Pick<XdsClient, 'identity' | 'pod'>): string {
+function keyOf({ identity: who, pod }: ClientName): string {
   return `${who} ${pod ?? ''}`;
-}
-
-function declareMetrics(metrics: Metrics): StreamMetrics {
-  return {
-    streams: metrics.gauge('tulle_xds_streams', 'Open ADS streams'),
-    refused: metrics.counter('tulle_xds_refused_total', 'Streams refused or ended by a limit', ['reason']),
-    requests: metrics.counter('tulle_xds_requests_total', 'Requests of ADS by what they were', ['type', 'kind']),
-    responses: metrics.counter('tulle_xds_responses_total', 'Responses sent', ['type']),
-    resources: metrics.counter('tulle_xds_resources_total', 'Resources sent, removals included', ['type']),
-    bytes: metrics.counter('tulle_xds_response_bytes_total', 'Bytes of responses sent', ['type']),
-    ackSeconds: metrics.histogram('tulle_xds_ack_seconds', 'From the composing of a response to its ACK', ['type']),
-  };
 }

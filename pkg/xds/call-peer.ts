@@ -10,3 +10,8 @@ export function tokenOf(call: ServerDuplexStream<Buffer, Buffer>): string | unde
   const [value] = call.metadata.get('authorization');
   return typeof value === 'string' && value.startsWith('Bearer ') ? value.slice('Bearer '.length) : undefined;
 }
+
+/** Of this machine itself. */
+export function isLoopback(address: string): boolean {
+  return address === '::1' || /^(::ffff:)?127\./.test(address);
+}

@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net';
+import { isLoopback } from './call-peer.ts';
 
 export interface GateLimits {
   /** Connections in all. */
@@ -163,8 +164,4 @@ export function createConnectionGate({ limits, onRefused }: ConnectionGateOption
       for (const socket of sockets) socket.destroy();
     },
   };
-}
-
-function isLoopback(address: string): boolean {
-  return address === '::1' || /^(::ffff:)?127\./.test(address);
 }

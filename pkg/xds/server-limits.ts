@@ -1,11 +1,10 @@
 import type { AdsLimits } from './ads-stream.ts';
 import type { GateLimits } from './connection-gate.ts';
+import type { PendingLimits } from './pending-streams.ts';
 
 /** What clients may cost: each, and all together. */
-export interface AdsServerLimits extends AdsLimits, GateLimits {
+export interface AdsServerLimits extends AdsLimits, GateLimits, PendingLimits {
   readonly streams: number;
-  /** Streams of which it is not known yet whose they are. */
-  readonly pendingStreams: number;
   /** Streams of one pod, or of one identity for clients without. */
   readonly streamsPerClient: number;
   readonly messageBytes: number;
@@ -30,6 +29,7 @@ export const defaultServerLimits: AdsServerLimits = {
   firstStream: 30_000,
   streams: 10_000,
   pendingStreams: 2_048,
+  pendingPerAddress: 256,
   streamsPerClient: 32,
   messageBytes: 8 * 1024 * 1024,
   unsentBytes: 32 * 1024 * 1024,

@@ -115,6 +115,31 @@ describe('who a pod is believed to be', () => {
     assert.ok(looks <= 24, 'and each is asked for seldom');
   });
 
+  it('counts before its address is waited for, and is waited for once', async () => {
+    const starting = { ...pod, ips: [] };
+    setting = { ...setting, known: starting };
+    const wakes: (() => void)[] = [];
+    const named: unknown[] = [];
+    const judge = createClusterTokenAuthentication({
+      keys: { verify: () => Promise.resolve(setting.verdict) },
+      pods: { find: () => setting.known, lookUp: () => Promise.resolve(starting) },
+      ...{ trustDomain: 'cluster.local', now: () => 0 },
+      sleep: () => new Promise<void>((resolve) => wakes.push(resolve)),
+    });
+    const onNamed = (client: unknown): boolean => named.push(client) <= 2;
+    const answers = [1, 2, 3].map(() => judge({ token, peer, onNamed }));
+    assert.deepEqual(await answers[2], { ok: false, reason: 'too many of pod shop/web-0 wait for its address' });
+    assert.deepEqual(named[2], { identity: 'spiffe://cluster.local/ns/shop/sa/web', pod: 'shop/web-0' });
+    assert.equal(wakes.length, 1);
+    setting = { ...setting, known: pod };
+    wakes[0]?.();
+    assert.deepEqual(
+      (await Promise.all(answers.slice(0, 2))).map(({ ok }) => ok),
+      [true, true],
+    );
+    await judge({ token, peer, onNamed: () => assert.fail('there is nothing to wait for') });
+  });
+
   it('comes from anywhere where addresses are not verified, and is waited for by nobody', async () => {
     setting = { ...setting, verifyPeerAddress: false };
     assert.equal(await reasonOf({ peer: '192.168.0.1' }), 'ok');

@@ -1,7 +1,7 @@
 import { isIP } from 'node:net';
 import type { PodTokenClaims } from '../../certs/pod-tokens.ts';
 import { toServiceIdentity, type TrustDomain } from '../../policy/identity.ts';
-import type { Authentication } from '../../xds/ads-server.ts';
+import type { Authentication, AuthenticationRequest } from '../../xds/ads-server.ts';
 import type { TokenKeys } from './token-keys.ts';
 
 /** What must be known of a pod to believe a token that is bound to it. */
@@ -44,6 +44,8 @@ export interface PodAuthenticationRequest {
   readonly token: string | undefined;
   /** Address of the other end of the connection, without its port. */
   readonly peer: string;
+  /** Told when its pod's address must be waited for. */
+  readonly onNamed?: AuthenticationRequest['onNamed'];
 }
 
 export type AuthenticatePod = (request: PodAuthenticationRequest) => Promise<Authentication>;
@@ -72,8 +74,20 @@ export function createClusterTokenAuthentication(options: PodAuthenticationOptio
     return known?.uid === uid ? known : pods.lookUp(namespace, name);
   }
 
+  /** Those whose address is waited for: once for each pod, however many ask. */
+  const waiting = new Map<string, Promise<KnownPod>>();
+
   /** The same pod once it has an address, or as it was last. */
-  async function withAddress(first: KnownPod, { namespace, pod: { name } }: PodTokenClaims): Promise<KnownPod> {
+  function withAddress(first: KnownPod, claims: PodTokenClaims): Promise<KnownPod> {
+    const key = `${claims.namespace}/${claims.pod.name}/${first.uid}`;
+    const known = waiting.get(key);
+    if (known) return known;
+    const wait = waitFor(first, claims).finally(() => waiting.delete(key));
+    waiting.set(key, wait);
+    return wait;
+  }
+
+  async function waitFor(first: KnownPod, { namespace, pod: { name } }: PodTokenClaims): Promise<KnownPod> {
     const start = now();
     let pod = first;
     for (let looked = start; pod.ips.length === 0 && now() - start < longestWait;) {
@@ -87,7 +101,7 @@ export function createClusterTokenAuthentication(options: PodAuthenticationOptio
     return pod;
   }
 
-  return async ({ token, peer }) => {
+  return async ({ token, peer, onNamed = () => true }) => {
     if (token === undefined || token === '') return { ok: false, reason: 'no bearer token' };
     const verdict = await keys.verify(token);
     if (!verdict.ok) return verdict;
@@ -110,7 +124,10 @@ export function createClusterTokenAuthentication(options: PodAuthenticationOptio
     if (!found) return refuse(`pod ${name} is gone`);
     if (found.uid !== claims.pod.uid) return refuse(`the token is of an earlier pod ${name}`);
     if (found.serviceAccount !== serviceAccount) return refuse(`pod ${name} runs as another account`);
+    const identity = toServiceIdentity(trustDomain as TrustDomain, { namespace, name: serviceAccount });
+    const client = { identity, pod: name };
     if (verifyPeerAddress) {
+      if (found.ips.length === 0 && !onNamed(client)) return refuse(`too many of pod ${name} wait for its address`);
       const { ips } = found.ips.length > 0 ? found : await withAddress(found, claims);
       if (ips.length === 0) return refuse(`pod ${name} has no address yet`);
       if (address === undefined || !ips.some((ip) => toAddress(ip) === address)) {
@@ -119,8 +136,7 @@ export function createClusterTokenAuthentication(options: PodAuthenticationOptio
       }
     }
     tell('ok');
-    const identity = toServiceIdentity(trustDomain as TrustDomain, { namespace, name: serviceAccount });
-    return { ok: true, client: { identity, pod: name }, expiresAt };
+    return { ok: true, client, expiresAt };
   };
 }
 

@@ -51,7 +51,9 @@ export interface ClusterControllerOptions {
 const limits = {
   ...{ streamsPerClient: 6, names: 20_000, messageBytes: 4 * 1024 * 1024 },
   // The chart gives the controller 512 MiB: a connection takes some 50 KiB before it is known whose it is.
-  ...{ strangers: 1_024, strangersPerAddress: 64, pendingStreams: 1_024, queuedBytes: 96 * 1024 * 1024 },
+  ...{ strangers: 1_024, strangersPerAddress: 64, queuedBytes: 96 * 1024 * 1024 },
+  // A node that masquerades the addresses of its pods starts a hundred at most at once.
+  ...{ pendingStreams: 1_024, pendingPerAddress: 128 },
 };
 /** How often a replica looks whether another has changed the roots, in milliseconds. */
 const lookAtRoots = 30_000;
@@ -227,8 +229,8 @@ async function start(parts: Parts): Promise<Started> {
   const common = { config, cluster, metrics, log, signal };
   const apps = createClusterWebApps({ ...common, authority, authenticate, view, clock, random });
   const otlpPort = await open(listenTls(apps.otlp, kubernetes.otlpPort, leaves));
-  const xdsPort = await listenXds(controlPlane, kubernetes.xdsPort, ({ token, peer }) =>
-    authenticate({ token, peer: toPeerAddress(peer) }),
+  const xdsPort = await listenXds(controlPlane, kubernetes.xdsPort, ({ peer, ...request }) =>
+    authenticate({ ...request, peer: toPeerAddress(peer) }),
   );
   missing.delete(unserved);
   // Pods are not admitted before it is known what they can be given.
