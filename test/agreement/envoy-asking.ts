@@ -111,11 +111,12 @@ async function askOnce(loaded: LoadedMesh, decided: DecidedCall, k: number): Pro
   if (target === undefined) return { kind: 'unavailable', reasons: [], shadow: [] };
   const { to, entry, client } = target;
   if (call.protocol === 'tcp') {
+    const known = client && linesOf(client.envoy).seen;
     const { text, localPort } = await talkFrom(to, entry);
     if (text.startsWith('HTTP/1.1 400')) return { kind: 'malformed', reasons: [], shadow: [] };
     // A peer without a sidecar has no log; what it is refused is only closed.
     if (client === undefined) return { kind: text === '' ? 'denied' : 'served', reasons: [], shadow: [] };
-    const line = await logged(client, localPort);
+    const line = await logged(client, localPort, known ?? 0);
     const kind = toTcpKind(line, text);
     const { backend, reason } = line;
     return {
@@ -154,34 +155,42 @@ function isTold(value: string | undefined): value is string {
 
 interface Log {
   rest: string;
-  readonly ended: Map<string, TcpLine>;
+  /** Lines read so far. */
+  seen: number;
+  readonly ended: Map<string, { readonly line: TcpLine; readonly number: number }>;
 }
 
 const logs = new WeakMap<RunningEnvoy, Log>();
 
-/** The line of the log about the connection from a port. */
-async function logged({ envoy }: LoadedClient, localPort: number | undefined): Promise<TcpLine> {
-  const log = logs.get(envoy) ?? follow(envoy);
+function linesOf(envoy: RunningEnvoy): Log {
+  return logs.get(envoy) ?? follow(envoy);
+}
+
+/** The line of the log about the connection from a port, after so many lines: others had the port before. */
+async function logged({ envoy }: LoadedClient, localPort: number | undefined, after: number): Promise<TcpLine> {
+  const { ended } = linesOf(envoy);
   const peer = `127.0.0.1:${localPort}`;
+  const own = (): TcpLine | undefined => {
+    const found = ended.get(peer);
+    return found && found.number > after ? found.line : undefined;
+  };
   await until(
-    () => log.ended.has(peer),
+    () => own() !== undefined,
     () => `no line about ${peer}`,
   );
-  const line = log.ended.get(peer) as TcpLine;
-  // The system will give the port to somebody else.
-  log.ended.delete(peer);
-  return line;
+  return own() as TcpLine;
 }
 
 function follow(envoy: RunningEnvoy): Log {
-  const log: Log = { rest: '', ended: new Map() };
+  const log: Log = { rest: '', seen: 0, ended: new Map() };
   const take = (text: string): void => {
     const whole = log.rest + text;
     const end = whole.lastIndexOf('\n') + 1;
     log.rest = whole.slice(end);
     for (const line of readTcpLines(whole.slice(0, end))) {
+      log.seen += 1;
       if (line.event !== 'TcpConnectionEnd' || line.direction !== 'outbound') continue;
-      log.ended.set(line.told_peer ?? '', line);
+      log.ended.set(line.told_peer ?? '', { line, number: log.seen });
     }
   };
   logs.set(envoy, log);
