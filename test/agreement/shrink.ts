@@ -10,17 +10,21 @@ export interface Disagreement {
 /** They still differ; what throws, as for a Service that is gone, is no disagreement. */
 export type Differs = (candidate: Disagreement) => boolean | Promise<boolean>;
 
+const longest = 120_000;
+
 /**
  * The same disagreement with as little as possible around it: objects go first, many at once, then what stands in them, then
- * parts of the request, as long as `differs` says that it stays. `tries`: so often it may be asked.
+ * parts of the request, as long as `differs` says that it stays. `tries`: so often it may be asked. Two minutes are enough in
+ * any case: where answers stay away, each ask takes half a minute.
  */
 export async function shrink(found: Disagreement, differs: Differs, tries = 5_000): Promise<Disagreement> {
   let best = found;
   let left = tries;
+  const end = performance.now() + longest;
 
   /** True: it stays without what the candidate lacks, which is the best from now on. */
   async function keeps(candidate: Disagreement): Promise<boolean> {
-    if (left <= 0) return false;
+    if (left <= 0 || performance.now() > end) return false;
     left -= 1;
     const stays = await Promise.resolve(candidate).then(differs, never).catch(never);
     if (stays) best = candidate;
