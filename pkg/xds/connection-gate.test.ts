@@ -39,17 +39,53 @@ describe('connections of which nobody knows whose they are', () => {
 
   it('are bounded, from each address and in all', () => {
     assert.deepEqual(
-      ['a', 'a', 'a', 'b', 'b', 'c'].map((address) => connect(address).taken),
-      [true, true, false, true, true, false],
+      ['a', 'a', 'a', 'b', 'c', 'd', 'e'].map((address) => connect(address).taken),
+      [true, true, false, true, true, true, false],
     );
     assert.deepEqual(
       refused.map(({ kind, address }) => [kind, address]),
       [
         ['strangers', 'a'],
-        ['strangers', 'c'],
+        ['strangers', 'a'],
+        ['strangers', 'e'],
       ],
     );
     assert.equal(gate.strangers, 4);
+  });
+
+  it('make room for one of another address, the oldest of the address that has the most first', () => {
+    const limits = { connections: 9, strangers: 4, strangersPerAddress: 4, firstStream: 1000 };
+    gate = createConnectionGate({ limits, onRefused: (one) => void refused.push(one) });
+    const [first, second, third] = [connect('a'), connect('a'), connect('a')];
+    const other = connect('b');
+    assert.equal(connect('c').taken, true);
+    assert.deepEqual(
+      [first, second, third, other].map(({ socket }) => socket.destroyed),
+      [true, false, false, false],
+    );
+    assert.equal(gate.strangers, 4);
+    assert.equal(connect('a').taken, false, 'it is the one that has the most');
+    assert.equal(connect('d').taken, true);
+    assert.equal(connect('e').taken, false, 'nobody has more than one');
+    const pass = gate.enter(first.peer);
+    pass.known();
+    pass.left();
+    assert.equal(gate.strangers, 4);
+  });
+
+  it('are not kept by trying again and again', async () => {
+    const { socket, peer } = connect('a');
+    for (let i = 0; i < 20 && !socket.destroyed; i++) {
+      const pass = gate.enter(peer);
+      await wait(5);
+      if (!socket.destroyed) pass.left();
+    }
+    assert.equal(socket.destroyed, true);
+    const held = connect('b');
+    gate.enter(held.peer);
+    await wait(100);
+    assert.equal(held.socket.destroyed, true, 'nor by a stream that says nothing');
+    assert.equal(gate.strangers, 0);
   });
 
   it('are not counted when they are known, and are again when their streams have ended', () => {
@@ -78,6 +114,7 @@ describe('connections of which nobody knows whose they are', () => {
     const silent = connect('a');
     const busy = connect('b');
     const pass = gate.enter(busy.peer);
+    pass.known();
     await wait(60);
     assert.deepEqual([silent.socket.destroyed, busy.socket.destroyed], [true, false]);
     assert.deepEqual(

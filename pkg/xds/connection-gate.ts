@@ -8,7 +8,7 @@ export interface GateLimits {
   readonly strangers: number;
   /** The same from one address, unless it is this machine's own. */
   readonly strangersPerAddress: number;
-  /** Milliseconds that a connection may be without a stream. */
+  /** Milliseconds that a connection may be a stranger's, and twice that while a stream of it is looked at; or Infinity. */
   readonly firstStream: number;
 }
 
@@ -35,7 +35,8 @@ export interface StreamPass {
 
 /**
  * Bounds what connections may cost before it is known whose they are: how many there are, from all and from one address,
- * and how long they may say nothing. A connection whose last known stream has ended is a stranger's again.
+ * and how long they may stay strangers, whatever they try. A connection whose last known stream has ended is a stranger's
+ * again. Where there is no room for one more, the oldest of the address that has the most makes it.
  */
 export interface ConnectionGate {
   /** False: there are too many, and it was closed. */
@@ -53,6 +54,8 @@ interface Entry {
   readonly address: string;
   streams: number;
   known: number;
+  /** Until it is closed, or about to be. */
+  isOpen: boolean;
   timer: NodeJS.Timeout | undefined;
 }
 
@@ -62,31 +65,62 @@ const nobody: StreamPass = { known: nothing, left: nothing, cut: nothing };
 export function createConnectionGate({ limits, onRefused }: ConnectionGateOptions): ConnectionGate {
   const entries = new Map<string, Entry>();
   const sockets = new Set<Socket>();
-  const perAddress = new Map<string, number>();
+  /** By address, the oldest first. */
+  const strange = new Map<string, Set<Entry>>();
   let strangers = 0;
 
-  function count(address: string, by: 1 | -1): void {
-    strangers += by;
-    const now = (perAddress.get(address) ?? 0) + by;
-    if (now > 0) perAddress.set(address, now);
-    else perAddress.delete(address);
+  const countOf = (address: string): number => strange.get(address)?.size ?? 0;
+
+  /** It has so long to become somebody's. */
+  function estrange(entry: Entry): void {
+    const own = strange.get(entry.address) ?? new Set();
+    strange.set(entry.address, own.add(entry));
+    strangers += 1;
+    if (limits.firstStream < Number.POSITIVE_INFINITY) expect(entry, entry.streams > 0);
+  }
+
+  /** It is somebody's, or gone. */
+  function settle(entry: Entry): void {
+    clearTimeout(entry.timer);
+    const own = strange.get(entry.address);
+    if (!own?.delete(entry)) return;
+    strangers -= 1;
+    if (own.size === 0) strange.delete(entry.address);
+  }
+
+  function refuse(entry: Entry, refusal: Pick<GateRefusal, 'kind' | 'reason'>): void {
+    onRefused({ ...refusal, address: entry.address });
+    settle(entry);
+    entry.isOpen = false;
+    entry.socket.destroy();
+  }
+
+  function expect(entry: Entry, isLast: boolean): void {
+    clearTimeout(entry.timer);
+    entry.timer = setTimeout(() => {
+      // What it has sent may be looked at just now.
+      if (entry.streams > 0 && !isLast) expect(entry, true);
+      else refuse(entry, { kind: 'idle', reason: 'a connection without a stream of a known client' });
+    }, limits.firstStream);
+    entry.timer.unref();
+  }
+
+  /** False: nobody has more than this address would. Whoever has many hides nobody else's. */
+  function makeRoom(address: string): boolean {
+    let most: Set<Entry> | undefined;
+    for (const own of strange.values()) if (own.size > (most?.size ?? 0)) most = own;
+    const [oldest] = most ?? [];
+    if (!oldest || countOf(oldest.address) <= countOf(address) + 1) return false;
+    refuse(oldest, { kind: 'strangers', reason: 'too many connections of strangers, the most from this address' });
+    return true;
   }
 
   function reasonAgainst(address: string): Pick<GateRefusal, 'kind' | 'reason'> | undefined {
     if (sockets.size >= limits.connections) return { kind: 'connections', reason: 'too many connections' };
-    if (strangers >= limits.strangers) return { kind: 'strangers', reason: 'too many connections of strangers' };
-    if (isLoopback(address) || (perAddress.get(address) ?? 0) < limits.strangersPerAddress) return undefined;
-    return { kind: 'strangers', reason: 'too many connections of strangers from one address' };
-  }
-
-  function expect(entry: Entry): void {
-    clearTimeout(entry.timer);
-    entry.timer = setTimeout(() => {
-      if (entry.streams > 0) return;
-      onRefused({ kind: 'idle', reason: 'a connection without a stream', address: entry.address });
-      entry.socket.destroy();
-    }, limits.firstStream);
-    entry.timer.unref();
+    if (!isLoopback(address) && countOf(address) >= limits.strangersPerAddress)
+      return { kind: 'strangers', reason: 'too many connections of strangers from one address' };
+    if (strangers < limits.strangers || makeRoom(address)) return undefined;
+    return { kind: 'strangers', reason: 'too many connections of strangers' };
   }
 
   function keep(socket: Socket, onClosed: () => void): void {
@@ -115,13 +149,12 @@ export function createConnectionGate({ limits, onRefused }: ConnectionGateOption
         return true;
       }
       const peer = `${address}:${remotePort}`;
-      const entry: Entry = { socket, address, streams: 0, known: 0, timer: undefined };
+      const entry: Entry = { socket, address, streams: 0, known: 0, isOpen: true, timer: undefined };
       entries.set(peer, entry);
-      count(address, 1);
-      expect(entry);
+      estrange(entry);
       keep(socket, () => {
-        clearTimeout(entry.timer);
-        if (entry.known === 0) count(address, -1);
+        entry.isOpen = false;
+        settle(entry);
         if (entries.get(peer) === entry) entries.delete(peer);
       });
       return true;
@@ -130,7 +163,6 @@ export function createConnectionGate({ limits, onRefused }: ConnectionGateOption
     enter(peer) {
       const entry = entries.get(peer);
       if (!entry) return nobody;
-      const { address, socket } = entry;
       let isKnown = false;
       let isOpen = true;
       entry.streams += 1;
@@ -139,18 +171,17 @@ export function createConnectionGate({ limits, onRefused }: ConnectionGateOption
           if (!isOpen || isKnown) return;
           isKnown = true;
           entry.known += 1;
-          if (entry.known === 1 && sockets.has(socket)) count(address, -1);
+          if (entry.known === 1) settle(entry);
         },
         left() {
           if (!isOpen) return;
           isOpen = false;
           entry.streams -= 1;
-          if (!sockets.has(socket)) return;
-          if (isKnown) entry.known -= 1;
-          if (isKnown && entry.known === 0) count(address, 1);
-          if (entry.streams === 0) expect(entry);
+          if (!isKnown) return;
+          entry.known -= 1;
+          if (entry.known === 0 && entry.isOpen) estrange(entry);
         },
-        cut: () => void socket.destroy(),
+        cut: () => void entry.socket.destroy(),
       };
     },
 
