@@ -31,8 +31,14 @@ describe('a cluster that masquerades the addresses of pods', () => {
     assert.equal(lines.length, 2);
   });
 
-  it('is not suspected when pods are refused for other reasons as well', () => {
+  it('is told of whoever else is refused for other reasons', () => {
     watch({ kind: 'other', pod: 'shop/web-9', address: '10.0.0.9' });
+    for (let i = 0; i < 5; i++) foreign(i);
+    assert.equal(lines.length, 1);
+  });
+
+  it('is not suspected where pods come from their own addresses', () => {
+    watch({ kind: 'ok', pod: 'shop/web-9', address: '10.0.0.9' });
     for (let i = 0; i < 5; i++) foreign(i);
     assert.equal(lines.length, 0);
     now = 61_000;

@@ -18,13 +18,13 @@ const maxPods = 1_000;
 
 /**
  * Some networks give what a pod sends the address of its node: then every token comes from another address than its
- * pod's. Says so, with the switch, when pods are refused for nothing but their addresses.
+ * pod's. Says so, with the switch, when pods are refused for nothing but their addresses and none is
+ * let in: where one is, the others' tokens may be stolen ones, and the switch would let the thieves in.
  */
 export function createMasqueradeWatch({ log, now }: MasqueradeWatchOptions): (answer: AddressAnswer) => void {
   const pods = new Set<string>();
   const addresses = new Set<string>();
   let since = Number.NEGATIVE_INFINITY;
-  let others = 0;
   let accepted = 0;
   let told = Number.NEGATIVE_INFINITY;
 
@@ -32,21 +32,18 @@ export function createMasqueradeWatch({ log, now }: MasqueradeWatchOptions): (an
     if (now() - since > span) {
       pods.clear();
       addresses.clear();
-      others = 0;
       accepted = 0;
       since = now();
     }
     if (kind === 'ok') accepted += 1;
-    if (kind === 'other') others += 1;
     if (kind !== 'foreign' || pods.size >= maxPods) return;
     pods.add(pod);
     addresses.add(address);
-    if (others > 0 || pods.size < enough || now() - told < quiet) return;
+    if (accepted > 0 || pods.size < enough || now() - told < quiet) return;
     told = now();
     log.error('pods are refused for nothing but the addresses that their tokens come from', {
       pods: pods.size,
       addresses: [...addresses].slice(0, 5),
-      accepted,
       fix: `if this cluster masquerades the addresses of pods, set ${peerAddressSwitch}=false: a token that was stolen from a pod then counts wherever in the cluster it is shown`,
     });
   };
