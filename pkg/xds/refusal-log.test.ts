@@ -67,6 +67,24 @@ describe('refusals in the log', () => {
     assert.deepEqual([lines[9]?.['message'], lines[9]?.['times']], ['more was refused', 992]);
   });
 
+  it('hides nobody behind a few that are refused for many reasons', () => {
+    const few = (from: number): void => {
+      for (let i = 0; i < 100; i++) for (let j = 0; j < 8; j++) refuse(`10.0.0.${from}`, `reason ${j}`);
+    };
+    for (let i = 0; i < 8; i++) few(i);
+    for (let i = 100; i < 140; i++) {
+      refuse(`10.0.0.${i}`);
+      assert.equal(lines.at(-1)?.['from'], `10.0.0.${i}`);
+    }
+    const before = lines.length;
+    for (let round = 0; round < 10; round++) for (let i = 0; i < 8; i++) few(i);
+    assert.ok(lines.length < before + 20, 'who was displaced comes not back by coming again');
+    pass();
+    assert.ok(lines.length < 250, `${lines.length} lines`);
+    const counted = lines.reduce((sum, { times }) => sum + (typeof times === 'number' ? times : 1), 0);
+    assert.equal(counted, 8 * 800 * 11 + 40);
+  });
+
   it('writes a bounded number of lines, whoever comes from wherever', () => {
     for (let round = 0; round < 10; round++) {
       for (let i = 0; i < 10_000; i++) refuse(`10.0.${i >> 8}.${i & 255}`, `reason ${round}`);

@@ -33,7 +33,7 @@ interface Kind {
   count: number;
 }
 
-/** Told one by one in each period; more kinds are one number. */
+/** Told one by one in each period; more kinds are one number. Who has few displaces one of whoever has most. */
 const maxKinds = 60;
 /** Of one client: whoever makes up reasons hides nobody else's. */
 const maxOfOne = 8;
@@ -51,12 +51,24 @@ export function createRefusalLog({ log, every = 30_000, setTimer = startTimer }:
     const known = kinds.get(key);
     if (known) return known;
     const own = perClient.get(from) ?? 0;
-    if (kinds.size >= maxKinds || own >= maxOfOne) return undefined;
+    if (own >= maxOfOne || (kinds.size >= maxKinds && !makeRoom(own + 1))) return undefined;
     perClient.set(from, own + 1);
     // -1: it is new, and told at once.
     const kind = { refusal, count: -1 };
     kinds.set(key, kind);
     return kind;
+  }
+
+  /** Takes the newest of the client that has most; false: none has more than the one that comes would. */
+  function makeRoom(wanted: number): boolean {
+    let [most, count] = ['', wanted];
+    for (const [from, own] of perClient) if (own > count) [most, count] = [from, own];
+    const newest = [...kinds].findLast(([, { refusal }]) => count > wanted && refusal.from === most);
+    if (!newest) return false;
+    const [key, kind] = newest;
+    others += kind.count;
+    forget(key, most);
+    return true;
   }
 
   function summarise(): void {
