@@ -1,5 +1,5 @@
 import type { ServiceIdentity } from '../policy/identity.ts';
-import type { InboundPolicy } from '../policy/inbound.ts';
+import { isEnforced, type InboundPolicy } from '../policy/inbound.ts';
 import type { ServicePortKey } from '../policy/outbound.ts';
 import { accountsOf, type Backing } from './endpoints.ts';
 import type { Grants } from './grants.ts';
@@ -58,7 +58,7 @@ export function createPermissions(): (
   /** What opens or closes a port: the policies of its members, and who waits for some. */
   function entryOf(backing: Backing, before: Entry | undefined, { inbound, grants, namespaces }: Round): Entry {
     const { members, service } = backing;
-    const open = namespaces.modeOf(service.namespace).mode !== 'enforce' || !namespaces.isMeshed(service.namespace);
+    const open = !isEnforced(namespaces.modeOf(service.namespace)) || !namespaces.isMeshed(service.namespace);
     const waiting = members.length === 0 ? grants.waitingFor(service.namespace) : nobody;
     const policies = members.map(({ workload }) => workload && inbound.get(workload));
     const isSame =
@@ -114,14 +114,15 @@ interface Round {
 
 const nobody: readonly ServiceIdentity[] = [];
 
-function toGuard({ mode, rules, ports }: InboundPolicy, port: number): Guard {
+function toGuard(policy: InboundPolicy, port: number): Guard {
+  const { rules, ports } = policy;
   const protocol = ports.find((known) => known.port === port)?.protocol ?? 'http';
   const inForce = rules.filter(({ shadow }) => shadow === undefined);
   const covering = inForce.filter(
     (rule) => (rule.ports?.includes(port) ?? true) && (rule.http === undefined || isHttp(protocol)),
   );
   return {
-    open: mode !== 'enforce',
+    open: !isEnforced(policy),
     covering: new Set(covering.flatMap(({ sources }) => sources)),
     granted: new Set(inForce.flatMap(({ sources }) => sources)),
     named: new Set(rules.flatMap(({ sources }) => sources)),

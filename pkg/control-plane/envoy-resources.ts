@@ -4,6 +4,7 @@ import {
   outboundMetadata,
   toInterceptionMode,
 } from '../envoy-config/interception.ts';
+import { toHistoryKey, type TcpChains } from '../envoy-config/tcp-chain.ts';
 import { toXdsResources, type XdsResources } from '../envoy-config/to-xds-resources.ts';
 import type { ServiceIdentity } from '../policy/identity.ts';
 import type { ProxyPolicy } from '../policy/proxy-policy.ts';
@@ -32,6 +33,12 @@ export interface EnvoyResourcesOptions {
   readonly inboundAddress: (pod: string) => string | undefined;
 }
 
+interface Given {
+  readonly policy: ProxyPolicy;
+  readonly mode: InterceptionMode;
+  readonly resources: XdsResources;
+}
+
 const prefix = 'type.googleapis.com/';
 const maxModes = 500;
 
@@ -42,9 +49,11 @@ export function createEnvoyResources({ loadEncoder, inboundAddress }: EnvoyResou
     XdsClient,
     { readonly inbound: string | undefined; readonly mode: InterceptionMode }
   >();
-  const translated = new WeakMap<ProxyPolicy, WeakMap<InterceptionMode, XdsResources>>();
+  /** By what the pods were given before, too: those of another history have other connections to close. */
+  const translated = new WeakMap<ProxyPolicy, WeakMap<InterceptionMode, Map<string, XdsResources>>>();
   /** What each pod was given last, for the translation to go on from. */
-  const last = new Map<string, XdsResources>();
+  const last = new Map<string, Given>();
+  const histories = new WeakMap<TcpChains, string>();
   const views = new WeakMap<object, ResourceView>();
   const resources = new WeakMap<object, EncodedResource>();
 
@@ -65,13 +74,24 @@ export function createEnvoyResources({ loadEncoder, inboundAddress }: EnvoyResou
 
   function translate(client: XdsClient, policy: ProxyPolicy): XdsResources {
     const mode = modeOf(client);
-    const byMode = translated.get(policy) ?? new WeakMap<InterceptionMode, XdsResources>();
-    translated.set(policy, byMode);
     const key = client.pod ?? client.identity;
-    const result = byMode.get(mode) ?? toXdsResources(policy, mode, last.get(key));
-    byMode.set(mode, result);
-    last.set(key, result);
-    return result;
+    const before = last.get(key);
+    if (before?.policy === policy && before.mode === mode) return before.resources;
+    const byMode = translated.get(policy) ?? new WeakMap<InterceptionMode, Map<string, XdsResources>>();
+    translated.set(policy, byMode);
+    const byHistory = byMode.get(mode) ?? new Map<string, XdsResources>();
+    byMode.set(mode, byHistory);
+    const history = before ? historyOf(before.resources.tcpChains) : '';
+    const resources = byHistory.get(history) ?? toXdsResources(policy, mode, before?.resources);
+    byHistory.set(history, resources);
+    last.set(key, { policy, mode, resources });
+    return resources;
+  }
+
+  function historyOf(chains: TcpChains): string {
+    const history = histories.get(chains) ?? toHistoryKey(chains);
+    histories.set(chains, history);
+    return history;
   }
 
   function encodeAll(messages: ReadonlyMap<string, object>, typeUrl: string): ResourceView {

@@ -1,6 +1,6 @@
 import type { DenyReason } from '../policy/decide.ts';
 import type { ServiceIdentity } from '../policy/identity.ts';
-import type { InboundPolicy, InboundPort, PolicyMode } from '../policy/inbound.ts';
+import { isEnforced, type InboundPolicy, type InboundPort, type PolicyMode } from '../policy/inbound.ts';
 import type { MeshSettings } from '../policy/proxy-policy.ts';
 import { toTcpAccessLog } from './access-log.ts';
 import type { ConnectionFacts } from './access-log.ts';
@@ -27,14 +27,15 @@ import {
 } from './names.ts';
 import { isHttp } from './protocol.ts';
 import { namedSources, tcpSources } from './rbac.ts';
+import { toTcpChain, type TcpChain, type TcpChains } from './tcp-chain.ts';
 import { toServerTls } from './tls.ts';
 
 export interface InboundListeners {
   readonly listeners: readonly Listener[];
   /** Accounts that each secret `peers/<port>` must accept. */
   readonly peers: ReadonlyMap<string, readonly ServiceIdentity[]>;
-  /** See `toFloor`. */
-  readonly floors: ReadonlyMap<number, readonly ServiceIdentity[]>;
+  /** For the next call. */
+  readonly tcpChains: TcpChains;
 }
 
 /** Takes in what is meant for the workload: few chains, by port and by whether mutual TLS is spoken (DECISIONS E2). */
@@ -42,30 +43,32 @@ export function toInboundListeners(
   policy: InboundPolicy,
   settings: MeshSettings,
   interception: InboundInterception,
-  previousFloors?: InboundListeners['floors'],
+  previous?: TcpChains,
 ): InboundListeners {
   const peers = new Map<string, readonly ServiceIdentity[]>();
-  const floors = new Map<number, readonly ServiceIdentity[]>();
+  // What is not enforced just now, or gone, is remembered: an Envoy that is told late may have its chain still.
+  const tcpChains = new Map(previous);
   // A unix socket has no port to match.
   const match: ToMatch = interception.kind === 'redirect' ? toPortMatch : toProtocolMatch;
   const chainsOf = (port: InboundPort): readonly FilterChain[] => {
     if (isHttp(port.protocol)) return toHttpChains(port, settings, match);
-    if (policy.mode !== 'enforce') return toOpenTcpChains(port, policy.mode, match);
+    if (!isEnforced(policy)) return toOpenTcpChains(port, policy.mode, match);
     const sources = tcpSources(policy, port.port);
-    const floor = toFloor(sources, previousFloors?.get(port.port));
+    const chain = toTcpChain(port.port, sources, previous?.get(port.port));
     peers.set(peersSecret(port.port), sources);
-    floors.set(port.port, floor);
-    return toEnforcedTcpChains(port, floor, match, closedWhy(policy));
+    if (chain) tcpChains.set(port.port, chain);
+    if (!chain || sources.length === 0) return [toClosedChain(port, match, closedWhy(policy))];
+    return [toEnforcedTcpChain(port, chain, match)];
   };
   const listeners =
     interception.kind === 'redirect'
       ? [toRedirectListener(policy, interception.port, policy.ports.flatMap(chainsOf))]
       : policy.ports.map((port) => toSocketListener(port, interception.template, chainsOf(port)));
-  return { listeners, peers, floors };
+  return { listeners, peers, tcpChains };
 }
 
 function toRedirectListener(policy: InboundPolicy, port: number, chains: readonly FilterChain[]): Listener {
-  const open = policy.mode !== 'enforce';
+  const open = !isEnforced(policy);
   const serverFirst = policy.ports.filter(({ protocol }) => protocol === 'tcp-server-first').length > 0;
   return {
     '@type': 'type.googleapis.com/envoy.config.listener.v3.Listener',
@@ -81,7 +84,7 @@ function toRedirectListener(policy: InboundPolicy, port: number, chains: readonl
       name: 'other',
       filters: open
         ? [toSamePort, toTcpProxy(passthroughCluster, 'inbound/other')]
-        : [toTcpProxy(nowhereCluster, 'inbound/other', { ...unnamed, mode: policy.mode })],
+        : [toTcpProxy(nowhereCluster, 'inbound/other', { ...unnamed, mode: 'enforce' })],
     },
   };
 }
@@ -178,22 +181,14 @@ function toHttpChains({ port }: InboundPort, settings: MeshSettings, match: ToMa
  * The certificate is checked in the handshake, against the accounts that `peers/<port>` lists: RBAC would act on the
  * first byte of the client only, and show it the banner of a server that speaks first (DECISIONS E3).
  */
-function toEnforcedTcpChains(
-  { port, services }: InboundPort,
-  floor: readonly ServiceIdentity[],
-  match: ToMatch,
-  why: DenyReason,
-): readonly FilterChain[] {
-  if (floor.length === 0) return [toClosedChain(port, services, match, why)];
-  return [
-    {
-      name: `${port}/tls/${toFingerprint(floor)}`,
-      filter_chain_match: match(port, 'tls'),
-      transport_socket: toServerTls(peersSecret(port)),
-      transport_socket_connect_timeout: '10s',
-      filters: [afterHandshake(toTcpProxy(appCluster(port), `inbound/${port}`, toFacts(port, services, 'enforce')))],
-    },
-  ];
+function toEnforcedTcpChain({ port, services }: InboundPort, { name }: TcpChain, match: ToMatch): FilterChain {
+  return {
+    name,
+    filter_chain_match: match(port, 'tls'),
+    transport_socket: toServerTls(peersSecret(port)),
+    transport_socket_connect_timeout: '10s',
+    filters: [afterHandshake(toTcpProxy(appCluster(port), `inbound/${port}`, toFacts(port, services, 'enforce')))],
+  };
 }
 
 /** What is said of a port that no rule opens for connections: whoever has one for requests alone is not told apart. */
@@ -202,7 +197,7 @@ function closedWhy(policy: InboundPolicy): DenyReason {
 }
 
 /** Nobody may connect. The port answers all the same, so that a caller can tell a refusal from a dead workload. */
-function toClosedChain(port: number, services: readonly string[], match: ToMatch, reason: DenyReason): FilterChain {
+function toClosedChain({ port, services }: InboundPort, match: ToMatch, reason: DenyReason): FilterChain {
   const facts: ConnectionFacts = { ...toFacts(port, services, 'enforce'), verdict: 'denied', reason };
   return {
     name: `${port}/tls`,
@@ -247,18 +242,6 @@ function toFacts(port: number, services: readonly string[], mode: PolicyMode): C
   return { direction: 'inbound', service: toServiceOf(port, services), verdict: 'allowed', mode };
 }
 
-/**
- * The accounts that were allowed when the chain was last replaced. A replaced chain closes its connections, so it is
- * replaced only when one of these loses its grant; a grant that is added reaches the secret alone.
- */
-function toFloor(
-  sources: readonly ServiceIdentity[],
-  previous: readonly ServiceIdentity[] | undefined,
-): readonly ServiceIdentity[] {
-  const kept = previous !== undefined && previous.length > 0 && previous.every((source) => sources.includes(source));
-  return kept ? previous : sources;
-}
-
 export function toTcpProxy(cluster: string, statPrefix: string, facts?: ConnectionFacts, pod?: string): NetworkFilter {
   return {
     name: 'envoy.filters.network.tcp_proxy',
@@ -275,11 +258,4 @@ export function toTcpProxy(cluster: string, statPrefix: string, facts?: Connecti
         : {}),
     },
   };
-}
-
-/** FNV-1a, 32 bits: tells lists apart in a name, protects nothing. */
-function toFingerprint(texts: readonly string[]): string {
-  let hash = 0x811c9dc5;
-  for (const char of texts.join('\n')) hash = Math.imul(hash ^ (char.codePointAt(0) ?? 0), 0x01000193);
-  return (hash >>> 0).toString(16).padStart(8, '0');
 }

@@ -1,5 +1,5 @@
 import type { ServiceIdentity } from '../policy/identity.ts';
-import type { AccessRule, InboundPolicy } from '../policy/inbound.ts';
+import { isEnforced, type AccessRule, type InboundPolicy } from '../policy/inbound.ts';
 import type { HttpMatch } from '../policy/match.ts';
 import type { HttpRbacFields, HttpRbacPerRoute } from './envoy-http-types.ts';
 import type { Permission, Principal, RbacPolicy, RbacRules } from './envoy-rbac-types.ts';
@@ -42,11 +42,6 @@ export function toRbacConfig(policy: InboundPolicy, port: number): Readonly<Reco
     [rbacFilters.access]: toPerRoute(access),
     ...(rehearsed.length > 0 ? { [rbacFilters.rehearsal]: toPerRoute(rehearsal) } : {}),
   };
-}
-
-/** Anything but the two modes that let pass is the one that doesn't. */
-export function isEnforced({ mode }: Pick<InboundPolicy, 'mode'>): boolean {
-  return mode !== 'permissive' && mode !== 'shadow';
 }
 
 function grantsOf({ rules }: InboundPolicy): readonly AccessRule[] {

@@ -1,5 +1,5 @@
 import { b3Headers, toDecisionRoutes } from './b3.ts';
-import type { InboundPolicy, InboundPort } from '../policy/inbound.ts';
+import { isEnforced, type InboundPolicy, type InboundPort } from '../policy/inbound.ts';
 import type { HttpMatch } from '../policy/match.ts';
 import type { OutboundRoute, OutboundService, WeightedBackend } from '../policy/outbound.ts';
 import { takeShares } from './endpoint.ts';
@@ -15,7 +15,7 @@ import {
   toServiceOf,
   toSpanName,
 } from './names.ts';
-import { isEnforced, namedSources, toHeaderMatcher, toRbacConfig } from './rbac.ts';
+import { namedSources, toHeaderMatcher, toRbacConfig } from './rbac.ts';
 import { reasonHeader, toNamedSources } from './refusal-reason.ts';
 import { tellTrace } from './trace-telling.ts';
 import { grpcTags, inboundVerdictTags, outboundPeerTags, toLiteral } from './tracing.ts';

@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict';
 import type { EndpointSet } from '../policy/endpoints.ts';
 import type { ServiceIdentity } from '../policy/identity.ts';
-import type { AccessRule, AppProtocol, InboundPolicy } from '../policy/inbound.ts';
+import type { AccessRule, AppProtocol, InboundPolicy, PolicyMode } from '../policy/inbound.ts';
 import type { OutboundService, WeightedBackend } from '../policy/outbound.ts';
 import type { DirectoryEntry, MeshSettings, ProxyPolicy } from '../policy/proxy-policy.ts';
+import type { Listener } from './envoy-listener-types.ts';
 import { transparent } from './interception.ts';
-import { toXdsResources } from './to-xds-resources.ts';
+import { toXdsResources, type XdsResources } from './to-xds-resources.ts';
 
 const id = (name: string): ServiceIdentity => `spiffe://cluster.local/ns/shop/sa/${name}` as ServiceIdentity;
 const settings: MeshSettings = { trustDomain: 'cluster.local', egress: 'deny', tracing: { sampling: 1 } };
@@ -157,6 +158,57 @@ describe('toXdsResources', () => {
       gone,
     );
     assert.deepEqual(back.listeners.get('inbound'), gone.listeners.get('inbound'));
+  });
+
+  /** The chains of the TCP port after each of these lists of sources, one following the other. */
+  function chainsOver(...rounds: readonly (readonly string[])[]): (string | undefined)[] {
+    let last: XdsResources | undefined;
+    return rounds.map((sources) => {
+      const rules = sources.length === 0 ? [] : [rule('a', sources)];
+      last = toXdsResources(policy({ inbound: inbound(rules, 'tcp') }), transparent, last);
+      return last.listeners
+        .get('inbound')
+        ?.filter_chains?.map(({ name }) => name)
+        .join();
+    });
+  }
+
+  it('replaces the chain of a TCP port when a source goes that came after it', () => {
+    const [first, grown, shrunk, again, last] = chainsOver(['a'], ['a', 'b'], ['a'], ['a', 'b'], ['a']);
+    assert.equal(grown, first);
+    assert.equal(again, shrunk);
+    // No name comes back: an Envoy that was not told of what lies between would keep the chain.
+    assert.equal(new Set([first, shrunk, last]).size, 3);
+  });
+
+  it('never gives a name back to a chain whose sources went, whatever lies between', () => {
+    const [first, , closed, again] = chainsOver(['a'], ['a', 'b'], [], ['a']);
+    assert.equal(closed, '8080/tls');
+    assert.notEqual(again, first);
+    const swapped = chainsOver(['a', 'b'], ['a', 'c'], ['a', 'b'], ['a', 'c']);
+    assert.equal(new Set(swapped).size, 4);
+    const steady = chainsOver([], ['a'], ['a'], [], [], ['a']);
+    assert.deepEqual(steady.slice(1, 3), chainsOver(['a'], ['a']));
+    assert.notEqual(steady[5], steady[1]);
+  });
+
+  it('remembers who came in while the port was open to all', () => {
+    const at = (mode: PolicyMode, sources: readonly string[], last?: XdsResources): XdsResources =>
+      toXdsResources(policy({ inbound: { ...inbound([rule('a', sources)], 'tcp'), mode } }), transparent, last);
+    const before = at('enforce', ['a', 'b']);
+    const after = at('enforce', ['a'], at('permissive', ['a', 'b'], before));
+    assert.notDeepEqual(after.listeners.get('inbound'), at('enforce', ['a', 'b']).listeners.get('inbound'));
+    const kept = at('enforce', ['a', 'b'], at('shadow', ['a', 'b'], before));
+    assert.deepEqual(kept.listeners.get('inbound'), before.listeners.get('inbound'));
+  });
+
+  it('is closed in a mode that it does not know, TCP as HTTP', () => {
+    const unknown = 'Enforce' as PolicyMode;
+    const listenerIn = (mode: PolicyMode): Listener | undefined => {
+      const resources = toXdsResources(policy({ inbound: { ...inbound([], 'tcp'), mode } }), transparent);
+      return resources.listeners.get('inbound');
+    };
+    assert.deepEqual(listenerIn(unknown), listenerIn('enforce'));
   });
 
   it('never opens a TCP port by a rule about requests', () => {

@@ -41,18 +41,19 @@ export interface XdsResources {
    */
   readonly peers: ReadonlyMap<string, readonly ServiceIdentity[]>;
   /** For the next call, see `toXdsResources`. */
-  readonly floors: InboundListeners['floors'];
+  readonly tcpChains: InboundListeners['tcpChains'];
 }
 
 /**
  * Translates a policy for Envoy. Total: whatever the policy says, the result is a configuration that Envoy takes.
  *
- * `previous`, what this proxy was given last, is optional: it keeps TCP connections open when a grant is added.
+ * `previous`, what this proxy was given last, is there once it was given something: with it TCP connections stay open
+ * when a grant is added, and close when one goes (tcp-chain.ts).
  */
 export function toXdsResources(policy: ProxyPolicy, mode: InterceptionMode, previous?: XdsResources): XdsResources {
   const { inbound, reach, settings, directory } = policy;
   const appPorts = mode.inbound.kind === 'sockets' ? mode.inbound.appPorts : undefined;
-  const into = toInboundListeners(inbound, settings, mode.inbound, previous?.floors);
+  const into = toInboundListeners(inbound, settings, mode.inbound, previous?.tcpChains);
   const out = toReachResources(reach, mode.outbound);
   const door =
     mode.outbound.kind === 'proxy'
@@ -75,7 +76,7 @@ export function toXdsResources(policy: ProxyPolicy, mode: InterceptionMode, prev
     ]),
     endpoints: out.endpoints,
     peers: into.peers,
-    floors: into.floors,
+    tcpChains: into.tcpChains,
   };
 }
 

@@ -1,5 +1,5 @@
 import type { ServiceIdentity } from './identity.ts';
-import type { AccessRule, InboundPolicy } from './inbound.ts';
+import { isEnforced, type AccessRule, type InboundPolicy } from './inbound.ts';
 import type { HttpRequest } from './match.ts';
 import { matches } from './matches.ts';
 import type { Origin } from './origin.ts';
@@ -89,8 +89,7 @@ function compileInbound(policy: InboundPolicy): CompiledInbound {
       }
     }
     known = {
-      // Anything but the two modes that let pass is the one that doesn't.
-      enforced: policy.mode !== 'permissive' && policy.mode !== 'shadow',
+      enforced: isEnforced(policy),
       ports: new Set(policy.ports.map(({ port }) => port)),
       grants: bySource.size > 0,
       bySource,

@@ -5,6 +5,11 @@ import type { Origin } from './origin.ts';
 /** `permissive`: all pass. `shadow`: all pass, what would be denied is reported. `enforce`: only what a rule allows (DECISIONS S2). */
 export type PolicyMode = 'permissive' | 'shadow' | 'enforce';
 
+/** Anything but the two modes that let pass is the one that doesn't. */
+export function isEnforced({ mode }: { readonly mode: PolicyMode }): boolean {
+  return mode !== 'permissive' && mode !== 'shadow';
+}
+
 /** `http` speaks HTTP/1.1 or, with prior knowledge, HTTP/2. `tcp-server-first`: the server speaks first. */
 export type AppProtocol = 'http' | 'grpc' | 'tcp' | 'tcp-server-first';
 

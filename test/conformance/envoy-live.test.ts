@@ -157,6 +157,31 @@ describe('Envoy while its policy changes', function () {
     again.destroy();
   });
 
+  it('closes the TCP connection of one that was let in later when that grant goes, time and again', async () => {
+    // The clients' own Envoys would close it too: they are not told, and it is left to that of the server.
+    const all = modelOf([mysql, toDb('web', 'other')]);
+    const granted = (...from: string[]) => ({ ...all, pods: modelOf([mysql, toDb(...from)]).pods });
+    const loaded = await mesh.load(granted('web'), ['shop/web', 'shop/other']);
+    const open = async (from: string): Promise<Socket> => {
+      const socket = connect(place(loaded, from, '10.96.0.4', 3306));
+      assert.equal(await readUntil(socket, 'banner'), '220 banner');
+      return socket;
+    };
+    for (const round of ['first', 'second']) {
+      const web = await open('shop/web');
+      await loaded.change(granted('web', 'other'));
+      const other = await open('shop/other');
+      web.write(round);
+      assert.equal(await readUntil(web, round), round);
+      const gone = closed(other);
+      await loaded.change(granted('web'));
+      await gone;
+      web.destroy();
+      assert.equal(await readAllOf(connect(place(loaded, 'shop/other', '10.96.0.4', 3306))), '');
+    }
+    (await open('shop/web')).destroy();
+  });
+
   it('is never refused by Envoy: no NACK in all of this', () => {
     // `change` and `load` throw at the first one.
     assert.ok(mesh);

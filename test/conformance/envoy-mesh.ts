@@ -243,7 +243,7 @@ const nothing: XdsResources = {
   clusters: new Map(),
   endpoints: new Map(),
   peers: new Map(),
-  floors: new Map(),
+  tcpChains: new Map(),
 };
 
 function toServer(

@@ -67,7 +67,7 @@ function resourcesOf(directory: string, pattern: string): XdsResources {
     refusals: none,
     extensions: none,
     peers: none,
-    floors: none,
+    tcpChains: none,
   };
 }
 
