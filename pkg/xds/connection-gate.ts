@@ -76,7 +76,7 @@ export function createConnectionGate({ limits, onRefused }: ConnectionGateOption
     const own = strange.get(entry.address) ?? new Set();
     strange.set(entry.address, own.add(entry));
     strangers += 1;
-    if (limits.firstStream < Number.POSITIVE_INFINITY) expect(entry, entry.streams > 0);
+    if (Number.isFinite(limits.firstStream)) expect(entry, entry.streams > 0);
   }
 
   /** It is somebody's, or gone. */

@@ -29,7 +29,7 @@ import { createLeaderWork } from './leader-work.ts';
 import { createMasqueradeWatch, peerAddressSwitch } from './masquerade-watch.ts';
 import { readOwner } from './own-token.ts';
 import { listenPlain, listenXds } from './ports.ts';
-import { listenTls } from './tls-listener.ts';
+import { listenTls, otlpLimits, webhookLimits } from './tls-listener.ts';
 import { createTokenKeys } from './token-keys.ts';
 import { createTrustBundles } from './trust-bundles.ts';
 import { toUnread } from './unread.ts';
@@ -228,7 +228,9 @@ async function start(parts: Parts): Promise<Started> {
   const { view } = controlPlane;
   const common = { config, cluster, metrics, log, signal };
   const apps = createClusterWebApps({ ...common, authority, authenticate, view, clock, random });
-  const otlpPort = await open(listenTls(apps.otlp, kubernetes.otlpPort, leaves));
+  const otlpPort = await open(
+    listenTls({ app: apps.otlp, port: kubernetes.otlpPort, limits: otlpLimits, leaves, log }),
+  );
   const xdsPort = await listenXds(controlPlane, kubernetes.xdsPort, ({ peer, ...request }) =>
     authenticate({ ...request, peer: toPeerAddress(peer) }),
   );
@@ -244,7 +246,7 @@ async function start(parts: Parts): Promise<Started> {
     metrics,
     log,
   });
-  const webhookPort = await open(listenTls(app, kubernetes.webhookPort, leaves));
+  const webhookPort = await open(listenTls({ app, port: kubernetes.webhookPort, limits: webhookLimits, leaves, log }));
   missing.delete(unhooked);
   const apiPort =
     config.apiPort === undefined ? undefined : await open(listenPlain(apps.dashboard, config.apiPort, 'loopback'));

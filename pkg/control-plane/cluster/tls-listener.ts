@@ -1,8 +1,11 @@
 import type { RequestListener, Server as HttpServer } from 'node:http';
 import { createServer, type Server as HttpsServer } from 'node:https';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import type { LeafCertificates } from '../../certs/leaf-certificates.ts';
 import { controllerName } from '../../certs/workload-names.ts';
+import type { Logger } from '../../observability/logger.ts';
+import { createConnectionGate } from '../../xds/connection-gate.ts';
+import { createRefusalLog } from '../../xds/refusal-log.ts';
 
 export interface TlsListener {
   readonly port: number;
@@ -10,14 +13,34 @@ export interface TlsListener {
   readonly close: () => Promise<void>;
 }
 
+export interface TlsListenerOptions {
+  readonly app: RequestListener;
+  readonly port: number;
+  readonly leaves: LeafCertificates;
+  readonly limits: TlsLimits;
+  readonly log: Logger;
+}
+
+/** How many connections there may be. Where there are too many, the oldest of the address that has the most makes room. */
+export interface TlsLimits {
+  readonly connections: number;
+  /** From one address, unless it is this machine's own. */
+  readonly perAddress: number;
+}
+
+/** The chart gives the controller 512 MiB, and a connection takes some 50 KiB. An API server asks for many pods at once. */
+export const webhookLimits: TlsLimits = { connections: 1_000, perAddress: 500 };
+/** Sidecars keep one each; a node that masquerades has those of a hundred pods. */
+export const otlpLimits: TlsLimits = { connections: 4_000, perAddress: 250 };
+
 const grace = 1_000;
 
 /** HTTPS on all addresses with the control plane's own certificate, TLS 1.3; the certificate is exchanged live. */
-export async function listenTls(app: RequestListener, port: number, leaves: LeafCertificates): Promise<TlsListener> {
+export async function listenTls({ app, port, leaves, limits, log }: TlsListenerOptions): Promise<TlsListener> {
   const server = createServer({ ...toContext(leaves), handshakeTimeout: 10_000 }, app);
   server.requestTimeout = 30_000;
   server.headersTimeout = 10_000;
-  server.maxConnections = 20_000;
+  const refusals = boundConnections(server, limits, log);
   const unsubscribe = leaves.subscribe((owner) => {
     if (owner === controllerName) server.setSecureContext(toContext(leaves));
   });
@@ -28,9 +51,31 @@ export async function listenTls(app: RequestListener, port: number, leaves: Leaf
     port: address.port,
     close() {
       unsubscribe();
+      refusals.close();
       return closeServer(server);
     },
   };
+}
+
+/** Counts connections before TLS has cost anything. */
+function boundConnections(server: HttpsServer, limits: TlsLimits, log: Logger): { close(): void } {
+  const refusals = createRefusalLog({ log });
+  const gate = createConnectionGate({
+    limits: {
+      connections: Number.POSITIVE_INFINITY,
+      strangers: limits.connections,
+      strangersPerAddress: limits.perAddress,
+      // HTTP has deadlines of its own.
+      firstStream: Number.POSITIVE_INFINITY,
+    },
+    onRefused: ({ reason, address }) => refusals.tell({ message: 'HTTPS connection closed', reason, from: address }),
+  });
+  const handshakes = server.listeners('connection') as ((this: HttpsServer, socket: Socket) => void)[];
+  server.removeAllListeners('connection');
+  server.on('connection', (socket: Socket) => {
+    if (gate.take(socket)) for (const handshake of handshakes) handshake.call(server, socket);
+  });
+  return refusals;
 }
 
 /** Ends a server within a second or so. */
