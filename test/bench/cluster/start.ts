@@ -7,33 +7,68 @@ import {
   removeNamespaces,
   until,
 } from '../../support/kubernetes-objects.ts';
+import { chart, helm, release, upgradeArguments } from '../../e2e-kubernetes/cluster.ts';
 import { accountObject, namespaceObject, peerPod } from '../../e2e-kubernetes/peers.ts';
 import { toGoal, toText } from '../report.ts';
 import { median } from './requests.ts';
 import type { Row } from './run.ts';
 
+const [meshed, bare] = ['e2e-start', 'e2e-start-bare'];
+
 /** The same pod with and without a sidecar, in turns: from its creation to Ready, probed each second. */
-export async function measureStart(api: KubernetesApi, times: number): Promise<Row> {
-  const [meshed, bare] = ['e2e-start', 'e2e-start-bare'];
+export async function measureStart(api: KubernetesApi, times: number): Promise<readonly Row[]> {
   await applyObjects(api, [
     namespaceObject(meshed, { mode: 'enforce' }),
     namespaceObject(bare, { mesh: '' }),
     accountObject(meshed, 'pod'),
     accountObject(bare, 'pod'),
   ]);
+  const { more, text } = await startPairs(api, 'native', times);
+  await setNativeSidecars('never');
+  const ordinary = await startPairs(api, 'ordinary', times);
+  await setNativeSidecars('auto');
+  await removeNamespaces(api, [meshed, bare], 120);
+  return [
+    {
+      what: 'pod created → Ready, beyond the same pod without a sidecar (readiness probe each second), medians',
+      osm: '+ 1.0 s',
+      tulle: text,
+      goals: [toGoal('pod created to Ready, ≤ + 0.5 s', more, 0.5, ' s')],
+    },
+    {
+      what: 'the same with an ordinary sidecar (`injection.nativeSidecars=never`)',
+      osm: '–',
+      tulle: ordinary.text,
+    },
+  ];
+}
+
+async function setNativeSidecars(value: string): Promise<void> {
+  await helm(
+    'upgrade',
+    release,
+    chart,
+    ...upgradeArguments,
+    '--reuse-values',
+    '--set',
+    `injection.nativeSidecars=${value}`,
+  );
+}
+
+async function startPairs(
+  api: KubernetesApi,
+  kind: string,
+  times: number,
+): Promise<{ readonly more: number; readonly text: string }> {
   const seconds: Record<string, number[]> = { [meshed]: [], [bare]: [] };
   for (let round = 0; round < times; round += 1)
-    for (const namespace of [bare, meshed]) seconds[namespace]?.push(await startPod(api, namespace, `pod-${round}`));
-  await removeNamespaces(api, [meshed, bare], 120);
+    for (const namespace of [bare, meshed])
+      seconds[namespace]?.push(await startPod(api, namespace, `${kind}-${round}`));
   const [withSidecar, without] = [seconds[meshed] ?? [], seconds[bare] ?? []];
   const more = median(withSidecar) - median(without);
   const list = (values: readonly number[]): string => values.map((value) => value.toFixed(2)).join(' ');
-  return {
-    what: 'pod created → Ready, beyond the same pod without a sidecar (readiness probe each second), medians',
-    osm: '+ 1.0 s',
-    tulle: `${more >= 0 ? '+' : '−'} ${toText(Math.abs(more))} s (${list(withSidecar)} against ${list(without)})`,
-    goals: [toGoal('pod created to Ready, ≤ + 0.5 s', more, 0.5, ' s')],
-  };
+  const sign = more >= 0 ? '+' : '−';
+  return { more, text: `${sign} ${toText(Math.abs(more))} s (${list(withSidecar)} against ${list(without)})` };
 }
 
 async function startPod(api: KubernetesApi, namespace: string, name: string): Promise<number> {
