@@ -73,19 +73,20 @@ export function openConnection(options: ConnectionOptions): AdsConnection {
     call.emit('error', { code, details });
     // Reads on to the end, so that the call can finish, and heeds nothing of it.
     call.resume();
-    cutUnread();
+    cutUnread(cutDelay);
   }
 
   /** What it was written stays in memory until it is read: not for long. */
-  function cutUnread(): void {
-    if (writing) setTimeout(() => writing && !isGone && options.cut(), cutDelay).unref();
+  function cutUnread(delay: number): void {
+    if (writing) setTimeout(() => writing && !isGone && options.cut(), delay).unref();
   }
 
   /** It says nothing more. It is counted as long as something is held for it. */
   function finish(): void {
     leaving = writing && !ended;
     if (leaving) {
-      cutUnread();
+      // It may be slow, and honest.
+      cutUnread(limits.stuck);
       return;
     }
     close();
@@ -120,6 +121,8 @@ export function openConnection(options: ConnectionOptions): AdsConnection {
 
   /** It is known whose the stream is: it counts among those of its client. */
   function count(name: ClientName): boolean {
+    // It may be known only when nobody is left to take it off again.
+    if (ended) return false;
     if (counted) return true;
     if (options.admit(name)) {
       counted = name;

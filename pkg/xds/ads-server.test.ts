@@ -11,20 +11,35 @@ import { toBytesField } from './wire.ts';
 const identity = 'spiffe://test/ns/shop/sa/web' as ServiceIdentity;
 const bytes = (buffer: Buffer): Buffer => buffer;
 
+async function until(holds: () => boolean): Promise<void> {
+  for (let i = 0; i < 400 && !holds(); i++) await new Promise((resolve) => setTimeout(resolve, 5));
+  assert.ok(holds());
+}
+
 describe('the ADS server, where tokens alone say who a client is', () => {
   const asked: AuthenticationRequest[] = [];
+  const names: (() => void)[] = [];
+  /** What was answered to those that are waited for. */
+  const admitted: boolean[] = [];
   let server: AdsServer;
   let client: Client;
 
   beforeEach(async () => {
     asked.length = 0;
+    names.length = 0;
     server = createAdsServer({
       source: { view: () => undefined, subscribe: () => () => undefined },
       authenticate: (request) => {
         asked.push(request);
         const { token, onNamed } = request;
+        if (token === 'late') {
+          return new Promise((resolve) => {
+            names.push(() => resolve({ ok: onNamed?.({ identity }) === true, client: { identity }, reason: 'gone' }));
+          });
+        }
         if (token === 'waiting') {
           const isWaitedFor = onNamed?.({ identity }) ?? false;
+          admitted.push(isWaitedFor);
           return isWaitedFor ? new Promise(() => undefined) : Promise.resolve({ ok: false, reason: 'too many' });
         }
         return Promise.resolve(
@@ -88,6 +103,26 @@ describe('the ADS server, where tokens alone say who a client is', () => {
     while (asked.length < 2) await new Promise((resolve) => setTimeout(resolve, 5));
     assert.equal(await codeOf(open('bad')), status.UNAUTHENTICATED);
     assert.equal(await codeOf(open('waiting')), status.RESOURCE_EXHAUSTED);
+  });
+
+  it('counts nothing for a stream that has ended before it is known whose it is', async () => {
+    const late = [open('late'), open('late')];
+    for (const call of late) call.on('error', () => undefined);
+    await until(() => names.length === 2);
+    for (const call of late) call.cancel();
+    const full: number = status.RESOURCE_EXHAUSTED;
+    let code = full;
+    // As long as their ends are not seen there is no room for a stranger.
+    for (let i = 0; i < 100 && code === full; i++) code = await codeOf(open('bad'));
+    assert.equal(code, status.UNAUTHENTICATED);
+    for (const name of names) name();
+    asked.length = 0;
+    const waiting = [open('waiting'), open('waiting')];
+    for (const call of waiting) call.on('error', () => undefined);
+    await until(() => asked.length === 2);
+    assert.equal(await codeOf(open('bad')), status.UNAUTHENTICATED);
+    assert.equal(await codeOf(open('waiting')), status.RESOURCE_EXHAUSTED);
+    assert.deepEqual(admitted.slice(-3), [true, true, false]);
   });
 
   it('keeps little of what a client says of itself', async () => {

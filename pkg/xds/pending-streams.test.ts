@@ -15,6 +15,15 @@ describe('streams of which it is not known yet whose they are', () => {
     ]);
   });
 
+  it('are bounded in all alone where they came through the file of a socket', () => {
+    const pending = createPendingStreams({ pendingStreams: 3, pendingPerAddress: 1 });
+    for (let i = 0; i < 3; i++) {
+      assert.equal(pending.reasonAgainst('unknown'), undefined);
+      pending.enter('unknown');
+    }
+    assert.notEqual(pending.reasonAgainst('unknown'), undefined);
+  });
+
   it('are counted until they are known or gone, and each but once', () => {
     const pending = createPendingStreams({ pendingStreams: 5, pendingPerAddress: 1 });
     const first = pending.enter('a');

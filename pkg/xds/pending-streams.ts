@@ -29,7 +29,7 @@ export function createPendingStreams(limits: PendingLimits): PendingStreams {
   return {
     reasonAgainst(address) {
       if (all >= limits.pendingStreams) return 'too many streams of strangers';
-      if (isLoopback(address) || (counts.get(address) ?? 0) < limits.pendingPerAddress) return undefined;
+      if (isLocal(address) || (counts.get(address) ?? 0) < limits.pendingPerAddress) return undefined;
       return 'too many streams of strangers from one address';
     },
     enter(address) {
@@ -41,4 +41,9 @@ export function createPendingStreams(limits: PendingLimits): PendingStreams {
       };
     },
   };
+}
+
+/** gRPC says `unknown` of who came through the file of a socket. */
+function isLocal(address: string): boolean {
+  return address === 'unknown' || isLoopback(address);
 }

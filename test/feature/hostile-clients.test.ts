@@ -188,7 +188,7 @@ describe('clients that are too many', function () {
   });
 
   it('are turned away when one has too many streams, before it has said anything', async () => {
-    await start({ limits: { streamsPerClient: 2 } });
+    await start({ limits: { streamsPerClient: 2, stuck: 1_000 } });
     const all = [await open(), await open(), await open()];
     await until(() => all.some((client) => client.status() !== undefined));
     assert.deepEqual(
@@ -269,7 +269,7 @@ describe('clients that are too many', function () {
   });
 
   it('and have nothing more to say are counted until they have read, and not waited for', async () => {
-    await start({ limits: { streamsPerClient: 2 } });
+    await start({ limits: { streamsPerClient: 2, stuck: 1_000 } });
     mesh.publish(shop({ weights: [2, 1], more: services(700) }));
     const stuck: Awaited<ReturnType<typeof openStuckClient>>[] = [];
     for (let i = 0; i < 2; i++) {

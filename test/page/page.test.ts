@@ -24,6 +24,8 @@ const args = [
 
 describe('the page in a browser', function () {
   this.timeout(60_000);
+  // A browser on a busy machine stalls for seconds at times; what is wrong with the page is wrong twice.
+  this.retries(1);
   let browser: Browser;
   let pageDir: string;
   let empty: Fixture;

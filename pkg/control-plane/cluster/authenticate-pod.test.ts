@@ -115,6 +115,15 @@ describe('who a pod is believed to be', () => {
     assert.ok(looks <= 24, 'and each is asked for seldom');
   });
 
+  it('is waited for no longer when it is gone, or its name another pod’s', async () => {
+    for (const asked of [undefined, { ...pod, uid: 'u2' }]) {
+      now = 0;
+      setting = { ...setting, known: { ...pod, ips: [] }, asked };
+      assert.equal(await reasonOf(), 'pod shop/web-0 has no address yet');
+      assert.ok(now < 6_000, `${now} ms`);
+    }
+  });
+
   it('counts before its address is waited for, and is waited for once', async () => {
     const starting = { ...pod, ips: [] };
     setting = { ...setting, known: starting };

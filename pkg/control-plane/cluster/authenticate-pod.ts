@@ -92,9 +92,14 @@ export function createClusterTokenAuthentication(options: PodAuthenticationOptio
     let pod = first;
     for (let looked = start; pod.ips.length === 0 && now() - start < longestWait;) {
       await sleep(now() - start < late ? glance : laterGlance);
-      const isDue = now() - looked >= look;
-      if (isDue) looked = now();
-      const found = isDue ? await pods.lookUp(namespace, name).catch(() => undefined) : pods.find(namespace, name);
+      let found = pods.find(namespace, name);
+      if (now() - looked >= look) {
+        looked = now();
+        const asked = await pods.lookUp(namespace, name).then(toAnswer, () => undefined);
+        // It is gone, or another one has its name.
+        if (asked && asked.pod?.uid !== first.uid) break;
+        found = asked?.pod;
+      }
       if (found?.uid === first.uid) pod = found;
     }
     onWait?.(now() - start);
@@ -139,6 +144,8 @@ export function createClusterTokenAuthentication(options: PodAuthenticationOptio
     return { ok: true, client, expiresAt };
   };
 }
+
+const toAnswer = (pod: KnownPod | undefined): { readonly pod: KnownPod | undefined } => ({ pod });
 
 /** `10.0.0.7`, `fd00::7`, `::ffff:10.0.0.7`: one spelling for each address. */
 function toAddress(text: string): string | undefined {

@@ -16,6 +16,7 @@ describe('HTTPS of the control plane', function () {
   let ca: string;
   const lines: Record<string, unknown>[] = [];
   const sockets: Socket[] = [];
+  const answers: (() => void)[] = [];
 
   before(async () => {
     const authority = await openAuthority({ store: createMemoryStore(), clock: systemClock, name: 'cluster.local' });
@@ -25,7 +26,10 @@ describe('HTTPS of the control plane', function () {
       onError: (error) => assert.fail(String(error)),
     });
     listener = await listenTls({
-      app: (_request, response) => response.end('here'),
+      app: ({ url }, response) => {
+        if (url === '/slow') answers.push(() => response.end('here'));
+        else response.end('here');
+      },
       port: 0,
       leaves,
       limits: { connections: 3, perAddress: 2 },
@@ -41,10 +45,10 @@ describe('HTTPS of the control plane', function () {
     await listener.close();
   });
 
-  const get = (localAddress: string): Promise<number | undefined> =>
+  const get = (localAddress: string, path = '/'): Promise<number | undefined> =>
     new Promise((resolve, reject) => {
       const { port } = listener;
-      const options = { host: '127.0.0.1', port, localAddress, ca, servername: 'controller.tulle', agent: false };
+      const options = { host: '127.0.0.1', port, path, localAddress, ca, servername: 'controller.tulle', agent: false };
       request(options, (response) => resolve(response.resume().statusCode))
         .on('error', reject)
         .end();
@@ -67,5 +71,18 @@ describe('HTTPS of the control plane', function () {
     assert.equal(await get('127.0.0.2'), 200);
     await closed;
     assert.ok(lines.some(({ message, from }) => message === 'HTTPS connection closed' && from === '::ffff:127.0.0.1'));
+  });
+
+  it('closes none whose request is under way', async () => {
+    for (const socket of sockets) socket.destroy();
+    const slow = [get('127.0.0.1', '/slow'), get('127.0.0.1', '/slow')];
+    for (let i = 0; i < 400 && answers.length < 2; i++) await new Promise((resolve) => setTimeout(resolve, 5));
+    assert.equal(answers.length, 2);
+    await hold();
+    await hold();
+    assert.equal(await get('127.0.0.2'), 200);
+    assert.equal(await get('127.0.0.3'), 200);
+    for (const answer of answers) answer();
+    assert.deepEqual(await Promise.all(slow), [200, 200]);
   });
 });

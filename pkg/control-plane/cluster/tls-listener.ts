@@ -1,4 +1,4 @@
-import type { RequestListener, Server as HttpServer } from 'node:http';
+import type { IncomingMessage, RequestListener, Server as HttpServer, ServerResponse } from 'node:http';
 import { createServer, type Server as HttpsServer } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
 import type { LeafCertificates } from '../../certs/leaf-certificates.ts';
@@ -21,7 +21,10 @@ export interface TlsListenerOptions {
   readonly log: Logger;
 }
 
-/** How many connections there may be. Where there are too many, the oldest of the address that has the most makes room. */
+/**
+ * How many connections there may be without a request under way. Where there are too many, the oldest of the address that
+ * has the most makes room. With requests there may be twice as many.
+ */
 export interface TlsLimits {
   readonly connections: number;
   /** From one address, unless it is this machine's own. */
@@ -62,7 +65,7 @@ function boundConnections(server: HttpsServer, limits: TlsLimits, log: Logger): 
   const refusals = createRefusalLog({ log });
   const gate = createConnectionGate({
     limits: {
-      connections: Number.POSITIVE_INFINITY,
+      connections: 2 * limits.connections,
       strangers: limits.connections,
       strangersPerAddress: limits.perAddress,
       // HTTP has deadlines of its own.
@@ -70,6 +73,15 @@ function boundConnections(server: HttpsServer, limits: TlsLimits, log: Logger): 
     },
     onRefused: ({ reason, address }) => refusals.tell({ message: 'HTTPS connection closed', reason, from: address }),
   });
+  // Whose request is being answered is not the one that makes room: the API server has many, and no name.
+  server.prependListener(
+    'request',
+    ({ socket: { remoteAddress, remotePort } }: IncomingMessage, response: ServerResponse) => {
+      const pass = gate.enter(`${remoteAddress}:${remotePort}`);
+      pass.known();
+      response.once('close', () => pass.left());
+    },
+  );
   const handshakes = server.listeners('connection') as ((this: HttpsServer, socket: Socket) => void)[];
   server.removeAllListeners('connection');
   server.on('connection', (socket: Socket) => {
