@@ -3,12 +3,11 @@ import { generateKeyPairSync } from 'node:crypto';
 import { once } from 'node:events';
 import { existsSync, openSync, readFileSync } from 'node:fs';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
-import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { findProgram } from './find-program.ts';
+import { freePorts } from './free-ports.ts';
 
 /** A Kubernetes API server of the test's own, with nothing behind it: no controllers, no nodes, so no pod ever runs. */
 export interface ApiServer {
@@ -102,14 +101,6 @@ async function untilReady(kubeconfig: string, directory: string, processes: read
       await new Promise((resolve) => setTimeout(resolve, 250));
     }
   }
-}
-
-async function freePorts(count: number): Promise<number[]> {
-  const servers = Array.from({ length: count }, () => createServer().listen(0, '127.0.0.1'));
-  await Promise.all(servers.map((server) => once(server, 'listening')));
-  const ports = servers.map((server) => (server.address() as AddressInfo).port);
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
-  return ports;
 }
 
 function toKubeconfig(server: string, authority: string): string {

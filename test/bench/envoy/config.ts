@@ -1,7 +1,6 @@
 import { execFile, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { buildMesh } from '../../../pkg/catalog/build-mesh.ts';
@@ -16,6 +15,7 @@ import { toEnvoyConfig } from '../http1/envoy-config.ts';
 import { appPort as portInMesh, clientIdentity, rootName, serverIdentity } from '../http1/setup.ts';
 import { benchFolder, bundle, cpuSeconds, median, progress, quantile, rssMiB } from '../processes.ts';
 import { type Section, toGoal, toText } from '../report.ts';
+import { freePort } from '../../support/free-ports.ts';
 
 const samplings = [0, 0.01] as const;
 const connections = 32;
@@ -254,13 +254,4 @@ export async function measure({ host, port, pids }: Pair, seconds: number): Prom
     p99: Number(p99) * (unit === 'us' ? 0.001 : unit === 's' ? 1000 : 1),
     rss: Math.max(...pids.map(rssMiB)),
   };
-}
-
-export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
 }

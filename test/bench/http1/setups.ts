@@ -1,8 +1,8 @@
 import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { connect, createServer } from 'node:net';
-import type { AddressInfo, NetConnectOpts } from 'node:net';
+import { connect } from 'node:net';
+import type { NetConnectOpts } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createLeaf, createRoot } from '../../../pkg/certs/certificate.ts';
@@ -11,6 +11,7 @@ import { toEnvoyConfig } from './envoy-config.ts';
 import { openLink } from './link.ts';
 import { appPort as benchPort, clientIdentity, rootName, serverIdentity } from './setup.ts';
 import type { BenchProtocol, ProxySetup } from './setup.ts';
+import { freePort } from '../../support/free-ports.ts';
 
 /** What stands between client and app. */
 export interface Setup {
@@ -230,15 +231,6 @@ async function end(child: ChildProcess): Promise<void> {
   const hard = setTimeout(() => child.kill('SIGKILL'), 60_000);
   await once(child, 'exit');
   clearTimeout(hard);
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
 }
 
 /** Asks each millisecond until the answer is the app's. */
