@@ -4,6 +4,7 @@ import { smiKinds } from '../smi/kinds.ts';
 import { isJsonObject } from '../smi/reader.ts';
 import { type AnalysisRule, serviceRef } from './rule.ts';
 import { podsOf } from './split-rules.ts';
+import { isEnforced } from '../policy/inbound.ts';
 
 const opaqueNames =
   /(^|[-_])(mysql|mariadb|postgres|postgresql|pgsql|redis|mongo|mongodb|amqp|rabbitmq|kafka|smtp|imap|ssh|sftp|ftp|https|tls|ssl|ldap|nats|memcached|cassandra|cql|zookeeper|mqtt|etcd-peer|dns)([-_]|$)/i;
@@ -96,7 +97,7 @@ export const unreachableWorkloads: AnalysisRule = ({ model, snapshot, smi, locat
       });
     } else if (
       inbound.ports.length > 0 &&
-      inbound.mode === 'enforce' &&
+      isEnforced(inbound) &&
       inbound.rules.length === 0 &&
       smi.targets.length > 0
     ) {

@@ -20,6 +20,7 @@ import {
   summarize,
   walkCall,
 } from './walk-call.ts';
+import { isEnforced } from '../policy/inbound.ts';
 
 /** One question: may this caller call that Service with this request? */
 export interface Question {
@@ -217,7 +218,7 @@ function because(
   for (const { service, outcome, mode, modeFrom, reason, account, share } of backends) {
     const where = backends.length > 1 ? `${service} (${percent(share)}): ` : '';
     if (outcome === 'unavailable') add(`${where}no ready pod stands behind it, so the answer is 503`);
-    else if (outcome === 'served' && mode !== undefined && mode !== 'enforce') {
+    else if (outcome === 'served' && mode !== undefined && !isEnforced({ mode })) {
       const would = reason ? `; enforced, it would be refused (${reason})` : '';
       add(`${where}mode ${mode} (${modeFrom}) lets everything pass${would}`);
     } else if (outcome === 'served' && mode === undefined)

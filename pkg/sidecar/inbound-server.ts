@@ -4,7 +4,7 @@ import type { Server, Socket } from 'node:net';
 import { createServer as createTlsServer } from 'node:tls';
 import type { Server as TlsServer, TLSSocket } from 'node:tls';
 import { rm } from 'node:fs/promises';
-import type { InboundPort, PolicyMode } from '../policy/inbound.ts';
+import { type InboundPort, isEnforced, type PolicyMode } from '../policy/inbound.ts';
 import type { HttpSite } from './exchange.ts';
 import { isHttp2Preface, peek, tellsHttpVersion, tlsHandshake } from './first-bytes.ts';
 import type { HttpFrontend } from './http-frontend.ts';
@@ -152,7 +152,7 @@ function acceptInbound(
     else socket.destroy();
   };
   // The server speaks first: there is nothing to look at, and nothing may be said before it is known to whom.
-  if (protocol === 'tcp-server-first' && mode === 'enforce') {
+  if (protocol === 'tcp-server-first' && isEnforced({ mode })) {
     secure();
     return;
   }

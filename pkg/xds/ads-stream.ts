@@ -19,7 +19,7 @@ export interface AdsLimits {
   readonly types: number;
 }
 
-const defaultAdsLimits: AdsLimits = { names: 50_000, nameLength: 1024, types: 24 };
+export const defaultAdsLimits: AdsLimits = { names: 50_000, nameLength: 1024, types: 24 };
 
 /** What a request meant, for the log and the metrics. */
 export type AdsEvent =

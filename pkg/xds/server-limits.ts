@@ -1,4 +1,4 @@
-import type { AdsLimits } from './ads-stream.ts';
+import { type AdsLimits, defaultAdsLimits } from './ads-stream.ts';
 import type { GateLimits } from './connection-gate.ts';
 import type { PendingLimits } from './pending-streams.ts';
 
@@ -22,6 +22,7 @@ export interface AdsServerLimits extends AdsLimits, GateLimits, PendingLimits {
 }
 
 export const defaultServerLimits: AdsServerLimits = {
+  ...defaultAdsLimits,
   connections: 12_000,
   strangers: 2_048,
   strangersPerAddress: 128,
@@ -38,7 +39,4 @@ export const defaultServerLimits: AdsServerLimits = {
   requestBurst: 10_000,
   requestsPerSecond: 500,
   firstRequest: 30_000,
-  names: 50_000,
-  nameLength: 1024,
-  types: 24,
 };
