@@ -97,7 +97,22 @@ function normalise(body: unknown): unknown {
 
 function normaliseTrace({ spans, processes, ...rest }: JaegerTrace): object {
   const plain = spans.map(({ processID, ...span }) => ({ ...span, process: processes[processID] }));
-  const sorted = plain.sort((a, b) => (JSON.stringify(a) < JSON.stringify(b) ? -1 : 1));
+  const sorted = sharingWarnings(plain).sort((a, b) => (JSON.stringify(a) < JSON.stringify(b) ? -1 : 1));
   assert.deepEqual(Object.keys(processes).sort(), [...new Set(spans.map(({ processID }) => processID))].sort());
   return { ...rest, spans: sorted, processCount: Object.keys(processes).length };
+}
+
+/**
+ * Spans with one id share their warnings: Jaeger drops spans that are the same by a Go map, so it says by chance which of
+ * the others is the second with its id.
+ */
+function sharingWarnings<Span extends { spanID: string; warnings: unknown }>(spans: Span[]): object[] {
+  const warningsOf = (id: string): unknown[] =>
+    spans.filter(({ spanID }) => spanID === id).map((span) => span.warnings);
+  return spans.map((span) => ({
+    ...span,
+    warnings: warningsOf(span.spanID)
+      .map((list) => JSON.stringify(list))
+      .sort(),
+  }));
 }

@@ -54,8 +54,6 @@ export async function startJaeger(binary: string): Promise<Jaeger> {
       `--admin.http.host-port=${at(admin)}`,
       `--collector.http-server.host-port=${at(collector)}`,
       `--collector.grpc-server.host-port=${at(collectorGrpc)}`,
-      // Spans are stored in the order in which they were sent: answers depend on it (which of two with one id is the first).
-      '--collector.num-workers=1',
     ],
     { env: { ...process.env, SPAN_STORAGE_TYPE: 'memory' }, stdio: ['ignore', 'ignore', 'pipe'] },
   );
