@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict';
 import { execFile, spawn, spawnSync } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-const script = join(import.meta.dirname, 'tulle-rules.sh');
+const scriptOf = (name: string): string => join(import.meta.dirname, `tulle-${name}.sh`);
+const script = scriptOf('rules');
 type Env = Readonly<Record<string, string>>;
 
 interface Ran {
@@ -114,6 +115,7 @@ describe('tulle-rules.sh, in a pod', function () {
       return this.skip();
     }
     directory = mkdtempSync(join(tmpdir(), 'tulle-rules-'));
+    chmodSync(directory, 0o755);
     writeFileSync(join(directory, 'server.mjs'), serverSource);
     writeFileSync(join(directory, 'resolv.conf'), `search shop.svc\nnameserver ${elsewhere}\noptions ndots:5\n`);
     for (const name of [pod, world]) must('ip', 'netns', 'add', name);
@@ -259,8 +261,36 @@ describe('tulle-rules.sh, in a pod', function () {
     assert.deepEqual([...answers], ['port 15003']);
   });
 
+  it('becomes Envoy, as its user, in the groups that it has and with no capability', () => {
+    const envoy = '#!/bin/sh\necho "args $*"\ncat /proc/self/status\necho to the log > /dev/stdout\n';
+    writeFileSync(join(directory, 'envoy'), envoy, { mode: 0o755 });
+    const least = '-all,+net_admin,+net_raw,+setuid';
+    const drop = ['setpriv', '--regid', '1500', '--groups', '1500,77', '--bounding-set', least, '--inh-caps', '-all'];
+    const become = [...drop, scriptOf('sidecar'), '--config-yaml', '{"a": "b c"}'];
+    const env = { PATH: `${directory}:${process.env['PATH'] ?? ''}` };
+    // As in a container its output is a pipe.
+    const { status, output } = run('ip', ['netns', 'exec', pod, 'sh', '-c', '"$@" | cat', 'sh', ...become], env);
+    assert.equal(status, 0, output);
+    assert.match(output, /rules by iptables[^]*args --config-yaml \{"a": "b c"\}/);
+    assert.match(output, /^Uid:\s1500\s1500\s1500\s1500$/m);
+    assert.match(output, /^Gid:\s1500\s1500\s1500\s1500$/m);
+    assert.match(output, /^Groups:\s77 1500\s*$/m);
+    for (const set of ['CapInh', 'CapPrm', 'CapEff', 'CapAmb']) assert.match(output, new RegExp(`^${set}:\\s0+$`, 'm'));
+    assert.match(output, /^NoNewPrivs:\s1$/m);
+    assert.match(output, /^to the log$/m);
+  });
+
+  it('is no Envoy where the rules can not be written', () => {
+    const drop = ['setpriv', '--bounding-set', '-all,+setuid', '--inh-caps', '-all'];
+    const env = { PATH: `${directory}:${process.env['PATH'] ?? ''}` };
+    const { status, output } = run('ip', ['netns', 'exec', pod, ...drop, scriptOf('sidecar')], env);
+    assert.equal(status, 1, output);
+    assert.match(output, /could not be written/);
+    assert.doesNotMatch(output, /args/);
+  });
+
   const wait = (env: Env): Ran =>
-    run('ip', ['netns', 'exec', pod, join(import.meta.dirname, 'tulle-wait.sh')], {
+    run('ip', ['netns', 'exec', pod, scriptOf('wait')], {
       TULLE_TERMINATION_LOG: join(directory, 'termination-log'),
       ...env,
     });
@@ -269,6 +299,19 @@ describe('tulle-rules.sh, in a pod', function () {
     const { status, output } = wait({ TULLE_READY_TIMEOUT: '20' });
     assert.equal(status, 0, output);
     assert.equal(existsSync(join(directory, 'termination-log')), false);
+  });
+
+  it('opens the gate of a pod that starts fast when the sidecar is ready, not before, and shuts it when it drains', () => {
+    const open = join(directory, 'open');
+    const env = { TULLE_GATE: directory };
+    assert.equal(wait({ ...env, TULLE_READY_TIMEOUT: '1', TULLE_READY_PORT: '15099' }).status, 1);
+    assert.equal(existsSync(open), false);
+    rmSync(join(directory, 'termination-log'));
+    for (const time of ['once', 'and again after a restart'])
+      assert.equal(wait({ ...env, TULLE_READY_TIMEOUT: '20' }).status, 0, time);
+    assert.equal(existsSync(open), true);
+    run('ip', ['netns', 'exec', pod, scriptOf('drain')], env);
+    assert.equal(existsSync(open), false);
   });
 
   it('fails in time when the sidecar does not get ready, and says in the pod’s status what to look at', () => {

@@ -3,6 +3,7 @@
 # Nobody sees what a hook prints: the reason of a failure becomes the container's termination message, and part of the pod's status.
 #
 #   TULLE_READY_TIMEOUT  seconds to wait; default 60
+#   TULLE_GATE           folder to make `open` in once it is ready; without it the app's containers can't be started
 #   TULLE_CONTROLLER     address of the control plane, for the message
 #   TULLE_READY_PORT, TULLE_TERMINATION_LOG
 port=${TULLE_READY_PORT:-15021}
@@ -27,4 +28,4 @@ until is_ready; do
   fi
   read -r -t 0.01 -u 4 _
 done
-exit 0
+if [ -n "${TULLE_GATE:-}" ]; then mkdir -p "$TULLE_GATE/open"; fi

@@ -189,7 +189,7 @@ function buildBacking(
 function selectedMember(service: Service, port: ServicePort, workload: Workload): Member | undefined {
   const target = targetPortOf(port, workload);
   const { pod } = workload;
-  if (target === undefined) return undefined;
+  if (target === undefined || !hasAddress(workload)) return undefined;
   const hostname = pod.subdomain === service.name ? pod.hostname : undefined;
   const ready = pod.ready || service.publishNotReadyAddresses;
   return { workload, endpoint: podEndpoint(workload, target, ready, hostname) };
@@ -208,7 +208,8 @@ function sliceMembers(
     if (target === undefined) continue;
     for (const { addresses, pod: name, ready, hostname } of slice.endpoints) {
       const workload = pods.find(({ pod }) => (name === undefined ? addresses.includes(pod.ip) : pod.name === name));
-      if (workload) {
+      // A slice may be quicker than the pod whose address it tells.
+      if (workload && hasAddress(workload)) {
         const usable = ready || service.publishNotReadyAddresses;
         members.set(workload.key, {
           workload,
@@ -241,6 +242,11 @@ function sliceMembers(
 /** Endpoints written by hand often leave out the name of an only port. */
 function onlyPort(service: Service, slice: EndpointSlice): number | undefined {
   return service.ports.length === 1 && slice.ports.length === 1 ? slice.ports[0]?.port : undefined;
+}
+
+/** A pod that starts is in the mesh before it can be called. */
+function hasAddress({ pod }: Workload): boolean {
+  return pod.ip !== '' || pod.inboundAddress !== undefined;
 }
 
 function podEndpoint(workload: Workload, port: number, ready: boolean, hostname: string | undefined): Endpoint {

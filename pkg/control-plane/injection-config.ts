@@ -38,6 +38,7 @@ const options: Readonly<Record<string, Test>> = {
   resources: isResources,
   initResources: isResources,
   nativeSidecars: isOneOf('auto', 'always', 'never'),
+  fastStart: isBoolean,
   preStopSleep: isCount(0, 3600),
   readyTimeout: isCount(1, 3600),
   ipv6: isBoolean,

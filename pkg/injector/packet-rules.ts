@@ -1,3 +1,4 @@
+import { proxyUid } from '../envoy-config/pod-bootstrap.ts';
 import type { InjectionSettings, InterceptionLists } from './injection-settings.ts';
 import { toPullPolicy } from './pull-policy.ts';
 import type { Container } from './pod.ts';
@@ -34,9 +35,25 @@ export function toRuleVariables(
   ];
 }
 
+/**
+ * Of a container that writes the rules: root, with the least that iptables asks for. The sidecar that does it itself has
+ * group and, by SETUID, user of Envoy besides, which it becomes: Envoy holds no capability (record 0010).
+ */
+export function toRootSecurity(more: { readonly becomesEnvoy: boolean; readonly privileged: boolean }) {
+  return {
+    runAsUser: 0,
+    runAsGroup: more.becomesEnvoy ? proxyUid : 0,
+    runAsNonRoot: false,
+    readOnlyRootFilesystem: true,
+    allowPrivilegeEscalation: more.privileged,
+    privileged: more.privileged,
+    capabilities: { drop: ['ALL'], add: ['NET_ADMIN', 'NET_RAW', ...(more.becomesEnvoy ? ['SETUID'] : [])] },
+    seccompProfile: { type: 'RuntimeDefault' },
+  };
+}
+
 /** Writes the packet rules and ends. Who writes a pod has no say in its image: it runs as root, with capabilities. */
 export function toInitContainer(settings: InjectionSettings, rules: readonly Variable[]): Container {
-  const privileged = settings.privilegedInit === true;
   return {
     name: initName,
     image: settings.sidecarImage,
@@ -44,17 +61,7 @@ export function toInitContainer(settings: InjectionSettings, rules: readonly Var
     command: [`${scripts}/tulle-rules.sh`],
     env: rules,
     resources: settings.initResources ?? initDefaults,
-    // The least that iptables asks for.
-    securityContext: {
-      runAsUser: 0,
-      runAsGroup: 0,
-      runAsNonRoot: false,
-      readOnlyRootFilesystem: true,
-      allowPrivilegeEscalation: privileged,
-      privileged,
-      capabilities: { drop: ['ALL'], add: ['NET_ADMIN', 'NET_RAW'] },
-      seccompProfile: { type: 'RuntimeDefault' },
-    },
+    securityContext: toRootSecurity({ becomesEnvoy: false, privileged: settings.privilegedInit === true }),
     terminationMessagePolicy: 'FallbackToLogsOnError',
   };
 }

@@ -33,7 +33,7 @@ export interface PodSpec extends Rest {
   readonly dnsPolicy?: string;
   readonly nodeSelector?: Readonly<Record<string, string>>;
   readonly os?: { readonly name?: string };
-  readonly securityContext?: Rest & { readonly runAsUser?: number };
+  readonly securityContext?: Rest & { readonly runAsUser?: number; readonly fsGroup?: number };
 }
 
 export interface Container extends Rest {
@@ -46,6 +46,7 @@ export interface Container extends Rest {
   readonly readinessProbe?: Probe;
   readonly startupProbe?: Probe;
   readonly lifecycle?: Lifecycle;
+  readonly volumeMounts?: readonly (Rest & { readonly name?: string; readonly mountPath?: string })[];
 }
 
 export interface ContainerPort extends Rest {

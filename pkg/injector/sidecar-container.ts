@@ -4,10 +4,12 @@ import { sidecarName } from './decide-injection.ts';
 import type { InjectionSettings } from './injection-settings.ts';
 import { InjectionRefused, ownKeys } from './keys.ts';
 import type { Keyed } from './keys.ts';
-import { scripts } from './packet-rules.ts';
+import type { Layout } from './layout.ts';
+import { scripts, toRootSecurity } from './packet-rules.ts';
 import { toWorkloadName } from './pod.ts';
 import type { Container, Lifecycle, Pod } from './pod.ts';
 import { toPullPolicy } from './pull-policy.ts';
+import { gateDirectory, gateVolume } from './start-gate.ts';
 import { toConcurrency, toSidecarResources } from './sidecar-resources.ts';
 
 export const volumeName = 'tulle';
@@ -25,14 +27,17 @@ export interface SidecarOptions {
   readonly pod: Pod;
   readonly namespace: string;
   readonly settings: InjectionSettings;
-  /** An init container that goes on running. */
-  readonly native: boolean;
+  readonly layout: Layout;
+  /** For `tulle-rules.sh`, which the sidecar of layout `fast` runs. */
+  readonly rules: NonNullable<Container['env']>;
   readonly metrics: boolean;
   readonly probes: readonly ProbeListener[];
 }
 
-/** Envoy as a container that passes Pod Security "restricted" (DECISIONS K5). */
-export function toSidecarContainer({ pod, namespace, settings, native, metrics, probes }: SidecarOptions): Container {
+/** Envoy, as a container that passes Pod Security "restricted" unless it writes the rules itself (DECISIONS K5, record 0010). */
+export function toSidecarContainer(options: SidecarOptions): Container {
+  const { pod, namespace, settings, layout, rules, metrics, probes } = options;
+  const fast = layout === 'fast';
   const annotations = pod.metadata?.annotations;
   const account = `${namespace}/${pod.spec?.serviceAccountName || 'default'}`;
   const resources = toSidecarResources(annotations, settings);
@@ -53,7 +58,7 @@ export function toSidecarContainer({ pod, namespace, settings, native, metrics, 
     name: sidecarName,
     image: toSidecarImage(annotations, settings),
     ...toPullPolicy(settings),
-    command: ['envoy'],
+    command: [fast ? `${scripts}/tulle-sidecar.sh` : 'envoy'],
     args: [
       ...['--config-yaml', escapeVariables(JSON.stringify(bootstrap))],
       ...['--service-node', '$(POD_NAMESPACE)/$(POD_NAME)'],
@@ -70,13 +75,17 @@ export function toSidecarContainer({ pod, namespace, settings, native, metrics, 
       { name: 'OTEL_RESOURCE_ATTRIBUTES', value: toResourceAttributes(pod, namespace) },
       { name: 'TULLE_CONTROLLER', value: `${settings.service}.${settings.controlNamespace}.svc:${settings.xdsPort}` },
       { name: 'TULLE_READY_TIMEOUT', value: String(settings.readyTimeout ?? readyTimeout) },
+      ...(fast ? [{ name: 'TULLE_GATE', value: gateDirectory }, ...rules] : []),
     ],
     resources,
-    ...(native ? { restartPolicy: 'Always' } : {}),
-    lifecycle: toLifecycle(native),
-    securityContext: envoySecurity,
+    ...(layout === 'native' ? { restartPolicy: 'Always' } : {}),
+    lifecycle: toLifecycle(layout),
+    securityContext: fast ? toRootSecurity({ becomesEnvoy: true, privileged: false }) : envoySecurity,
     terminationMessagePolicy: 'FallbackToLogsOnError',
-    volumeMounts: [{ name: volumeName, mountPath: podDirectory, readOnly: true }],
+    volumeMounts: [
+      { name: volumeName, mountPath: podDirectory, readOnly: true },
+      ...(fast ? [{ name: gateVolume, mountPath: gateDirectory }] : []),
+    ],
   };
 }
 
@@ -149,8 +158,8 @@ function toResourceAttributes(pod: Pod, namespace: string): string {
  * only drains: the kubelet runs it when the pod is told to end, and ends the sidecar after the app (DECISIONS E9). An
  * ordinary one is told to end with the app, and outlives it by the length of its hook.
  */
-function toLifecycle(native: boolean): Lifecycle {
-  const hold = native ? [] : [String(ordinaryHoldSeconds)];
+function toLifecycle(layout: Layout): Lifecycle {
+  const hold = layout === 'native' ? [] : [String(ordinaryHoldSeconds)];
   return {
     postStart: { exec: { command: [`${scripts}/tulle-wait.sh`] } },
     preStop: { exec: { command: [`${scripts}/tulle-drain.sh`, ...hold] } },

@@ -227,6 +227,58 @@ describe('what an injected pod looks like', () => {
     });
   });
 
+  const fast = { fastStart: true };
+  const containersOf = (pod: Pod): unknown => pod.spec?.containers?.map(({ name }) => name);
+  it('starts fast, where that is asked for, by one sidecar that writes the rules, before a gate that only it opens', () => {
+    const { pod } = injected(podOf({ volumeMounts: [{ name: 'own', mountPath: '/own' }] }), meshed, fast);
+    assert.deepEqual(entriesOf({}, fast), []);
+    assert.deepEqual(containersOf(pod), ['envoy', 'web']);
+    const { command, env, volumeMounts } = named(pod, 'envoy') ?? {};
+    assert.deepEqual(command, ['/usr/local/bin/tulle-sidecar.sh']);
+    assert.match(JSON.stringify(env), /TULLE_OPEN_PORTS/);
+    const directory = env?.find(({ name }) => name === 'TULLE_GATE')?.['value'];
+    assert.deepEqual(volumeMounts?.at(-1), { name: 'tulle-start', mountPath: directory });
+    assert.deepEqual(named(pod, 'web')?.volumeMounts, [
+      { name: 'own', mountPath: '/own' },
+      { name: 'tulle-start', mountPath: directory, readOnly: true },
+      { name: 'tulle-start', mountPath: `${String(directory)}/open`, subPath: 'app', readOnly: true },
+    ]);
+  });
+
+  it('does not start fast what would then run before its sidecar, or never end, or ask for more than the least', () => {
+    assert.deepEqual(entriesOf({ initContainers: [{ name: 'migrate' }] }, fast), [
+      'tulle-init once',
+      'envoy Always',
+      'migrate once',
+    ]);
+    const two = ['tulle-init once', 'envoy Always'];
+    assert.deepEqual(entriesOf({ restartPolicy: 'OnFailure' }, fast), two);
+    assert.deepEqual(entriesOf({}, { ...fast, privilegedInit: true }), two);
+  });
+
+  it('a token that the kubelet would give to root alone is not root’s alone', () => {
+    const two = ['tulle-init once', 'envoy Always'];
+    const asRoot = { securityContext: { runAsUser: 0 } };
+    assert.deepEqual(entriesOf(asRoot, fast), two);
+    assert.deepEqual(entriesOf({}, fast, asRoot), two);
+    assert.deepEqual(entriesOf({ securityContext: { runAsUser: 0, fsGroup: 7 } }, fast), []);
+    assert.deepEqual(entriesOf(asRoot, fast, { securityContext: { runAsUser: 7 } }), []);
+  });
+
+  it('a sidecar that writes the rules starts as root with three capabilities, of an image that no pod chooses', () => {
+    const { pod } = injected(podOf(), meshed, fast);
+    assert.deepEqual(named(pod, 'envoy')?.securityContext, {
+      allowPrivilegeEscalation: false,
+      readOnlyRootFilesystem: true,
+      privileged: false,
+      seccompProfile: { type: 'RuntimeDefault' },
+      ...{ runAsUser: 0, runAsGroup: 1500, runAsNonRoot: false },
+      capabilities: { drop: ['ALL'], add: ['NET_ADMIN', 'NET_RAW', 'SETUID'] },
+    });
+    const own = injected(podOf({}, {}, { 'tulle.dev/sidecar-image': 'other:1' }), meshed, fast).pod;
+    assert.deepEqual(named(own, 'envoy')?.securityContext?.['capabilities'], { drop: ['ALL'] });
+  });
+
   it('nothing in it is secret or of this one pod: two pods of an account get the same', () => {
     assert.deepEqual(bootstrapOf(injected(podOf()).pod), bootstrapOf(injected(podOf({ image: 'other:2' })).pod));
   });

@@ -6,12 +6,14 @@ import { toInterception } from './interception.ts';
 import { toPatch } from './json-patch.ts';
 import type { PatchOperation } from './json-patch.ts';
 import { decodeSwitch, InjectionRefused, ownKeys } from './keys.ts';
+import { chooseLayout } from './layout.ts';
 import { allContainers } from './pod.ts';
 import type { Container, Pod, PodSpec } from './pod.ts';
 import { withPreStopSleep } from './pre-stop-sleep.ts';
 import { rewriteProbes } from './rewrite-probes.ts';
 import { initName, scripts, toInitContainer, toRuleVariables } from './packet-rules.ts';
 import { isForeignImage, knowsNoClusterNames, toSidecarContainer, toVolume, volumeName } from './sidecar-container.ts';
+import { behindGate, gateVolume, toGateVolume } from './start-gate.ts';
 
 export type Injection =
   /** The pod stays as it is. */
@@ -47,7 +49,8 @@ function inject(
 ): { readonly injected: Pod; readonly warnings: readonly string[] } {
   const spec = pod.spec ?? {};
   const annotations = pod.metadata?.annotations;
-  const native = hasNativeSidecars(settings);
+  const layout = chooseLayout(pod, settings);
+  const native = layout === 'native';
   const metrics = wantsMetrics(namespace);
   const scraped = metrics || /^(1|t|true)$/i.test(annotations?.['prometheus.io/scrape'] ?? '');
   refuseClashes(spec, scraped);
@@ -68,10 +71,11 @@ function inject(
   ];
   const rules = toRuleVariables(settings, interception, openPorts);
   const sidecar = toSidecarContainer({
-    ...{ pod, settings, native, metrics: scraped, probes: probes.listeners },
+    ...{ pod, settings, layout, rules, metrics: scraped, probes: probes.listeners },
     namespace: namespace.name,
   });
   const init = toInitContainer(settings, rules);
+  const entries = { native: [init, sidecar, ...probes.initContainers], ordinary: [...probes.initContainers, init] };
   const containers = withPreStopSleep(probes.containers, spec, annotations, settings);
   const injected: Pod = {
     ...pod,
@@ -87,19 +91,17 @@ function inject(
     },
     spec: {
       ...spec,
-      initContainers: native ? [init, sidecar, ...probes.initContainers] : [...probes.initContainers, init],
-      containers: native ? containers : [sidecar, ...containers],
-      volumes: [...(spec.volumes ?? []), toVolume()],
+      ...(layout === 'fast' ? {} : { initContainers: entries[layout] }),
+      containers: {
+        native: containers,
+        ordinary: [sidecar, ...containers],
+        fast: [sidecar, ...containers.map(behindGate)],
+      }[layout],
+      volumes: [...(spec.volumes ?? []), toVolume(), ...(layout === 'fast' ? [toGateVolume()] : [])],
       ...toPullSecrets(spec, settings),
     },
   };
   return { injected, warnings: [...probes.warnings, ...warningsOf(pod, settings, native, metrics)] };
-}
-
-/** Envoy as an init container that goes on running: on by default since Kubernetes 1.29. */
-function hasNativeSidecars({ nativeSidecars = 'auto', kubernetesMinor }: InjectionSettings): boolean {
-  if (nativeSidecars !== 'auto') return nativeSidecars === 'always';
-  return kubernetesMinor === undefined || kubernetesMinor >= 29;
 }
 
 function wantsMetrics({ name, annotations }: InjectionNamespace): boolean {
@@ -130,9 +132,10 @@ function refuseClashes(spec: PodSpec, scraped: boolean): void {
       );
     }
   }
-  if (spec.volumes?.some(({ name }) => name === volumeName)) {
+  const volume = spec.volumes?.find(({ name }) => name === volumeName || name === gateVolume);
+  if (volume) {
     throw new InjectionRefused(
-      `the pod has a volume named "${volumeName}", which is the name of the sidecar's: rename it`,
+      `the pod has a volume named "${volume.name}", which is the name of the sidecar's: rename it`,
     );
   }
   const { admin, outbound, inbound, metrics, ready } = podPorts;

@@ -68,6 +68,7 @@ capabilities:
   "imagePullPolicy" .Values.image.pullPolicy
   "logLevel" .Values.injection.logLevel
   "nativeSidecars" .Values.injection.nativeSidecars
+  "fastStart" .Values.injection.fastStart
   "concurrency" (int64 .Values.injection.concurrency)
   "resources" .Values.injection.resources
   "imagePullSecrets" .Values.injection.imagePullSecrets

@@ -124,6 +124,25 @@ describe('who a pod is believed to be', () => {
     }
   });
 
+  it('is not waited for where its first address counts, but for addresses that do not', async () => {
+    setting = { ...setting, known: { ...pod, ips: [] } };
+    const claimed: unknown[] = [];
+    const judge = createClusterTokenAuthentication({
+      keys: { verify: () => Promise.resolve(setting.verdict) },
+      pods: { find: () => setting.known, lookUp: () => Promise.resolve(undefined) },
+      firstAddresses: {
+        claim: (...claim) => (claimed.push(claim), claim[1] === peer ? undefined : 'it is another’s'),
+      },
+      ...{ trustDomain: 'cluster.local', now: () => 0, sleep: () => Promise.reject(new Error('it waits')) },
+    });
+    assert.equal((await judge({ token, peer })).ok, true);
+    assert.deepEqual(await judge({ token, peer: '10.0.0.8' }), { ok: false, reason: 'it is another’s' });
+    assert.deepEqual(claimed[0], [{ namespace: 'shop', name: 'web-0', uid: 'u1' }, peer]);
+    setting = { ...setting, known: pod };
+    assert.match(JSON.stringify(await judge({ token, peer: '10.0.0.8' })), /came from 10\.0\.0\.8/);
+    assert.equal(claimed.length, 2, 'a pod whose address is told is judged by it');
+  });
+
   it('counts before its address is waited for, and is waited for once', async () => {
     const starting = { ...pod, ips: [] };
     setting = { ...setting, known: starting };

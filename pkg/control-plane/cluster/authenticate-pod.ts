@@ -2,6 +2,7 @@ import { isIP } from 'node:net';
 import type { PodTokenClaims } from '../../certs/pod-tokens.ts';
 import { toServiceIdentity, type TrustDomain } from '../../policy/identity.ts';
 import type { Authentication, AuthenticationRequest } from '../../xds/ads-server.ts';
+import type { FirstAddresses } from './first-addresses.ts';
 import type { TokenKeys } from './token-keys.ts';
 
 /** What must be known of a pod to believe a token that is bound to it. */
@@ -24,6 +25,8 @@ export interface PodAuthenticationOptions {
   readonly trustDomain: string;
   /** False: a token counts wherever it comes from, for clusters that masquerade the addresses of pods. */
   readonly verifyPeerAddress?: boolean;
+  /** Given: a pod whose address is not told yet is not waited for, but believed to be where its token came from first. */
+  readonly firstAddresses?: FirstAddresses;
   /** Told of each answer, as far as addresses go. */
   readonly onAnswer?: (answer: AddressAnswer) => void;
   /** Milliseconds. */
@@ -67,7 +70,7 @@ const look = 5_000;
  * from an address of the pod. A pod that is not known yet, or known under another uid, is looked up once.
  */
 export function createClusterTokenAuthentication(options: PodAuthenticationOptions): AuthenticatePod {
-  const { keys, pods, trustDomain, verifyPeerAddress = true, onAnswer, now, sleep, onWait } = options;
+  const { keys, pods, trustDomain, verifyPeerAddress = true, firstAddresses, onAnswer, now, sleep, onWait } = options;
 
   async function find({ namespace, pod: { name, uid } }: PodTokenClaims): Promise<KnownPod | undefined> {
     const known = pods.find(namespace, name);
@@ -131,7 +134,10 @@ export function createClusterTokenAuthentication(options: PodAuthenticationOptio
     if (found.serviceAccount !== serviceAccount) return refuse(`pod ${name} runs as another account`);
     const identity = toServiceIdentity(trustDomain as TrustDomain, { namespace, name: serviceAccount });
     const client = { identity, pod: name };
-    if (verifyPeerAddress) {
+    if (verifyPeerAddress && firstAddresses && found.ips.length === 0 && address !== undefined) {
+      const why = firstAddresses.claim({ namespace, ...claims.pod }, address);
+      if (why !== undefined) return refuse(why, 'foreign');
+    } else if (verifyPeerAddress) {
       if (found.ips.length === 0 && !onNamed(client)) return refuse(`too many of pod ${name} wait for its address`);
       const { ips } = found.ips.length > 0 ? found : await withAddress(found, claims);
       if (ips.length === 0) return refuse(`pod ${name} has no address yet`);
@@ -148,7 +154,7 @@ export function createClusterTokenAuthentication(options: PodAuthenticationOptio
 const toAnswer = (pod: KnownPod | undefined): { readonly pod: KnownPod | undefined } => ({ pod });
 
 /** `10.0.0.7`, `fd00::7`, `::ffff:10.0.0.7`: one spelling for each address. */
-function toAddress(text: string): string | undefined {
+export function toAddress(text: string): string | undefined {
   const plain = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(text)?.[1] ?? text;
   switch (isIP(plain)) {
     case 4:

@@ -16,12 +16,13 @@ import type { ControlPlane } from '../control-plane.ts';
 import { openCore } from '../core.ts';
 import { type KubernetesConfig, toServiceNames } from '../kubernetes-config.ts';
 import type { BuildInfo, RunningController } from '../run-controller.ts';
-import { createClusterTokenAuthentication, toPeerAddress } from './authenticate-pod.ts';
+import { createClusterTokenAuthentication, toAddress, toPeerAddress } from './authenticate-pod.ts';
 import { openClusterAuthority } from './cluster-authority.ts';
 import type { ClusterControllerConfig } from './cluster-config.ts';
 import { createClusterWebApps } from './cluster-web-apps.ts';
 import { readClusterFacts } from './cluster-facts.ts';
 import { runEventReports } from './event-reports.ts';
+import { createFirstAddresses } from './first-addresses.ts';
 import { createHealthApp, type VersionInfo } from './health-app.ts';
 import { toInjectionSettings } from './injection.ts';
 import { runKeeper } from './keeper.ts';
@@ -222,7 +223,15 @@ async function start(parts: Parts): Promise<Started> {
   const onWait = (milliseconds: number): void => waits.observe(milliseconds / 1000);
   const onAnswer = createMasqueradeWatch({ log, now: Date.now });
   const { verifyPeerAddress = true } = kubernetes;
-  const judging = { keys, pods, trustDomain, verifyPeerAddress, onAnswer, onWait };
+  const onContradiction = (pod: string, reason: string): void => {
+    log.error('a token that had counted came from elsewhere', { pod, reason });
+    disconnect(controlPlane, pod, reason);
+  };
+  const firstAddresses = kubernetes.injection.fastStart && createFirstAddresses({ pods, toAddress, onContradiction });
+  const judging = {
+    ...{ keys, pods, trustDomain, verifyPeerAddress, onAnswer, onWait },
+    ...(firstAddresses ? { firstAddresses } : {}),
+  };
   const authenticate = createClusterTokenAuthentication({ ...judging, now: Date.now, sleep });
   if (!verifyPeerAddress) log.warn('tokens of pods count from any address', { because: peerAddressSwitch });
   const { view } = controlPlane;
@@ -271,6 +280,7 @@ function follow(
     controlNamespace: kubernetes.namespace,
     meshConfigName: kubernetes.meshConfig,
     config: mesh,
+    starting: kubernetes.injection.fastStart === true,
     signal,
     log,
     onSnapshot: (snapshot, problems, { locate }) => {
@@ -278,12 +288,12 @@ function follow(
       read();
     },
   });
-  provider.pods.subscribe(({ namespace, name }) => {
-    for (const server of controlPlane.servers()) {
-      server.disconnect(({ pod }) => pod === `${namespace}/${name}`, 'the pod is gone');
-    }
-  });
+  provider.pods.subscribe(({ namespace, name }) => disconnect(controlPlane, `${namespace}/${name}`, 'the pod is gone'));
   return { provider, first };
+}
+
+function disconnect(controlPlane: ControlPlane, name: string, reason: string): void {
+  for (const server of controlPlane.servers()) server.disconnect(({ pod }) => pod === name, reason);
 }
 
 /** Those that are labelled, and those that still have pods with a sidecar, unless they are another mesh's. */

@@ -47,6 +47,8 @@ export interface ClusterSnapshotOptions {
   readonly meshName: string;
   /** `namespace/name` of the MeshConfig object, for people. */
   readonly meshConfigName: string;
+  /** Pods with a sidecar count before their address is told: their sidecars may be there (record 0010). */
+  readonly starting?: boolean;
 }
 
 /**
@@ -60,7 +62,7 @@ export interface ClusterSnapshotOptions {
  */
 export function createClusterSnapshots(
   state: ClusterState,
-  { installed, meshName, meshConfigName }: ClusterSnapshotOptions,
+  { installed, meshName, meshConfigName, starting = false }: ClusterSnapshotOptions,
 ): (changed: ReadonlySet<ClusterPart>) => ClusterSnapshot {
   let meshed: ReadonlySet<string> = new Set();
   /** By uid: one that is created anew was never in the mesh. */
@@ -113,7 +115,7 @@ export function createClusterSnapshots(
     }
     if (borders || has('pods')) {
       pods = partOf(pods, state.pods, (kept) =>
-        isMeshed(kept) && isReachable(kept.value) ? { value: kept.value.pod, problems: [] } : absent,
+        isMeshed(kept) && isPartOfMesh(kept.value, starting) ? { value: kept.value.pod, problems: [] } : absent,
       );
     }
     if (borders || has('smi')) {
@@ -157,8 +159,8 @@ export function createClusterSnapshots(
 }
 
 /** A pod without an address can't be called yet, and the address of one that has ended may be another's. */
-function isReachable({ pod, ended }: KeptPod): boolean {
-  return pod.ip !== '' && !ended;
+function isPartOfMesh({ pod, ended }: KeptPod, starting: boolean): boolean {
+  return !ended && (pod.ip !== '' || (starting && pod.meshed));
 }
 
 /** Names of the namespaces with living pods that have a sidecar of this mesh, meshed or no longer. */

@@ -28,6 +28,10 @@ export interface PodDirectory {
   namespaces(): ReadonlySet<string>;
   /** Tells when a pod is gone, or another has its name. The returned function ends that. */
   subscribe(onRemoved: (pod: RemovedPod) => void): () => void;
+  /** Tells when the addresses of a pod are told, for the first time. The returned function ends that. */
+  onAddress(listener: (pod: RemovedPod & Pick<PodIdentity, 'ips'>) => void): () => void;
+  /** Whose address it is, among the pods that are followed and their nodes: `pod shop/web-0`, `the node of pod shop/web-0`. */
+  whose(address: string): string | undefined;
 }
 
 export interface NamespaceEntry {
@@ -61,6 +65,7 @@ export function createPodDirectory(
   meshName: string,
 ): PodDirectoryFeed {
   const listeners = new Set<(pod: RemovedPod) => void>();
+  const addressed = new Set<(pod: RemovedPod & Pick<PodIdentity, 'ips'>) => void>();
   const asked = new Map<string, Promise<PodIdentity | undefined>>();
 
   async function ask(namespace: string, name: string): Promise<PodIdentity | undefined> {
@@ -94,8 +99,25 @@ export function createPodDirectory(
       listeners.add(onRemoved);
       return () => listeners.delete(onRemoved);
     },
+    onAddress(listener) {
+      addressed.add(listener);
+      return () => addressed.delete(listener);
+    },
+    whose(address) {
+      for (const { namespace, name, value } of pods().values()) {
+        if (value.ended) continue;
+        if (value.ips.includes(address)) return `pod ${namespace}/${name}`;
+        if (value.hostIp === address) return `the node of pod ${namespace}/${name}`;
+      }
+      return undefined;
+    },
     note(changes) {
       for (const { before, after } of changes) {
+        const knew = before?.uid === after?.uid ? before?.value.ips : undefined;
+        if (after && after.value.ips.length > 0 && (knew ?? []).length === 0) {
+          const { namespace, name, uid, value } = after;
+          for (const listener of addressed) listener({ namespace, name, uid, ips: value.ips });
+        }
         if (before === undefined || before.value.ended) continue;
         const lives = after !== undefined && after.uid === before.uid && !after.value.ended;
         if (lives) continue;

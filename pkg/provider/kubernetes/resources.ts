@@ -35,6 +35,8 @@ export interface KeptPod {
   /** Whose sidecar it has, as the injection wrote it. */
   readonly mesh?: string;
   readonly ips: readonly string[];
+  /** Address of its node, once it has one of its own. */
+  readonly hostIp?: string;
   /** It is on its way out: it may still serve what it has. */
   readonly deleting: boolean;
   /** Its containers have ended: its address may be another's by now. */
@@ -198,7 +200,7 @@ function decode<T>(object: RawObject, read: (object: RawObject, reader: ObjectRe
 
 export function toKeptPod(object: RawObject): KeptPod {
   const status = object['status'];
-  const { phase = '', podIPs = [] } = (status ?? {}) as { phase?: unknown; podIPs?: unknown };
+  const { phase = '', podIPs = [], hostIP } = (status ?? {}) as { phase?: unknown; podIPs?: unknown; hostIP?: unknown };
   const pod = decodeClusterPod(object);
   const mesh = textMap(object.metadata.annotations)['tulle.dev/mesh'];
   const ips = Array.isArray(podIPs)
@@ -208,6 +210,7 @@ export function toKeptPod(object: RawObject): KeptPod {
     pod,
     ...(mesh !== undefined && { mesh }),
     ips: ips.length > 0 ? ips.filter((ip) => typeof ip === 'string') : pod.ip === '' ? [] : [pod.ip],
+    ...(typeof hostIP === 'string' && { hostIp: hostIP }),
     deleting: 'deletionTimestamp' in object.metadata,
     ended: phase === 'Succeeded' || phase === 'Failed',
   };

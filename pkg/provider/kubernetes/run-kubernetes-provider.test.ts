@@ -24,6 +24,12 @@ const config: MeshConfig = {
   tracing: { sampling: 1 },
 };
 
+interface Starting {
+  /** Awaited with each snapshot. */
+  readonly during: () => Promise<void>;
+  readonly starting: boolean;
+}
+
 interface Running {
   readonly provider: KubernetesProvider;
   readonly snapshots: MeshSnapshot[];
@@ -120,7 +126,7 @@ describe('runKubernetesProvider', () => {
     await server.close();
   });
 
-  async function start(during: () => Promise<void> = () => Promise.resolve()): Promise<Running> {
+  async function start({ during, starting }: Partial<Starting> = {}): Promise<Running> {
     const lookout = createLookout();
     const snapshots: MeshSnapshot[] = [];
     let problems: readonly Problem[] = [];
@@ -129,6 +135,7 @@ describe('runKubernetesProvider', () => {
       meshName: 'osm',
       controlNamespace: 'tulle-system',
       config,
+      ...(starting === undefined ? {} : { starting }),
       signal: stop.signal,
       log: silentLogger,
       clock: createHurriedClock(),
@@ -137,7 +144,7 @@ describe('runKubernetesProvider', () => {
         snapshots.push(snapshot);
         problems = found;
         setImmediate(lookout.look);
-        await during();
+        await during?.();
       },
     });
     provider = own;
@@ -311,7 +318,7 @@ describe('runKubernetesProvider', () => {
 
   it('makes one snapshot of what happens while the last one is worked on', async () => {
     let release = (): void => undefined;
-    const { snapshots, latest, until } = await start(() => new Promise((resolve) => (release = resolve)));
+    const { snapshots, latest, until } = await start({ during: () => new Promise((resolve) => (release = resolve)) });
     for (let i = 0; i < 100; i++) server.apply('services', service(`s${i}`));
     await server.watched('services');
     server.sendRaw('services', '');
@@ -436,6 +443,29 @@ describe('runKubernetesProvider', () => {
       assert.deepEqual(own.pods.find('shop', 'pending')?.ips, []);
       server.apply('pods', pod('pending'));
       await until(() => latest().pods.length === 1);
+    });
+
+    it('without an address are in the mesh where they start fast, if they have a sidecar; the address is told once', async () => {
+      const unaddressed = { status: { podIP: undefined, podIPs: undefined, conditions: [] } };
+      server.apply('pods', pod('starting', unaddressed));
+      server.apply('pods', pod('bare', { ...unaddressed, annotations: {} }));
+      const { latest, until, provider: own } = await start({ starting: true });
+      assert.deepEqual(
+        latest().pods.map(({ name, ip }) => [name, ip]),
+        [['starting', '']],
+      );
+      const told: unknown[] = [];
+      own.pods.onAddress((started) => told.push(started));
+      assert.equal(own.pods.whose('10.244.0.9'), undefined);
+      for (const ready of ['False', 'True'])
+        server.apply(
+          'pods',
+          pod('starting', { status: { hostIP: '10.1.0.1', conditions: [{ type: 'Ready', status: ready }] } }),
+        );
+      await until(() => latest().pods[0]?.ready === true);
+      assert.deepEqual(told, [{ namespace: 'shop', name: 'starting', uid: 'uid-2', ips: ['10.244.0.9'] }]);
+      assert.equal(own.pods.whose('10.244.0.9'), 'pod shop/starting');
+      assert.equal(own.pods.whose('10.1.0.1'), 'the node of pod shop/starting');
     });
 
     it('are owned by the Deployment, not by its ReplicaSet', async () => {
@@ -603,7 +633,7 @@ describe('runKubernetesProvider', () => {
   });
 
   it('fails when its reader does', async () => {
-    const { provider: own } = await start(() => Promise.reject(new Error('the reader is broken')));
+    const { provider: own } = await start({ during: () => Promise.reject(new Error('the reader is broken')) });
     await assert.rejects(own.done, /the reader is broken/);
     provider = undefined;
   });

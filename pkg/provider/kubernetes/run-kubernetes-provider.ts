@@ -25,6 +25,8 @@ export interface KubernetesProviderOptions {
   readonly meshConfigName?: string;
   /** What the installation says; MeshConfig and namespaces have the last word. */
   readonly config: MeshConfig;
+  /** Pods with a sidecar are in the mesh before their addresses are told (record 0010). */
+  readonly starting?: boolean;
   readonly signal: AbortSignal;
   readonly log: Logger;
   /**
@@ -62,7 +64,7 @@ export interface KubernetesProvider {
  */
 export function runKubernetesProvider(options: KubernetesProviderOptions): KubernetesProvider {
   const { cluster, config, signal, onSnapshot, onMeshConfig = () => undefined, clock = systemClock } = options;
-  const { meshName, controlNamespace, meshConfigName = 'osm-mesh-config', timing = {} } = options;
+  const { meshName, controlNamespace, meshConfigName = 'osm-mesh-config', starting = false, timing = {} } = options;
   const random = options.random ?? ((): number => randomInt(2 ** 32) / 2 ** 32);
   const log = options.log.with({ component: 'cluster' });
   const find = createDiscovery(cluster, clock, signal);
@@ -109,7 +111,7 @@ export function runKubernetesProvider(options: KubernetesProviderOptions): Kuber
       smi: smi.map(valuesOf),
       osmPolicies: osmPolicies.map(valuesOf),
     },
-    { installed: config, meshName, meshConfigName: `${controlNamespace}/${meshConfigName}` },
+    { installed: config, meshName, meshConfigName: `${controlNamespace}/${meshConfigName}`, starting },
   );
 
   function summary(): Readonly<Record<string, number | 'not installed'>> {

@@ -1,0 +1,11 @@
+#!/bin/sh
+# The sidecar of a pod: writes the packet rules as root, then becomes Envoy, with the arguments given, as user TULLE_PROXY_UID.
+# Without rules no Envoy: the pod doesn't start.
+set -eu
+
+"$(dirname "$0")/tulle-rules.sh"
+# The access log goes to /dev/stdout, which Envoy opens by that name: the pipe is root's.
+chmod 0666 /proc/self/fd/1 /proc/self/fd/2
+# User ids that are not root's have no capability, and by no-new-privs nothing that is run gives one. The groups stay: the
+# pod's fsGroup may be what makes the token readable.
+exec setpriv --reuid "${TULLE_PROXY_UID:-1500}" --inh-caps=-all --no-new-privs envoy "$@"

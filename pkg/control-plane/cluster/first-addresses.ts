@@ -1,0 +1,88 @@
+import type { PodIdentity } from '../../provider/kubernetes/directories.ts';
+
+/** The living pods, as far as their addresses go. */
+export interface AddressedPods {
+  find(namespace: string, name: string): Pick<PodIdentity, 'uid' | 'ips'> | undefined;
+  /** Whose address it is: `pod shop/web-0`, `the node of pod shop/web-0`. */
+  whose(address: string): string | undefined;
+  /** Tells when the addresses of a pod are told, for the first time. */
+  onAddress(listener: (pod: StartedPod) => void): () => void;
+  /** Tells when a pod is gone. */
+  subscribe(listener: (pod: Omit<StartedPod, 'ips'>) => void): () => void;
+}
+
+export interface StartedPod {
+  readonly namespace: string;
+  readonly name: string;
+  readonly uid: string;
+  readonly ips: readonly string[];
+}
+
+export interface FirstAddresses {
+  /**
+   * A token of a pod whose address is not told yet came from this one. Undefined: it counts, and so does this address
+   * alone for as long as the pod's is not told. Otherwise why it doesn't.
+   */
+  readonly claim: (pod: Omit<StartedPod, 'ips'>, address: string) => string | undefined;
+}
+
+export interface FirstAddressesOptions {
+  readonly pods: AddressedPods;
+  /** One spelling for each address; undefined: it is none. */
+  readonly toAddress: (text: string) => string | undefined;
+  /** What had come from an address that counted was not the pod's: told once it is known. */
+  readonly onContradiction: (pod: string, reason: string) => void;
+}
+
+/**
+ * The kubelet tells the address of a pod once all of its containers were started, but a pod that starts fast has an app
+ * that waits for its sidecar (record 0010). Until then its token, which is bound to it, counts from the address that it
+ * came from first, unless that is known to be another's. When the address is told it is looked at again.
+ */
+export function createFirstAddresses({ pods, toAddress, onContradiction }: FirstAddressesOptions): FirstAddresses {
+  /** By uid; an entry lives until the address is told or the pod is gone. */
+  const claims = new Map<string, string>();
+  /** Uids, by address. */
+  const owners = new Map<string, string>();
+
+  function release(uid: string): string | undefined {
+    const address = claims.get(uid);
+    if (address === undefined) return undefined;
+    claims.delete(uid);
+    owners.delete(address);
+    return address;
+  }
+
+  pods.subscribe(({ uid }) => void release(uid));
+  pods.onAddress(({ namespace, name, uid, ips }) => {
+    const address = release(uid);
+    if (address === undefined || isOneOf(ips, address)) return;
+    const pod = `${namespace}/${name}`;
+    onContradiction(pod, `the token of pod ${pod} came from ${address}, and the pod is at ${ips.join(', ')}`);
+  });
+
+  function isOneOf(ips: readonly string[], address: string): boolean {
+    return ips.some((ip) => toAddress(ip) === address);
+  }
+
+  return {
+    claim({ namespace, name, uid }, address) {
+      const pod = `${namespace}/${name}`;
+      const known = pods.find(namespace, name);
+      // Told while the API server was asked.
+      if (known?.uid === uid && known.ips.length > 0) {
+        return isOneOf(known.ips, address)
+          ? undefined
+          : `the token of pod ${pod} (${known.ips.join(', ')}) came from ${address}`;
+      }
+      const first = claims.get(uid);
+      if (first === address) return undefined;
+      if (first !== undefined) return `the token of pod ${pod} came from ${address}, after it had come from ${first}`;
+      const owner = pods.whose(address) ?? (owners.has(address) ? 'another pod that starts' : undefined);
+      if (owner !== undefined) return `the token of pod ${pod}, which has no address yet, came from that of ${owner}`;
+      claims.set(uid, address);
+      owners.set(address, uid);
+      return undefined;
+    },
+  };
+}
