@@ -26,8 +26,9 @@ import {
   toServiceOf,
 } from './names.ts';
 import { isHttp } from './protocol.ts';
+import { memoize } from './memo.ts';
 import { namedSources, tcpSources } from './rbac.ts';
-import { toTcpChain, type TcpChain, type TcpChains } from './tcp-chain.ts';
+import { keepChains, toTcpChain, type TcpChain, type TcpChains } from './tcp-chain.ts';
 import { toServerTls } from './tls.ts';
 
 export interface InboundListeners {
@@ -38,12 +39,15 @@ export interface InboundListeners {
   readonly tcpChains: TcpChains;
 }
 
+/** The same as long as all that it depends on is: what others may reach does not concern it. */
+export const toInboundListeners = memoize(makeInboundListeners);
+
 /** Takes in what is meant for the workload: few chains, by port and by whether mutual TLS is spoken (DECISIONS E2). */
-export function toInboundListeners(
+function makeInboundListeners(
   policy: InboundPolicy,
   settings: MeshSettings,
   interception: InboundInterception,
-  previous?: TcpChains,
+  previous: TcpChains,
 ): InboundListeners {
   const peers = new Map<string, readonly ServiceIdentity[]>();
   // What is not enforced just now, or gone, is remembered: an Envoy that is told late may have its chain still.
@@ -54,7 +58,7 @@ export function toInboundListeners(
     if (isHttp(port.protocol)) return toHttpChains(port, settings, match);
     if (!isEnforced(policy)) return toOpenTcpChains(port, policy.mode, match);
     const sources = tcpSources(policy, port.port);
-    const chain = toTcpChain(port.port, sources, previous?.get(port.port));
+    const chain = toTcpChain(port.port, sources, previous.get(port.port));
     peers.set(peersSecret(port.port), sources);
     if (chain) tcpChains.set(port.port, chain);
     if (!chain || sources.length === 0) return [toClosedChain(port, match, closedWhy(policy))];
@@ -64,7 +68,7 @@ export function toInboundListeners(
     interception.kind === 'redirect'
       ? [toRedirectListener(policy, interception.port, policy.ports.flatMap(chainsOf))]
       : policy.ports.map((port) => toSocketListener(port, interception.template, chainsOf(port)));
-  return { listeners, peers, tcpChains };
+  return { listeners, peers, tcpChains: keepChains(previous, tcpChains) };
 }
 
 function toRedirectListener(policy: InboundPolicy, port: number, chains: readonly FilterChain[]): Listener {

@@ -18,6 +18,9 @@ export interface TcpChain {
 /** By port. */
 export type TcpChains = ReadonlyMap<number, TcpChain>;
 
+/** Of whom nothing was given before. */
+export const noChains: TcpChains = new Map();
+
 /**
  * The chain for these sources. It stays when some are added, which the validation context alone has to hear of, and is
  * replaced when one goes of those that it has let in. Undefined: nobody has been let in yet.
@@ -31,9 +34,16 @@ export function toTcpChain(
   previous?: TcpChain,
 ): TcpChain | undefined {
   if (previous === undefined) return sources.length === 0 ? undefined : replace(port, sources, '');
+  if (isSame(previous.admitted, sources)) return previous;
   if (isWithin(previous.admitted, sources)) return { ...previous, admitted: sources };
   const shrinks = sources.length < previous.floor.length && isWithin(sources, previous.floor);
   return replace(port, sources, shrinks ? previous.round : previous.name);
+}
+
+/** The chains before, where nothing about them changed. */
+export function keepChains(before: TcpChains, after: TcpChains): TcpChains {
+  const isSame = before.size === after.size && [...after].every(([port, chain]) => before.get(port) === chain);
+  return isSame ? before : after;
 }
 
 /** Equal for chains from which the same sources lead to the same chains. */
@@ -44,6 +54,10 @@ export function toHistoryKey(chains: TcpChains): string {
 function replace(port: number, sources: readonly ServiceIdentity[], round: string): TcpChain {
   const parts = round === '' ? sources : [round, ...sources];
   return { name: `${port}/tls/${toFingerprint(parts)}`, admitted: sources, floor: sources, round };
+}
+
+function isSame(some: readonly ServiceIdentity[], others: readonly ServiceIdentity[]): boolean {
+  return some.length === others.length && some.every((each, i) => each === others[i]);
 }
 
 function isWithin(some: readonly ServiceIdentity[], all: readonly ServiceIdentity[]): boolean {
