@@ -17,7 +17,9 @@ export function followLoads(api: KubernetesApi, namespace: string, app: string):
   async function look(): Promise<void> {
     const pods = await api.list(`/api/v1/namespaces/${namespace}/pods?labelSelector=app%3D${app}`);
     for (const { metadata, status } of pods) {
-      const isStarted = status?.containerStatuses?.some(({ state }) => state?.['running'] !== undefined);
+      const isStarted = status?.containerStatuses?.some(
+        ({ name, state }) => name === 'peer' && state?.['running'] !== undefined,
+      );
       if (followed.has(metadata.name) || isStarted !== true) continue;
       followed.add(metadata.name);
       const path = `/api/v1/namespaces/${namespace}/pods/${metadata.name}/log?container=peer&follow=true`;
