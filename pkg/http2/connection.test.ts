@@ -197,6 +197,7 @@ describe('an HTTP/2 server', () => {
       'a connection field': [...get, 'connection', 'close'],
       'transfer-encoding': [...get, 'transfer-encoding', 'chunked'],
       'TE that is not trailers': [...get, 'te', 'gzip'],
+      'a second Host, the same as it is': [...get, 'host', 'a.b', 'host', 'a.b'],
       'no path': [':method', 'GET', ':scheme', 'http', ':authority', 'a'],
       'an empty path': [':method', 'GET', ':scheme', 'http', ':path', '', ':authority', 'a'],
       'two paths': [...get, ':path', '/other'],

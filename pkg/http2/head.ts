@@ -100,12 +100,16 @@ export function areTrailers(block: readonly string[]): boolean {
 /** The Content-Length, -1 when there is none; undefined when a field may not be there. */
 function checkFields(block: readonly string[], from: number, isRequest: boolean): number | undefined {
   let length = -1;
+  let hosts = 0;
   for (let i = from; i < block.length; i += 2) {
     const name = block[i] as string;
     if (isPseudo(name)) return undefined;
     switch (name.length) {
       case 2:
         if (name === 'te' && isRequest && (block[i + 1] as string).toLowerCase() !== 'trailers') return undefined;
+        break;
+      case 4:
+        if (name === 'host' && ++hosts > 1) return undefined;
         break;
       case 14:
         if (name === 'content-length') {
