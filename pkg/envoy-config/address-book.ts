@@ -6,6 +6,7 @@ import type {
   ListenerFilter,
   ListenerFilterState,
 } from './envoy-listener-types.ts';
+import { changeOf } from './memo.ts';
 import { addressPiece } from './names.ts';
 import { isHttp } from './protocol.ts';
 import { addressesOf } from './scoped-route.ts';
@@ -15,28 +16,55 @@ import { addressesOf } from './scoped-route.ts';
  * in ten pieces, by the last digit of the address: a Service that comes or goes changes one of them, and no listener.
  * A piece writes down `http` or `tcp` for a connection to one of its addresses, and the chain is chosen by that.
  */
-export function toAddressBook(directory: Iterable<DirectoryEntry>): readonly ExtensionConfig[] {
-  const http = new Set<string>();
-  const tcp = new Set<string>();
-  for (const entry of directory) {
-    for (const address of addressesOf(entry)) (isHttp(entry.protocol) ? http : tcp).add(address);
-  }
-  // Where two Services disagree, HTTP has the address.
-  for (const address of http) tcp.delete(address);
-  const [byDigit, tcpByDigit] = [toPieces(http), toPieces(tcp)];
-  return digits.map((digit) => toPiece(digit, byDigit.get(digit) ?? [], tcpByDigit.get(digit) ?? []));
+export function toAddressBook(directory: readonly DirectoryEntry[]): readonly ExtensionConfig[] {
+  const before = latest;
+  const change = changeOf(before.directory, directory);
+  const gone = new Set(change.gone.flatMap(placesOf));
+  const fresh = change.fresh.flatMap(placesOf);
+  const pieces = digits.map((digit, i): Piece => {
+    const known = before.pieces[i];
+    const left = known?.places.filter((place) => !gone.has(place)) ?? [];
+    const added = fresh.filter((place) => place.digit === digit);
+    if (known && added.length === 0 && left.length === known.places.length) return known;
+    return toPiece(digit, [...left, ...added], known);
+  });
+  latest = { directory, pieces, book: pieces.map(({ config }) => config) };
+  return latest.book;
 }
 
-function toPieces(addresses: Iterable<string>): Map<string, string[]> {
-  const pieces = new Map<string, string[]>();
-  for (const address of addresses) {
-    const digit = digitOf(address);
-    const piece = pieces.get(digit);
-    if (piece) piece.push(address);
-    else pieces.set(digit, [address]);
-  }
-  for (const piece of pieces.values()) piece.sort();
-  return pieces;
+/** An address at which some Service is dialled. */
+interface Place {
+  readonly dialled: string;
+  readonly digit: string;
+  readonly isHttp: boolean;
+}
+
+interface Piece {
+  /** In any order. */
+  readonly places: readonly Place[];
+  readonly expression: string;
+  readonly config: ExtensionConfig;
+}
+
+interface Book {
+  readonly directory: readonly DirectoryEntry[];
+  /** By digit. */
+  readonly pieces: readonly Piece[];
+  readonly book: readonly ExtensionConfig[];
+}
+
+/** What was asked for last: of what comes next, one Service is usually all that differs. */
+let latest: Book = { directory: [], pieces: [], book: [] };
+
+const places = new WeakMap<DirectoryEntry, readonly Place[]>();
+
+/** The same objects for the same entry: by them it is found again when it goes. */
+function placesOf(entry: DirectoryEntry): readonly Place[] {
+  const found =
+    places.get(entry) ??
+    addressesOf(entry).map((dialled) => ({ dialled, digit: digitOf(dialled), isHttp: isHttp(entry.protocol) }));
+  places.set(entry, found);
+  return found;
 }
 
 const digits: readonly string[] = [...'0123456789'];
@@ -53,14 +81,20 @@ function digitOf(dialled: string): string {
 const filterType = 'type.googleapis.com/envoy.extensions.filters.listener.set_filter_state.v3.Config' as const;
 const chainKey = 'tulle.chain';
 
-/** The last of each: nine of ten stay the same when a Service comes, and are not encoded again. */
-const known = new Map<string, { readonly expression: string; readonly piece: ExtensionConfig }>();
+/** A piece that says the same as before is the same object, and is not encoded again. */
+function toPiece(digit: string, places: readonly Place[], before: Piece | undefined): Piece {
+  const http = new Set(places.flatMap((place) => (place.isHttp ? place.dialled : [])));
+  // Where two Services disagree, HTTP has the address.
+  const tcp = new Set(places.flatMap(({ dialled }) => (http.has(dialled) ? [] : dialled)));
+  const expression = toExpression(digit, [...http].sort(), [...tcp].sort());
+  return {
+    places,
+    expression,
+    config: before?.expression === expression ? before.config : toConfig(digit, expression),
+  };
+}
 
-function toPiece(digit: string, http: readonly string[], tcp: readonly string[]): ExtensionConfig {
-  const name = addressPiece(digit);
-  const expression = toExpression(digit, http, tcp);
-  const last = known.get(name);
-  if (last?.expression === expression) return last.piece;
+function toConfig(digit: string, expression: string): ExtensionConfig {
   const typed_config: ListenerFilterState = {
     '@type': filterType,
     on_accept: [
@@ -72,13 +106,11 @@ function toPiece(digit: string, http: readonly string[], tcp: readonly string[])
       },
     ],
   };
-  const piece: ExtensionConfig = {
+  return {
     '@type': 'type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig',
-    name,
+    name: addressPiece(digit),
     typed_config,
   };
-  known.set(name, { expression, piece });
-  return piece;
 }
 
 /** The last digit is asked for first: most connections are the matter of another piece. */

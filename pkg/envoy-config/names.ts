@@ -4,6 +4,13 @@ import type { EndpointSetKey, ServicePortKey } from '../policy/outbound.ts';
 
 /** Names of Envoy resources. They appear in stats, logs and the admin pages: people read them. */
 
+/** A resource, by what it is asked for. */
+export type Named<T> = readonly [string, T];
+
+export function toNamed<T extends { readonly name: string }>(resource: T): Named<T> {
+  return [resource.name, resource];
+}
+
 /** Secrets that the control plane issues to every proxy: its certificate, and the roots of the mesh. */
 export const identitySecret = 'identity';
 export const rootsSecret = 'roots';

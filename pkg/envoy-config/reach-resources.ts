@@ -7,7 +7,8 @@ import type { Cluster, ClusterLoadAssignment } from './envoy-cluster-types.ts';
 import type { Listener } from './envoy-listener-types.ts';
 import type { RouteConfiguration, ScopedRouteConfiguration } from './envoy-route-types.ts';
 import type { OutboundInterception } from './interception.ts';
-import { memoize } from './memo.ts';
+import { changeOf, createFlatMap, memoize } from './memo.ts';
+import { type Named, toNamed } from './names.ts';
 import { toPodListeners, toVirtualListeners } from './outbound-listener.ts';
 import { isHttp } from './protocol.ts';
 import { toOutboundRoutes } from './route.ts';
@@ -18,71 +19,130 @@ export interface ReachResources {
   readonly listeners: readonly Listener[];
   readonly routes: readonly RouteConfiguration[];
   readonly scopes: ReadonlyMap<string, ScopedRouteConfiguration>;
-  readonly clusters: readonly Cluster[];
+  readonly clusters: readonly Named<Cluster>[];
   readonly endpoints: ReadonlyMap<string, ClusterLoadAssignment>;
 }
 
 type Kind = OutboundInterception['kind'];
 
+/** The same for all proxies with the same reach. */
+export const toReachResources = memoize((reach: Reach, { kind }: OutboundInterception) => followers[kind](reach));
+
+const followers = { redirect: createFollower('redirect'), proxy: createFollower('proxy') };
+
 /**
- * The same for all proxies with the same reach. What each Service takes is made once: of a change of the reach one pass
- * over its Services is left.
+ * Remembers the reach that it was given last: where one Service comes among hundreds, the others are not looked at. The
+ * result depends on the reach alone.
  */
-export const toReachResources = memoize((reach: Reach, { kind }: OutboundInterception): ReachResources => {
-  const listeners: Listener[] = [];
-  const routes: RouteConfiguration[] = [];
-  const scopes = new Map<string, ScopedRouteConfiguration>();
-  const clusters: Cluster[] = [passthrough, nowhere];
-  const endpoints = new Map<string, ClusterLoadAssignment>();
-  const backends = new Map<EndpointSetKey, Backend>();
-  for (const service of reach.outbound.values()) {
-    const own = resourcesOf(service, reach, kind);
-    listeners.push(...own.listeners);
-    routes.push(...own.routes);
-    // Headless Services may share a pod: the first one has its address.
-    for (const scope of own.scopes) if (!scopes.has(scope.name)) scopes.set(scope.name, scope);
-    // Where some Service leads to its pods one by one, its cluster is one that knows them.
-    for (const each of own.backends) if (backends.get(each.key)?.headless !== true) backends.set(each.key, each);
-    if (own.tcp) {
-      clusters.push(own.tcp.cluster);
-      endpoints.set(own.tcp.assignment.cluster_name, own.tcp.assignment);
-    }
-  }
-  for (const { cluster, assignment } of backends.values()) {
-    clusters.push(cluster);
-    endpoints.set(assignment.cluster_name, assignment);
-  }
-  return { listeners: onePerAddress(listeners, scopes), routes, scopes, clusters, endpoints };
+function createFollower(kind: Kind): (reach: Reach) => ReachResources {
+  const followServices = createServiceFollower(kind);
+  const allListeners = createFlatMap((each: ServiceResources) => each.listeners);
+  const allRoutes = createFlatMap((each: ServiceResources) => each.routes);
+  const allScopes = createFlatMap((each: ServiceResources) => each.scopes);
+  const tcpClusters = createFlatMap(({ tcp }: ServiceResources) => tcp.clusters);
+  const tcpEndpoints = createFlatMap(({ tcp }: ServiceResources) => tcp.endpoints);
+  const httpClusters = createFlatMap(({ http }: ServiceResources) => http.clusters);
+  const podClusters = createFlatMap(({ http }: ServiceResources) => http.podClusters);
+  const httpEndpoints = createFlatMap(({ http }: ServiceResources) => http.endpoints);
+  return (reach) => {
+    const all = followServices(reach);
+    const scopes = toFirst(allScopes(all));
+    return {
+      listeners: onePerAddress(allListeners(all), scopes),
+      routes: allRoutes(all),
+      scopes,
+      // Where some Service leads to its pods one by one, its cluster is one that knows them.
+      clusters: toOneList(outside, tcpClusters(all), httpClusters(all), podClusters(all)),
+      endpoints: toEndpoints(tcpEndpoints(all), httpEndpoints(all)),
+    };
+  };
+}
+
+const outside = [passthrough, nowhere].map(toNamed);
+
+// What is made of the same lists is the same object: where endpoints alone change, all the rest stays.
+const toOneList = memoize((...lists: [List<Cluster>, ...List<Cluster>[]]) => lists.flat());
+const toEndpoints = memoize((tcp: List<ClusterLoadAssignment>, http: List<ClusterLoadAssignment>) => {
+  return new Map([...tcp, ...http]);
 });
+
+/** Headless Services may share a pod: the first one has its address. */
+const toFirst = memoize((scopes: List<ScopedRouteConfiguration>) => {
+  const map = new Map(scopes);
+  return map.size === scopes.length ? map : new Map([...scopes, ...scopes.toReversed()]);
+});
+
+type List<T> = readonly Named<T>[];
 
 /** Envoy takes one listener for an address, and refuses the rest of the push beside a second one. */
 function onePerAddress(listeners: readonly Listener[], taken: { has(dialled: string): boolean }): readonly Listener[] {
   const dialled = new Set<string>();
-  return listeners.filter(({ address }) => {
+  const kept = listeners.filter(({ address }) => {
     const { address: ip = '', port_value: port = 0 } = address?.socket_address ?? {};
     const at = toDialled(ip, port);
     if (dialled.has(at) || taken.has(at)) return false;
     dialled.add(at);
     return true;
   });
+  return kept.length === listeners.length ? listeners : kept;
 }
 
-/** What one Service port takes. */
+/** What one Service port takes. Several Services may lead to the same clusters. */
 interface ServiceResources {
   readonly listeners: readonly Listener[];
   readonly routes: readonly RouteConfiguration[];
-  readonly scopes: readonly ScopedRouteConfiguration[];
-  /** Of TCP, where one cluster has all backends. */
-  readonly tcp?: { readonly cluster: Cluster; readonly assignment: ClusterLoadAssignment };
-  /** Of HTTP; several Services may have the same ones. */
-  readonly backends: readonly Backend[];
+  readonly scopes: readonly Named<ScopedRouteConfiguration>[];
+  readonly tcp: Destinations;
+  /** `podClusters`: in the place of those that do not know single pods. */
+  readonly http: Destinations & { readonly podClusters: readonly Named<Cluster>[] };
 }
 
-interface Backend {
-  readonly key: EndpointSetKey;
-  readonly headless: boolean;
-  readonly cluster: Cluster;
-  readonly assignment: ClusterLoadAssignment;
+interface Destinations {
+  readonly clusters: readonly Named<Cluster>[];
+  readonly endpoints: readonly Named<ClusterLoadAssignment>[];
+}
+
+const nothing: ServiceResources = {
+  listeners: [],
+  routes: [],
+  scopes: [],
+  tcp: { clusters: [], endpoints: [] },
+  http: { clusters: [], podClusters: [], endpoints: [] },
+};
+
+/** For each Service of a reach what it takes: made again where it, or one of the sets that it leads to, is another one. */
+function createServiceFollower(kind: Kind): (reach: Reach) => readonly ServiceResources[] {
+  let services: readonly OutboundService[] = [];
+  let sets: readonly EndpointSet[] = [];
+  let resources: readonly ServiceResources[] = [];
+  /** Which of these Services lead to a set. */
+  const users = new Map<EndpointSetKey, readonly OutboundService[]>();
+
+  return (reach) => {
+    const [nextServices, nextSets] = [[...reach.outbound.values()], [...reach.endpoints.values()]];
+    const { gone, fresh, start, end } = changeOf(services, nextServices);
+    const made = fresh.map((service) => resourcesOf(service, reach, kind));
+    const next = [...resources.slice(0, start), ...made, ...resources.slice(resources.length - end)];
+    const change = changeOf(sets, nextSets);
+    const isGone = new Set(gone);
+    for (const { key } of [...change.gone, ...change.fresh]) {
+      for (const user of users.get(key) ?? []) {
+        if (!isGone.has(user)) next[nextServices.indexOf(user)] = resourcesOf(user, reach, kind);
+      }
+    }
+    for (const service of gone) {
+      for (const key of keysOf(service)) {
+        const left = users.get(key)?.filter((user) => user !== service) ?? [];
+        if (left.length > 0) users.set(key, left);
+        else users.delete(key);
+      }
+    }
+    for (const service of fresh) {
+      for (const key of keysOf(service)) users.set(key, [...(users.get(key) ?? []), service]);
+    }
+    [services, sets, resources] = [nextServices, nextSets, next];
+    return next;
+  };
 }
 
 interface Known {
@@ -111,44 +171,41 @@ function keysOf(service: OutboundService): readonly EndpointSetKey[] {
 }
 
 function toHttp(service: OutboundService, sets: readonly EndpointSet[], kind: Kind): ServiceResources {
-  const { headless } = service;
+  const clusters = sets.map((set) => (service.headless ? podClusterOf(set) : clusterOf(set)));
   return {
-    listeners: [],
+    ...nothing,
     routes: kind === 'proxy' ? [routesOf(service)] : [],
     scopes: kind === 'redirect' ? scopesOf(service, sets) : [],
-    backends: sets.map((set) => ({
-      key: set.key,
-      headless,
-      cluster: headless ? headlessClusterOf(set) : clusterOf(set),
-      assignment: loadAssignmentOf(set),
-    })),
+    http: { clusters, podClusters: service.headless ? clusters : [], endpoints: sets.map((set) => endpointsOf(set)) },
   };
 }
 
 function toTcp(service: OutboundService, sets: readonly EndpointSet[], kind: Kind): ServiceResources {
-  return {
-    listeners: kind === 'redirect' ? listenersOf(service, sets) : [],
-    routes: [],
-    scopes: [],
-    tcp: tcpResourcesOf(service, ...sets),
-    backends: [],
-  };
+  const listeners = kind === 'redirect' ? listenersOf(service, sets) : [];
+  return { ...nothing, listeners, tcp: tcpDestinationsOf(service, ...sets) };
 }
 
 // Asked again when only the endpoints of a Service changed, and for each kind: what is the same must be the same object.
 const routesOf = memoize(toOutboundRoutes);
-const clusterOf = memoize((set: EndpointSet) => toEndpointsCluster(set, false));
-const headlessClusterOf = memoize((set: EndpointSet) => toEndpointsCluster(set, true));
-const loadAssignmentOf = memoize(toLoadAssignment);
+const clusterOf = memoize((set: EndpointSet) => toNamed(toEndpointsCluster(set, false)));
+const podClusterOf = memoize((set: EndpointSet) => toNamed(toEndpointsCluster(set, true)));
+const endpointsOf = memoize((set: EndpointSet) => byCluster(toLoadAssignment(set)));
 const virtualListenersOf = memoize(toVirtualListeners);
 const podListenersOf = memoize(toPodListeners);
-const serviceScopesOf = memoize(toServiceScopes);
-const podScopesOf = memoize(toPodScopes);
+const serviceScopesOf = memoize((service: OutboundService) => toServiceScopes(service).map(toNamed));
+const podScopesOf = memoize((service: OutboundService, set: EndpointSet) => toPodScopes(service, set).map(toNamed));
 
-const tcpResourcesOf = memoize((service: OutboundService, ...sets: EndpointSet[]) => {
+const tcpDestinationsOf = memoize((service: OutboundService, ...sets: EndpointSet[]): Destinations => {
   const byKey = new Map(sets.map((set) => [set.key, set]));
-  return { cluster: toTcpCluster(service, byKey), assignment: toTcpLoadAssignment(service, byKey) };
+  return {
+    clusters: [toNamed(toTcpCluster(service, byKey))],
+    endpoints: [byCluster(toTcpLoadAssignment(service, byKey))],
+  };
 });
+
+function byCluster(assignment: ClusterLoadAssignment): Named<ClusterLoadAssignment> {
+  return [assignment.cluster_name, assignment];
+}
 
 function listenersOf(service: OutboundService, sets: readonly EndpointSet[]): readonly Listener[] {
   if (!service.headless) return virtualListenersOf(service);
@@ -156,7 +213,7 @@ function listenersOf(service: OutboundService, sets: readonly EndpointSet[]): re
   return set === undefined ? [] : podListenersOf(service, set);
 }
 
-function scopesOf(service: OutboundService, sets: readonly EndpointSet[]): readonly ScopedRouteConfiguration[] {
+function scopesOf(service: OutboundService, sets: readonly EndpointSet[]): List<ScopedRouteConfiguration> {
   if (!service.headless) return serviceScopesOf(service);
   const set = ownSet(service, sets);
   return set === undefined ? [] : podScopesOf(service, set);

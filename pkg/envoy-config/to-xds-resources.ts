@@ -9,7 +9,8 @@ import type { RouteConfiguration, ScopedRouteConfiguration } from './envoy-route
 import { toInboundListeners } from './inbound-listener.ts';
 import type { InboundListeners } from './inbound-listener.ts';
 import type { InterceptionMode } from './interception.ts';
-import { memoize } from './memo.ts';
+import { createFlatMap, memoize } from './memo.ts';
+import { type Named, toNamed } from './names.ts';
 import { toProxyResources } from './proxy-listener.ts';
 import type { ProxyResources } from './proxy-listener.ts';
 import { nobody, toOutboundListener } from './outbound-listener.ts';
@@ -79,12 +80,16 @@ type Lists<T> = [readonly T[], ...(readonly T[])[]];
 // The same map for the same lists: those of all clusters are shared by proxies with the same ports and the same reach.
 const listenersOf = memoize((...lists: Lists<Listener>) => toMap(lists));
 const routesOf = memoize((...lists: Lists<RouteConfiguration>) => toMap(lists));
-const clustersOf = memoize((...lists: Lists<Cluster>) => toMap(lists));
+const clustersOf = memoize(
+  (
+    own: readonly Cluster[],
+    reached: readonly Named<Cluster>[],
+    more: readonly Cluster[],
+  ): ReadonlyMap<string, Cluster> => new Map([...own.map(toNamed), ...reached, ...more.map(toNamed)]),
+);
 
 function toMap<T extends { readonly name: string }>(lists: readonly (readonly T[])[]): ReadonlyMap<string, T> {
-  const map = new Map<string, T>();
-  for (const list of lists) for (const resource of list) map.set(resource.name, resource);
-  return map;
+  return new Map(lists.flat().map(toNamed));
 }
 
 const toInboundRouteList = memoize((inbound: InboundPolicy, { tracing }: MeshSettings): readonly RouteConfiguration[] =>
@@ -146,9 +151,10 @@ const deniedScopesOf = memoize(toDeniedScopes);
 
 /** One and the same for all proxies. */
 const toSharedResources = memoize((directory: Directory): Pick<DoorResources, 'refusals' | 'extensions'> => {
-  const refusals = new Map<string, ScopedRouteConfiguration>();
-  for (const entry of directory.values()) {
-    if (isHttp(entry.protocol)) for (const scope of deniedScopesOf(entry)) refusals.set(scope.name, scope);
-  }
-  return { refusals, extensions: toMap([toAddressBook(directory.values())]) };
+  const entries = [...directory.values()];
+  return { refusals: new Map(refusalsOf(entries)), extensions: toMap([toAddressBook(entries)]) };
 });
+
+const refusalsOf = createFlatMap((entry: DirectoryEntry) =>
+  isHttp(entry.protocol) ? deniedScopesOf(entry).map(toNamed) : [],
+);
