@@ -46,12 +46,17 @@ export function createBackings(): (
   );
   const served = createLastRound(({ id }: Served) => id);
   let latest: readonly Backing[] = [];
+  /** What `served` was made of, besides the Services themselves. */
+  let around: readonly unknown[] = [];
 
   return (services, slices, workloads, namespaces) => {
     const slicesOf = groupSlices(slices);
+    const now = [slicesOf, workloads, namespaces];
+    const isSettled = sameMembers(around, now);
     const next = inOrder(services).map((service, place): Served => {
       const id = idOf(service);
       const before = served.at(place, id);
+      if (isSettled && before?.service === service) return before;
       if (service.externalName !== undefined) return { ...nothingBehind, id, service };
       const own = slicesOf.get(id) ?? noSlices;
       const pods =
@@ -61,6 +66,7 @@ export function createBackings(): (
         before?.service === service && before.own === own && before.meshed === meshed && sameMembers(before.pods, pods);
       return isSame ? before : serve(id, { service, own, pods, meshed }, before);
     });
+    around = now;
     const backings: Backing[] = [];
     for (const { backings: ports } of served.keep(next)) for (const backing of ports) backings.push(backing);
     latest = keepList(latest, backings);

@@ -127,27 +127,30 @@ export function createValueIndex<T, K, V>(
   keyOf: (member: T) => K,
   valueOf: (member: T) => V,
 ): (list: readonly T[]) => ReadonlyMap<K, V> {
-  let before: readonly T[] = [];
+  const entriesOf = createListMap((member: T): readonly [K, V] => [keyOf(member), valueOf(member)]);
+  let before: readonly (readonly [K, V])[] = [];
   let index: ReadonlyMap<K, V> = new Map();
   return (list) => {
-    const change = changeOf(before, list);
+    const entries = entriesOf(list);
+    const change = changeOf(before, entries);
     // Where a key is there twice, what is replaced may not be what is found.
-    const isClear = index.size === before.length && before.length === list.length;
+    const isClear = index.size === before.length && before.length === entries.length;
     if (change !== undefined) {
-      const patched = isClear && isSmall(change, list.length) ? patchIndex(change) : undefined;
-      index = patched ?? keepMap(index, new Map(list.map((member) => [keyOf(member), valueOf(member)])));
+      const patched = isClear && isSmall(change, entries.length) ? patchIndex(change) : undefined;
+      index = patched ?? keepMap(index, new Map(entries));
     }
-    before = list;
+    before = entries;
     return index;
   };
 
   /** Undefined where other keys are there than before. */
-  function patchIndex({ removed, added }: ListChange<T>): ReadonlyMap<K, V> | undefined {
-    if (!isSameSet(removed.map(keyOf), added.map(keyOf))) return undefined;
-    const changed = added.filter((member) => index.get(keyOf(member)) !== valueOf(member));
+  function patchIndex({ removed, added }: ListChange<readonly [K, V]>): ReadonlyMap<K, V> | undefined {
+    const toKey = ([key]: readonly [K, V]): K => key;
+    if (!isSameSet(removed.map(toKey), added.map(toKey))) return undefined;
+    const changed = added.filter(([key, value]) => index.get(key) !== value);
     if (changed.length === 0) return index;
     const next = new Map(index);
-    for (const member of changed) next.set(keyOf(member), valueOf(member));
+    for (const [key, value] of changed) next.set(key, value);
     return next;
   }
 }
@@ -223,7 +226,7 @@ export function createGroupsOf<T, K>(
   return createGroups<T, K, T>((member) => keysOf(member).map((key) => [key, member]), compare);
 }
 
-/** What was made in the round before, found by key; at the same place, where nothing came or went meanwhile. */
+/** What was made in the round before, found by key; at about the same place, where little came or went meanwhile. */
 export interface LastRound<E> {
   at(place: number, key: string): E | undefined;
   /** Ends a round. The list before, when these are the same. */
@@ -232,17 +235,35 @@ export interface LastRound<E> {
 
 export function createLastRound<E>(keyOf: (entry: E) => string): LastRound<E> {
   let last: readonly E[] = [];
-  let index: ReadonlyMap<string, E> | undefined;
+  let index: Map<string, E> | undefined;
+  /** What came and went before this place moved all behind it. */
+  let shift = 0;
+
+  function beside(place: number, key: string): E | undefined {
+    for (const step of [0, -1, 1]) {
+      const entry = last[place + shift + step];
+      if (entry === undefined || keyOf(entry) !== key) continue;
+      shift += step;
+      return entry;
+    }
+    return undefined;
+  }
+
   return {
     at(place, key) {
-      const entry = last[place];
-      if (entry !== undefined && keyOf(entry) === key) return entry;
+      const entry = beside(place, key);
+      if (entry !== undefined) return entry;
       index ??= new Map(last.map((each) => [keyOf(each), each]));
       return index.get(key);
     },
     keep(entries) {
+      shift = 0;
       if (gapOf(last, entries) === undefined) return last;
-      index = undefined;
+      const change = index && changeOf(last, entries);
+      if (change && isSmall(change, entries.length)) {
+        for (const each of change.removed) index?.delete(keyOf(each));
+        for (const each of change.added) index?.set(keyOf(each), each);
+      } else index = undefined;
       return (last = entries);
     },
   };

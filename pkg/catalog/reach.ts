@@ -2,7 +2,7 @@ import type { EndpointSet } from '../policy/endpoints.ts';
 import type { ServiceIdentity } from '../policy/identity.ts';
 import type { EndpointSetKey, OutboundService, ServicePortKey } from '../policy/outbound.ts';
 import type { Reach } from '../policy/proxy-policy.ts';
-import { changeOf, type ListChange } from './lists.ts';
+import { changeOf, createIndex, createListMap, type ListChange } from './lists.ts';
 import { createIntern, createNumbering, keepList } from './memo.ts';
 import { compareText } from './order.ts';
 import type { Fragment, Offer } from './outbound.ts';
@@ -21,6 +21,8 @@ export function createReaches(): (offers: readonly Offer[]) => Reaches {
   const outbounds = createIntern<ReadonlyMap<ServicePortKey, OutboundService>>();
   const endpointMaps = createIntern<ReadonlyMap<EndpointSetKey, EndpointSet>>();
   const reaches = createIntern<Reach>();
+  const everyonesOf = createListMap(({ everyone }: Offer) => everyone);
+  const toCommonReach = createCommonReach();
   let common: readonly Fragment[] = [];
 
   function toReach(fragments: readonly Fragment[]): Reach {
@@ -51,7 +53,7 @@ export function createReaches(): (offers: readonly Offer[]) => Reaches {
   return (offers) => {
     common = keepList(
       common,
-      offers.flatMap(({ everyone }) => everyone ?? nobody),
+      everyonesOf(offers).filter((fragment) => fragment !== undefined),
     );
     const base = common;
     const views = changeOwn(own, changeOf(offered, offers));
@@ -64,7 +66,7 @@ export function createReaches(): (offers: readonly Offer[]) => Reaches {
         const id = extra.size === 0 ? '' : identity;
         const found = known.get(id);
         if (found?.base === base && found.own === extra) return found.reach;
-        const reach = toReach(merge(base, extra));
+        const reach = id === '' ? toCommonReach(base) : toReach(merge(base, extra));
         known.set(id, { base, own: extra, reach });
         return reach;
       },
@@ -78,7 +80,22 @@ interface Known {
   readonly reach: Reach;
 }
 
-const nobody: readonly Fragment[] = [];
+/** The reach of all that have nothing of their own: of a mesh where everybody may call everybody, one for all. */
+function createCommonReach(): (fragments: readonly Fragment[]) => Reach {
+  const servicesOf = createListMap(({ service }: Fragment) => service);
+  const setsOf = createListMap(({ sets }: Fragment) => sets);
+  const byService = createIndex(({ key }: OutboundService) => key);
+  const bySet = createIndex(({ key }: EndpointSet) => key);
+  let last: Reach | undefined;
+  return (fragments) => {
+    const outbound = byService(servicesOf(fragments));
+    const sets: EndpointSet[] = [];
+    for (const list of setsOf(fragments)) for (const set of list) sets.push(set);
+    const endpoints = bySet(sets);
+    if (last?.outbound !== outbound || last.endpoints !== endpoints) last = { outbound, endpoints };
+    return last;
+  };
+}
 
 /** What one client may reach beyond what everybody may, sorted by key. Never changed once made. */
 type Own = ReadonlyMap<ServicePortKey, Fragment>;

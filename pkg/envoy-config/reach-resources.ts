@@ -52,7 +52,7 @@ function createFollower(kind: Kind): (reach: Reach) => ReachResources {
       routes: allRoutes(all),
       scopes,
       // Where some Service leads to its pods one by one, its cluster is one that knows them.
-      clusters: toOneList(outside, tcpClusters(all), httpClusters(all), podClusters(all)),
+      clusters: toClusters(tcpClusters(all), httpClusters(all), podClusters(all)),
       endpoints: toEndpoints(tcpEndpoints(all), httpEndpoints(all)),
     };
   };
@@ -61,7 +61,9 @@ function createFollower(kind: Kind): (reach: Reach) => ReachResources {
 const outside = [passthrough, nowhere].map(toNamed);
 
 // What is made of the same lists is the same object: where endpoints alone change, all the rest stays.
-const toOneList = memoize((...lists: [List<Cluster>, ...List<Cluster>[]]) => lists.flat());
+const toClusters = memoize((tcp: List<Cluster>, http: List<Cluster>, ofPods: List<Cluster>): List<Cluster> => {
+  return [...outside, ...tcp, ...http, ...ofPods];
+});
 const toEndpoints = memoize((tcp: List<ClusterLoadAssignment>, http: List<ClusterLoadAssignment>) => {
   return new Map([...tcp, ...http]);
 });
