@@ -151,16 +151,21 @@ export function hashVersions(resources: Iterable<EncodedResource>): string {
   return hash.digest('base64url').slice(0, 16);
 }
 
+/** Most of what two views have stands in the same order in both: what is alike at the front and at the back is passed over. */
 function diffViews(from: ResourceView, to: ResourceView): ViewDiff {
-  const changed: EncodedResource[] = [];
-  const removed: string[] = [];
-  for (const [name, resource] of to.resources) {
-    const before = from.resources.get(name);
-    if (before !== resource && before?.version !== resource.version) changed.push(resource);
-  }
-  if (from !== emptyView) {
-    for (const name of from.resources.keys()) if (!to.resources.has(name)) removed.push(name);
-  }
+  const [before, after] = [[...from.resources.values()], [...to.resources.values()]];
+  const shorter = Math.min(before.length, after.length);
+  let start = 0;
+  while (start < shorter && before[start] === after[start]) start++;
+  let end = 0;
+  while (end < shorter - start && before[before.length - 1 - end] === after[after.length - 1 - end]) end++;
+  const changed = after
+    .slice(start, after.length - end)
+    .filter(({ name, version }) => from.resources.get(name)?.version !== version);
+  const removed = before
+    .slice(start, before.length - end)
+    .filter(({ name }) => !to.resources.has(name))
+    .map(({ name }) => name);
   return { changed, removed };
 }
 

@@ -86,29 +86,41 @@ export class WireReader {
   }
 }
 
+/** How many bytes an unsigned integer of at most 53 bits takes. */
+function sizeOfVarint(value: number): number {
+  let size = 1;
+  for (let rest = value; rest >= 0x80; rest = Math.floor(rest / 0x80)) size++;
+  return size;
+}
+
+/** Gives the place behind it. */
+function writeVarint(bytes: Buffer, start: number, value: number): number {
+  let [at, rest] = [start, value];
+  for (; rest >= 0x80; rest = Math.floor(rest / 0x80)) bytes[at++] = (rest % 0x80) + 0x80;
+  bytes[at++] = rest;
+  return at;
+}
+
 /** The bytes of an unsigned integer of at most 53 bits. */
 export function toVarint(value: number): Buffer {
-  const bytes: number[] = [];
-  let rest = value;
-  while (rest >= 0x80) {
-    bytes.push((rest % 0x80) + 0x80);
-    rest = Math.floor(rest / 0x80);
-  }
-  bytes.push(rest);
-  return Buffer.from(bytes);
+  const bytes = Buffer.allocUnsafe(sizeOfVarint(value));
+  writeVarint(bytes, 0, value);
+  return bytes;
 }
 
 export function toBytesField(field: number, value: Uint8Array): Buffer {
-  const head = toFieldHead(field, value.length);
-  const bytes = Buffer.allocUnsafe(head.length + value.length);
-  bytes.set(head);
-  bytes.set(value, head.length);
+  const tag = field * 8 + 2;
+  const bytes = Buffer.allocUnsafe(sizeOfVarint(tag) + sizeOfVarint(value.length) + value.length);
+  bytes.set(value, writeVarint(bytes, writeVarint(bytes, 0, tag), value.length));
   return bytes;
 }
 
 /** Tag and length of a field whose value follows. */
 export function toFieldHead(field: number, length: number): Buffer {
-  return Buffer.concat([toVarint(field * 8 + 2), toVarint(length)]);
+  const tag = field * 8 + 2;
+  const bytes = Buffer.allocUnsafe(sizeOfVarint(tag) + sizeOfVarint(length));
+  writeVarint(bytes, writeVarint(bytes, 0, tag), length);
+  return bytes;
 }
 
 /** An empty string is the default of proto3, and is left out. */
