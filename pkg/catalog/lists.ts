@@ -239,22 +239,21 @@ export function createLastRound<E>(keyOf: (entry: E) => string): LastRound<E> {
   /** What came and went before this place moved all behind it. */
   let shift = 0;
 
-  function beside(place: number, key: string): E | undefined {
-    for (const step of [0, -1, 1]) {
+  function find(place: number, key: string): E | undefined {
+    for (const step of [-1, 1]) {
       const entry = last[place + shift + step];
       if (entry === undefined || keyOf(entry) !== key) continue;
       shift += step;
       return entry;
     }
-    return undefined;
+    index ??= new Map(last.map((each) => [keyOf(each), each]));
+    return index.get(key);
   }
 
   return {
     at(place, key) {
-      const entry = beside(place, key);
-      if (entry !== undefined) return entry;
-      index ??= new Map(last.map((each) => [keyOf(each), each]));
-      return index.get(key);
+      const entry = last[place + shift];
+      return entry !== undefined && keyOf(entry) === key ? entry : find(place, key);
     },
     keep(entries) {
       shift = 0;
