@@ -23,8 +23,10 @@ const exhausted = { code: grpcStatus.RESOURCE_EXHAUSTED };
 
 /** One stream: drives an AdsStream over a gRPC call. */
 export interface AdsConnection {
-  /** Undefined until it is authenticated. */
+  /** Undefined until it has sent its first message. */
   readonly client: XdsClient | undefined;
+  /** Whose it is; undefined until that is proven. */
+  readonly name: ClientName | undefined;
   readonly protocol: AdsProtocol;
   readonly connectedSince: number;
   types(): readonly AdsTypeStatus[];
@@ -279,6 +281,9 @@ export function openConnection(options: ConnectionOptions): AdsConnection {
   return {
     get client() {
       return client;
+    },
+    get name() {
+      return counted;
     },
     protocol,
     connectedSince,

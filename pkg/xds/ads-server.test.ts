@@ -97,6 +97,15 @@ describe('the ADS server, where tokens alone say who a client is', () => {
     call.cancel();
   });
 
+  it('ends the stream of a client that is no longer served, though it has said nothing yet', async () => {
+    const call = open('good');
+    const code = codeOf(call);
+    await until(() => asked.length === 1);
+    await new Promise((resolve) => setImmediate(resolve));
+    server.disconnect(() => true, 'the pod is gone');
+    assert.equal(await code, status.UNAUTHENTICATED);
+  });
+
   it('counts those that are waited for as streams of their client, and takes no room of strangers for them', async () => {
     const waiting = [open('waiting'), open('waiting')];
     for (const call of waiting) call.on('error', () => undefined);

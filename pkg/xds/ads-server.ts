@@ -79,7 +79,7 @@ export interface AdsServer {
   /** Calls back when a client comes, goes, or answers, until the returned function is called. */
   onStatus(listener: () => void): () => void;
   /** Ends the streams of clients that are no longer to be served. */
-  disconnect(unwanted: (client: XdsClient) => boolean, reason: string): void;
+  disconnect(unwanted: (client: ClientName) => boolean, reason: string): void;
   close(): Promise<void>;
 }
 
@@ -269,8 +269,9 @@ export function createAdsServer(options: AdsServerOptions): AdsServer {
       return () => listeners.delete(listener);
     },
     disconnect(unwanted, reason) {
+      // Those as well that have not said anything yet: they are let in, by what held then.
       for (const connection of streams.all()) {
-        if (connection.client && unwanted(connection.client)) connection.end(grpcStatus.UNAUTHENTICATED, reason);
+        if (connection.name && unwanted(connection.name)) connection.end(grpcStatus.UNAUTHENTICATED, reason);
       }
     },
     async close() {
