@@ -3,6 +3,9 @@
 # Without rules no Envoy: the pod doesn't start.
 set -eu
 
+# Open since a time before: the network of the pod may be a new one, without rules.
+if [ -n "${TULLE_GATE:-}" ]; then rmdir "$TULLE_GATE/open" 2> /dev/null || :; fi
+
 "$(dirname "$0")/tulle-rules.sh"
 # The access log goes to /dev/stdout, which Envoy opens by that name: the pipe is root's.
 chmod 0666 /proc/self/fd/1 /proc/self/fd/2

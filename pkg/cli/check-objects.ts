@@ -1,3 +1,5 @@
+import { behindGate, toGateVolume } from '../injector/start-gate.ts';
+
 /** What `tulle check` creates to try a mesh with. */
 export interface TrialOptions {
   readonly namespace: string;
@@ -9,6 +11,8 @@ export interface TrialOptions {
   /** How long a client asks for the answer that it should get. */
   readonly askSeconds: number;
   readonly traces: { readonly allowed: string; readonly denied: string };
+  /** Pods start fast: a pod is made whose gate nobody opens. */
+  readonly gate: boolean;
 }
 
 export const trialLabel = 'tulle.dev/check';
@@ -101,7 +105,27 @@ export function toTrialObjects(options: TrialOptions): readonly TrialObject[] {
     toPod(options, 'server', ['serve', String(trialPort)], true),
     toPod(options, 'allowed', call(200, options.traces.allowed), false),
     toPod(options, 'denied', call(403, options.traces.denied), false),
+    ...(options.gate ? [toGatedPod(options)] : []),
   ];
+}
+
+/** Without a sidecar: its app must not be started. */
+function toGatedPod(options: TrialOptions): TrialObject {
+  const { path, body } = toPod(options, 'gate', ['serve', String(trialPort)], false);
+  const { metadata, spec } = body;
+  return {
+    path,
+    body: {
+      ...body,
+      metadata: { ...metadata, annotations: { 'openservicemesh.io/sidecar-injection': 'disabled' } },
+      spec: {
+        ...spec,
+        serviceAccountName: 'server',
+        containers: spec.containers.map(behindGate),
+        volumes: [toGateVolume()],
+      },
+    },
+  };
 }
 
 function toPod(
@@ -109,7 +133,7 @@ function toPod(
   name: string,
   args: readonly string[],
   isServer: boolean,
-): TrialObject {
+) {
   return {
     path: `/api/v1/namespaces/${namespace}/pods`,
     body: {

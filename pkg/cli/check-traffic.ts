@@ -41,6 +41,7 @@ export async function checkTraffic(
     until: new Date(Date.now() + waitMs + 60_000).toISOString(),
     askSeconds,
     traces: { allowed: randomBytes(16).toString('hex'), denied: randomBytes(16).toString('hex') },
+    gate: plane.settings.fastStart === true,
   };
   try {
     await removeLeftovers(access);
@@ -54,6 +55,7 @@ export async function checkTraffic(
       return;
     }
     judge(pods, group);
+    if (options.gate) judgeGate(pods.gate?.pod, group);
     await checkSpans(plane, options, report, group, signal);
   } catch (error) {
     if (signal.aborted || !isRefusal(error)) throw error;
@@ -77,11 +79,11 @@ interface Trial {
   readonly ended?: { readonly exitCode: number; readonly status: number; readonly body: string };
 }
 
-type Trials = Readonly<Partial<Record<'server' | 'allowed' | 'denied', Trial>>>;
+type Trials = Readonly<Partial<Record<'server' | 'allowed' | 'denied' | 'gate', Trial>>>;
 
 async function untilDone(
   { cluster }: ClusterAccess,
-  { namespace }: TrialOptions,
+  { namespace, gate }: TrialOptions,
   report: CheckReport,
   { waitMs, signal }: { readonly waitMs: number; readonly signal: AbortSignal },
 ): Promise<Trials> {
@@ -93,7 +95,8 @@ async function untilDone(
       `/api/v1/namespaces/${namespace}/pods`,
     );
     trials = Object.fromEntries(items.map((pod) => [pod.metadata.name, toTrial(pod)]));
-    if (trials.allowed?.ended !== undefined && trials.denied?.ended !== undefined) break;
+    const ran = trials.allowed?.ended !== undefined && trials.denied?.ended !== undefined;
+    if (ran && (!gate || gateOf(trials.gate?.pod) !== 'untried')) break;
     if (Date.now() > end) break;
     report.progress(`trying in ${namespace}: ${items.map((pod) => `${pod.metadata.name} ${phaseOf(pod)}`).join(', ')}`);
     await pause(300, signal);
@@ -159,6 +162,31 @@ function judge({ server, allowed, denied }: Trials, group: CheckGroup): void {
     );
 }
 
+/** How a container fared that is behind a gate which nobody opens. */
+function gateOf(pod: PodObject | undefined): 'untried' | 'holds' | 'open' {
+  const [container] = pod?.status?.containerStatuses ?? [];
+  const { waiting, terminated, running } = container?.state ?? {};
+  const refused = /tulle-start/.test(`${waiting?.message} ${terminated?.message}`);
+  if (refused) return 'holds';
+  return running !== undefined || terminated !== undefined ? 'open' : 'untried';
+}
+
+function judgeGate(pod: PodObject | undefined, group: CheckGroup): void {
+  const what = 'an app that starts fast waits for its sidecar';
+  switch (gateOf(pod)) {
+    case 'holds':
+      return group.ok(what, 'without one it is not started');
+    case 'open':
+      return group.error(
+        what,
+        'it is started without one: the containers of this cluster are not made by runc',
+        'helm upgrade … --set injection.fastStart=false, and roll the workloads',
+      );
+    default:
+      return group.warning(what, `could not be tried: pod gate is ${pod ? phaseOf(pod) : 'missing'}`, 'run it again');
+  }
+}
+
 /** The two calls, as the sidecars reported them. They ask to be traced, whatever the sampling. */
 async function checkSpans(
   { api, settings }: ControlPlane,
@@ -209,7 +237,7 @@ async function explainUnfinished(
   const found = new Map<string, string[]>();
   for (const { pod, ended } of Object.values(trials)) {
     const { name } = pod.metadata;
-    if (ended !== undefined || (name === 'server' && isReady(pod))) continue;
+    if (ended !== undefined || name === 'gate' || (name === 'server' && isReady(pod))) continue;
     const warnings = events.filter(({ type, involvedObject }) => type === 'Warning' && involvedObject?.name === name);
     const said = [...warnings.map(({ message }) => message ?? ''), ...messagesOf(pod)].filter((text) => text !== '');
     const text = said.length === 0 ? phaseOf(pod) : (said[0] ?? '').slice(0, 400);

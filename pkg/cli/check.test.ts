@@ -61,6 +61,8 @@ describe('tulle check', function () {
   /** What the clients of the trial see. */
   let seen: Record<string, number> = {};
   let mesh: Record<string, unknown> = {};
+  /** How the pod fares whose gate nobody opens. */
+  let gate: object = {};
 
   before(async () => {
     cwd = mkdtempSync(join(tmpdir(), 't-'));
@@ -107,7 +109,8 @@ describe('tulle check', function () {
       .map(([, pod]) => {
         const { name } = pod.metadata;
         const message = JSON.stringify({ status: seen[name], body: 'RBAC: access denied' });
-        const state = name === 'server' ? { running: {} } : { terminated: { exitCode: 0, message } };
+        const done = name === 'server' ? { running: {} } : { terminated: { exitCode: 0, message } };
+        const state = name === 'gate' ? gate : done;
         return {
           ...pod,
           metadata: { ...pod.metadata, annotations: { 'tulle.dev/injected': '0.1.0' } },
@@ -150,6 +153,36 @@ describe('tulle check', function () {
     assert.equal(metadata.annotations?.['tulle.dev/mode'], 'enforce');
     assert.equal(metadata.labels?.['openservicemesh.io/monitored-by'], 'osm');
   });
+
+  const startFast = (): void => {
+    const config = cluster.objects.get('/api/v1/namespaces/tulle-system/configmaps/tulle-controller');
+    assert.ok(config);
+    const json = JSON.stringify({ kubernetes: { injection: { fastStart: true } } });
+    cluster.objects.set('/api/v1/namespaces/tulle-system/configmaps/tulle-controller', {
+      ...config,
+      data: { 'config.json': json },
+    });
+  };
+  const shut = 'error mounting ".../tulle-start/app" to rootfs at "/var/run/tulle-start/open": read-only file system';
+  const gates: readonly (readonly [string, object, number, RegExp])[] = [
+    [
+      'is tried again',
+      { waiting: { reason: 'RunContainerError', message: shut } },
+      0,
+      /^✔ .* waits for its sidecar: without/m,
+    ],
+    ['is given up', { terminated: { exitCode: 128, message: shut } }, 0, /^✔ .* waits for its sidecar: without/m],
+    ['runs', { running: {} }, 1, /^✖ .* waits for its sidecar: it is started without one.*not made by runc$/m],
+    ['has run', { terminated: { exitCode: 0 } }, 1, /^✖ .* waits for its sidecar: it is started/m],
+  ];
+  for (const [how, state, code, text] of gates)
+    it(`is ${code} where pods start fast and an app without a sidecar ${how}`, async () => {
+      startFast();
+      gate = state;
+      const { exitCode, out } = await tulle({});
+      assert.equal(exitCode, code, out);
+      assert.match(out, text);
+    });
 
   it('is 1 when a call that none allows is let through', async () => {
     seen = { allowed: 200, denied: 200 };

@@ -7,6 +7,8 @@ export interface MeshSettings {
   readonly config: MeshConfig;
   /** Where traces are sent on to, when they are. */
   readonly collector?: string;
+  /** Apps wait at a gate that their sidecars open (record 0010). */
+  readonly fastStart?: boolean;
   /** Said to the user: what is taken for granted because it can't be read. */
   readonly note?: string;
 }
@@ -63,6 +65,8 @@ export function decodeSettings(text: string): MeshSettings {
   const { mode, modeFrom, pathMatch, trustDomain, egress } = mesh;
   const { sampling } = tracing;
   const collector = root['otlpForward'];
+  const kubernetes = isJsonObject(root['kubernetes']) ? root['kubernetes'] : {};
+  const injection = isJsonObject(kubernetes['injection']) ? kubernetes['injection'] : {};
   return {
     config: {
       mode: mode === 'enforce' || mode === 'shadow' || mode === 'permissive' ? mode : chartDefaults.mode,
@@ -73,5 +77,6 @@ export function decodeSettings(text: string): MeshSettings {
       tracing: { sampling: typeof sampling === 'number' ? sampling : chartDefaults.tracing.sampling },
     },
     ...(typeof collector === 'string' && collector !== '' && { collector }),
+    ...(injection['fastStart'] === true && { fastStart: true }),
   };
 }

@@ -1,10 +1,11 @@
-import { type FoundKey, injectedKey } from '../provider/objects/mesh-keys.ts';
+import { fastStartKey, type FoundKey, injectedKey } from '../provider/objects/mesh-keys.ts';
 
 export type Keyed = Readonly<Record<string, string>> | undefined;
 
 /** Keys of ours alone. */
 export const ownKeys = {
   injected: injectedKey,
+  fastStart: fastStartKey,
   /** Which mesh's sidecar it is, where there are several in a cluster. */
   mesh: 'tulle.dev/mesh',
   logLevel: 'tulle.dev/log-level',

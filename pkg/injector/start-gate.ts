@@ -1,4 +1,6 @@
-import type { Container } from './pod.ts';
+import { sidecarName } from './decide-injection.ts';
+import { InjectionRefused, ownKeys } from './keys.ts';
+import type { Container, Pod } from './pod.ts';
 
 export const gateVolume = 'tulle-start';
 /** Folder that the sidecar's hook makes `open` in, once it is ready (cmd/pod-sidecar/tulle-wait.sh). */
@@ -21,4 +23,32 @@ export function behindGate(container: Container): Container {
     { name: gateVolume, mountPath: `${gateDirectory}/open`, subPath: 'app', readOnly: true },
   ];
   return { ...container, volumeMounts: [...(container.volumeMounts ?? []), ...mounts] };
+}
+
+/** Where something is mounted there, the gate is not in a folder of ours. */
+export function isAboveGate(mountPath: string): boolean {
+  const path = mountPath.replace(/\/+$/, '');
+  return ['', '/run', '/var', '/var/run', gateDirectory].includes(path) || path.startsWith(`${gateDirectory}/`);
+}
+
+/**
+ * A pod that was injected to start fast, as it is after what other webhooks have added: the sidecar is the first of the
+ * containers, and all others are behind its gate.
+ */
+export function withGateKept(pod: Pod): Pod {
+  const { initContainers = [], containers = [] } = pod.spec ?? {};
+  const [early] = initContainers;
+  if (early) {
+    throw new InjectionRefused(
+      `the pod starts fast, and init container "${early.name}", which was added after its sidecar, would run before it and outside of the mesh: set the annotation ${ownKeys.fastStart}: disabled on the pod`,
+    );
+  }
+  const isGated = ({ volumeMounts = [] }: Container): boolean =>
+    volumeMounts.some(({ name, mountPath }) => name === gateVolume && mountPath === `${gateDirectory}/open`);
+  const others = containers.filter(({ name }) => name !== sidecarName);
+  const isKept = containers[0]?.name === sidecarName && others.every(isGated);
+  if (isKept) return pod;
+  const sidecars = containers.filter(({ name }) => name === sidecarName);
+  const gated = others.map((container) => (isGated(container) ? container : behindGate(container)));
+  return { ...pod, spec: { ...pod.spec, containers: [...sidecars, ...gated] } };
 }

@@ -245,15 +245,62 @@ describe('what an injected pod looks like', () => {
     ]);
   });
 
-  it('does not start fast what would then run before its sidecar, or never end, or ask for more than the least', () => {
-    assert.deepEqual(entriesOf({ initContainers: [{ name: 'migrate' }] }, fast), [
-      'tulle-init once',
-      'envoy Always',
-      'migrate once',
-    ]);
-    const two = ['tulle-init once', 'envoy Always'];
-    assert.deepEqual(entriesOf({ restartPolicy: 'OnFailure' }, fast), two);
-    assert.deepEqual(entriesOf({}, { ...fast, privilegedInit: true }), two);
+  const slow: readonly (readonly [string, PodSpec, Partial<InjectionSettings>?, Container?])[] = [
+    ['has init containers, which would run before its sidecar', { initContainers: [{ name: 'migrate' }] }],
+    ['ends by itself', { restartPolicy: 'OnFailure' }],
+    ['has a container that is tried once', {}, {}, { restartPolicy: 'Never' }],
+    ['takes longer to end than its sidecar waits', { terminationGracePeriodSeconds: 60 }],
+    ['has a hook before it ends', {}, {}, { lifecycle: { preStop: { exec: {} } } }],
+    ['ends without hooks', { terminationGracePeriodSeconds: 0 }],
+    ['has one process namespace, which ends with its sandbox', { shareProcessNamespace: true }],
+    ['has a runtime of its own, which may mount otherwise', { runtimeClassName: 'gvisor' }],
+    ['has a volume where the gate is', {}, {}, { volumeMounts: [{ name: 'run', mountPath: '/var/run/' }] }],
+    ['has rules that ask for a privileged container', {}, { privilegedInit: true }],
+  ];
+  for (const [what, spec, more = {}, container = {}] of slow)
+    it(`does not start fast what ${what}`, () => {
+      const { pod } = injected(podOf(container, spec), meshed, { ...fast, ...more });
+      assert.deepEqual(
+        pod.spec?.initContainers?.slice(0, 2).map(({ name }) => name),
+        ['tulle-init', 'envoy'],
+      );
+      assert.deepEqual(
+        pod.spec?.volumes?.map(({ name }) => name),
+        ['tulle'],
+      );
+    });
+
+  it('a pod may have it that it does not start fast, and says what became of it', () => {
+    const saying = (value: string, spec: PodSpec = {}): string | undefined =>
+      injected(podOf({}, spec, { 'tulle.dev/fast-start': value }), meshed, fast).pod.metadata?.annotations?.[
+        'tulle.dev/fast-start'
+      ];
+    assert.equal(saying('no'), 'disabled');
+    assert.equal(saying('yes'), 'enabled');
+    assert.equal(saying('yes', { restartPolicy: 'Never' }), 'disabled');
+    const unclear = toInjection(podOf({}, {}, { 'tulle.dev/fast-start': 'maybe' }), meshed, { ...settings, ...fast });
+    assert.match(unclear.kind === 'refuse' ? unclear.message : '', /tulle\.dev\/fast-start of the pod is "maybe"/);
+  });
+
+  it('what other webhooks add to a pod that starts fast is put behind its gate and its sidecar, or refused', () => {
+    const { pod } = injected(podOf(), meshed, fast);
+    const again = (containers: readonly Container[], more: PodSpec = {}) =>
+      toInjection({ ...pod, spec: { ...pod.spec, ...more, containers } }, meshed, { ...settings, ...fast });
+    const [envoy = {}, web = {}] = pod.spec?.containers ?? [];
+    assert.equal(again([envoy, web]).kind, 'skip');
+    const added = again([{ name: 'early' }, envoy, web, { name: 'late' }]);
+    if (added.kind !== 'patch') assert.fail(added.kind);
+    assert.deepEqual(containersOf(added.pod), ['envoy', 'early', 'web', 'late']);
+    for (const name of ['early', 'late']) assert.deepEqual(named(added.pod, name)?.volumeMounts, web.volumeMounts);
+    assert.deepEqual(named(added.pod, 'web'), web);
+    const refused = again([envoy, web], { initContainers: [{ name: 'agent' }] });
+    assert.match(refused.kind === 'refuse' ? refused.message : '', /"agent".* tulle\.dev\/fast-start: disabled/);
+  });
+
+  it('no container may mount the gate of a sidecar', () => {
+    const mounting = podOf({ volumeMounts: [{ name: 'tulle-start', mountPath: '/gate' }] });
+    const refused = toInjection(mounting, meshed, { ...settings, ...fast });
+    assert.match(refused.kind === 'refuse' ? refused.message : '', /"tulle-start"/);
   });
 
   it('a token that the kubelet would give to root alone is not root’s alone', () => {

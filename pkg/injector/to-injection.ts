@@ -1,19 +1,20 @@
 import { podPorts, proxyUid } from '../envoy-config/pod-bootstrap.ts';
 import { findMeshKey } from '../provider/objects/mesh-keys.ts';
-import { sidecarName, whyNotInjected } from './decide-injection.ts';
+import { isInjected, sidecarName, whyNotInjected } from './decide-injection.ts';
 import type { InjectionNamespace, InjectionSettings } from './injection-settings.ts';
 import { toInterception } from './interception.ts';
 import { toPatch } from './json-patch.ts';
 import type { PatchOperation } from './json-patch.ts';
 import { decodeSwitch, InjectionRefused, ownKeys } from './keys.ts';
-import { chooseLayout } from './layout.ts';
+import type { Keyed } from './keys.ts';
+import { chooseLayout, type Layout } from './layout.ts';
 import { allContainers } from './pod.ts';
 import type { Container, Pod, PodSpec } from './pod.ts';
 import { withPreStopSleep } from './pre-stop-sleep.ts';
 import { rewriteProbes } from './rewrite-probes.ts';
 import { initName, scripts, toInitContainer, toRuleVariables } from './packet-rules.ts';
 import { isForeignImage, knowsNoClusterNames, toSidecarContainer, toVolume, volumeName } from './sidecar-container.ts';
-import { behindGate, gateVolume, toGateVolume } from './start-gate.ts';
+import { behindGate, gateVolume, toGateVolume, withGateKept } from './start-gate.ts';
 
 export type Injection =
   /** The pod stays as it is. */
@@ -32,6 +33,10 @@ export type Injection =
 /** What becomes of a pod that is about to be created. Injected twice is the same as once. */
 export function toInjection(pod: Pod, namespace: InjectionNamespace, settings: InjectionSettings): Injection {
   try {
+    if (isInjected(pod) && pod.metadata?.annotations?.[ownKeys.fastStart] === 'enabled') {
+      const kept = withGateKept(pod);
+      if (kept !== pod) return { kind: 'patch', patch: toPatch(pod, kept), pod: kept, warnings: [] };
+    }
     const reason = whyNotInjected(pod, namespace, settings);
     if (reason !== undefined) return { kind: 'skip', reason };
     const { injected, warnings } = inject(pod, namespace, settings);
@@ -85,6 +90,7 @@ function inject(
         ...annotations,
         ...(metrics ? scrapeAnnotations : {}),
         ...(native ? {} : toDefaultContainer(annotations, containers)),
+        ...toFastStart(annotations, layout),
         [ownKeys.injected]: settings.version,
         [ownKeys.mesh]: settings.meshName,
       },
@@ -132,7 +138,8 @@ function refuseClashes(spec: PodSpec, scraped: boolean): void {
       );
     }
   }
-  const volume = spec.volumes?.find(({ name }) => name === volumeName || name === gateVolume);
+  const named = [...(spec.volumes ?? []), ...allContainers(spec).flatMap(({ volumeMounts = [] }) => volumeMounts)];
+  const volume = named.find(({ name }) => name === volumeName || name === gateVolume);
   if (volume) {
     throw new InjectionRefused(
       `the pod has a volume named "${volume.name}", which is the name of the sidecar's: rename it`,
@@ -158,6 +165,12 @@ function declaredPorts(spec: PodSpec): ReadonlyMap<number, string> {
     }
   }
   return ports;
+}
+
+/** Says what became of the pod, and not what was wished for. */
+function toFastStart(annotations: Keyed, layout: Layout): Readonly<Record<string, string>> {
+  if (layout === 'fast') return { [ownKeys.fastStart]: 'enabled' };
+  return annotations?.[ownKeys.fastStart] === undefined ? {} : { [ownKeys.fastStart]: 'disabled' };
 }
 
 /** With an ordinary sidecar `kubectl logs` and `exec` would go to it, as the first. */

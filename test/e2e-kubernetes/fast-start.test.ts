@@ -3,6 +3,7 @@ import type { KubernetesObject } from '../support/kubernetes-api.ts';
 import { applyObjects, pathOf, podsOf, restart, rolledOut, until } from '../support/kubernetes-objects.ts';
 import type { AdsAnswer } from './apps/ads.ts';
 import { chart, controlNamespace, helm, release, upgradeArguments } from './cluster.ts';
+import { tulle } from './command-line.ts';
 import { followLoads } from './load-of-pods.ts';
 import { describeMesh, preparing } from './mesh.ts';
 import {
@@ -111,9 +112,16 @@ describeMesh('pods that start fast', [namespace], (mesh) => {
       assert.equal(app.state?.['running'], undefined, text);
     });
 
+  it('are what `tulle check` proves', async () => {
+    const { code, out } = await tulle('check');
+    assert.equal(code, 0, out);
+    assert.match(out, /✔ an app that starts fast waits for its sidecar: without one it is not started/);
+  });
+
   it('are not given away by their token before their address is told: it counts from no other pod', async () => {
     const { api } = mesh();
-    const plain = peerPod({ namespace, name: 'nowhere', account: 'broken', pod: { nodeSelector: { no: 'node' } } });
+    // On a node that is not there: nobody will tell its address.
+    const plain = peerPod({ namespace, name: 'nowhere', account: 'broken', pod: { nodeName: 'nowhere' } });
     const object = { ...plain, apiVersion: 'v1', kind: 'Pod', metadata: { ...plain.metadata, name: 'nowhere' } };
     const { metadata } = await api.call('POST', pods, object);
     const request = await api.call('POST', `${pathOf('v1', 'ServiceAccount', namespace, 'broken')}/token`, {

@@ -124,23 +124,50 @@ describe('who a pod is believed to be', () => {
     }
   });
 
-  it('is not waited for where its first address counts, but for addresses that do not', async () => {
-    setting = { ...setting, known: { ...pod, ips: [] } };
+  it('is not waited for where its first address counts, once it is known to start fast', async () => {
+    const starting = { ...pod, ips: [] };
+    setting = { ...setting, known: starting };
     const claimed: unknown[] = [];
+    const told: string[] = [];
     const judge = createClusterTokenAuthentication({
       keys: { verify: () => Promise.resolve(setting.verdict) },
       pods: { find: () => setting.known, lookUp: () => Promise.resolve(undefined) },
       firstAddresses: {
         claim: (...claim) => (claimed.push(claim), claim[1] === peer ? undefined : 'it is another’s'),
       },
-      ...{ trustDomain: 'cluster.local', now: () => 0, sleep: () => Promise.reject(new Error('it waits')) },
+      onAnswer: ({ kind }) => told.push(kind),
+      ...{ trustDomain: 'cluster.local', now: () => now },
+      sleep: (milliseconds) => {
+        now += milliseconds;
+        setting = { ...setting, known: { ...starting, startsFast: true } };
+        return Promise.resolve();
+      },
     });
     assert.equal((await judge({ token, peer })).ok, true);
+    assert.ok(now > 0 && now < 100, 'as soon as it is known to');
     assert.deepEqual(await judge({ token, peer: '10.0.0.8' }), { ok: false, reason: 'it is another’s' });
     assert.deepEqual(claimed[0], [{ namespace: 'shop', name: 'web-0', uid: 'u1' }, peer]);
     setting = { ...setting, known: pod };
     assert.match(JSON.stringify(await judge({ token, peer: '10.0.0.8' })), /came from 10\.0\.0\.8/);
     assert.equal(claimed.length, 2, 'a pod whose address is told is judged by it');
+    assert.deepEqual(told, ['foreign', 'foreign'], 'what is only believed speaks for no network');
+  });
+
+  it('is waited for where first addresses count, if it does not start fast', async () => {
+    setting = { ...setting, known: { ...pod, ips: [] } };
+    const judge = createClusterTokenAuthentication({
+      keys: { verify: () => Promise.resolve(setting.verdict) },
+      pods: { find: () => setting.known, lookUp: () => Promise.resolve(setting.known) },
+      firstAddresses: { claim: () => assert.fail('it is claimed') },
+      ...{ trustDomain: 'cluster.local', now: () => now },
+      sleep: (milliseconds) => {
+        now += milliseconds;
+        if (now >= 300) setting = { ...setting, known: pod };
+        return Promise.resolve();
+      },
+    });
+    assert.equal((await judge({ token, peer })).ok, true);
+    assert.ok(now >= 300);
   });
 
   it('counts before its address is waited for, and is waited for once', async () => {

@@ -10,6 +10,8 @@ export interface KnownPod {
   readonly uid: string;
   readonly ips: readonly string[];
   readonly serviceAccount: string;
+  /** It is on a node, with an app that waits for its sidecar before the kubelet tells any address (record 0010). */
+  readonly startsFast?: boolean;
 }
 
 /** The pods of the cluster, as the provider follows them. */
@@ -25,7 +27,7 @@ export interface PodAuthenticationOptions {
   readonly trustDomain: string;
   /** False: a token counts wherever it comes from, for clusters that masquerade the addresses of pods. */
   readonly verifyPeerAddress?: boolean;
-  /** Given: a pod whose address is not told yet is not waited for, but believed to be where its token came from first. */
+  /** Given: a pod that starts fast is believed to be where its token came from first, until its address is told. */
   readonly firstAddresses?: FirstAddresses;
   /** Told of each answer, as far as addresses go. */
   readonly onAnswer?: (answer: AddressAnswer) => void;
@@ -77,11 +79,15 @@ export function createClusterTokenAuthentication(options: PodAuthenticationOptio
     return known?.uid === uid ? known : pods.lookUp(namespace, name);
   }
 
+  /** As much is known of where it is as can be waited for. */
+  const isPlaced = ({ ips, startsFast }: KnownPod): boolean =>
+    ips.length > 0 || (firstAddresses !== undefined && startsFast === true);
+
   /** Those whose address is waited for: once for each pod, however many ask. */
   const waiting = new Map<string, Promise<KnownPod>>();
 
-  /** The same pod once it has an address, or as it was last. */
-  function withAddress(first: KnownPod, claims: PodTokenClaims): Promise<KnownPod> {
+  /** The same pod once it has its place, or as it was last. */
+  function withPlace(first: KnownPod, claims: PodTokenClaims): Promise<KnownPod> {
     const key = `${claims.namespace}/${claims.pod.name}/${first.uid}`;
     const known = waiting.get(key);
     if (known) return known;
@@ -93,7 +99,7 @@ export function createClusterTokenAuthentication(options: PodAuthenticationOptio
   async function waitFor(first: KnownPod, { namespace, pod: { name } }: PodTokenClaims): Promise<KnownPod> {
     const start = now();
     let pod = first;
-    for (let looked = start; pod.ips.length === 0 && now() - start < longestWait;) {
+    for (let looked = start; !isPlaced(pod) && now() - start < longestWait;) {
       await sleep(now() - start < late ? glance : laterGlance);
       let found = pods.find(namespace, name);
       if (now() - looked >= look) {
@@ -134,12 +140,15 @@ export function createClusterTokenAuthentication(options: PodAuthenticationOptio
     if (found.serviceAccount !== serviceAccount) return refuse(`pod ${name} runs as another account`);
     const identity = toServiceIdentity(trustDomain as TrustDomain, { namespace, name: serviceAccount });
     const client = { identity, pod: name };
-    if (verifyPeerAddress && firstAddresses && found.ips.length === 0 && address !== undefined) {
-      const why = firstAddresses.claim({ namespace, ...claims.pod }, address);
-      if (why !== undefined) return refuse(why, 'foreign');
-    } else if (verifyPeerAddress) {
-      if (found.ips.length === 0 && !onNamed(client)) return refuse(`too many of pod ${name} wait for its address`);
-      const { ips } = found.ips.length > 0 ? found : await withAddress(found, claims);
+    if (verifyPeerAddress) {
+      if (!isPlaced(found) && !onNamed(client)) return refuse(`too many of pod ${name} wait for its address`);
+      const { ips, startsFast } = isPlaced(found) ? found : await withPlace(found, claims);
+      if (address !== undefined && ips.length === 0 && firstAddresses && startsFast) {
+        const why = firstAddresses.claim({ namespace, ...claims.pod }, address);
+        if (why !== undefined) return refuse(why, 'foreign');
+        // Whether it is the pod's is told later.
+        return { ok: true, client, expiresAt };
+      }
       if (ips.length === 0) return refuse(`pod ${name} has no address yet`);
       if (address === undefined || !ips.some((ip) => toAddress(ip) === address)) {
         const from = address ?? 'an unknown address';

@@ -19,13 +19,14 @@ describe('where the token of a pod counts before the pod’s address is told', (
     taken = new Map([
       ['10.0.0.1', 'pod shop/thief'],
       ['10.1.0.1', 'the node of pod shop/thief'],
+      ['fd00:0::9', 'pod shop/six'],
     ]);
     contradictions = [];
     listeners = { address: () => undefined, gone: () => undefined };
     return createFirstAddresses({
       pods: {
         find: (namespace, name) => told.get(`${namespace}/${name}`),
-        whose: (address) => taken.get(address),
+        whose: (isIt) => [...taken].find(([ip]) => isIt(ip))?.[1],
         onAddress: (address) => {
           listeners = { ...listeners, address };
           return () => undefined;
@@ -36,7 +37,7 @@ describe('where the token of a pod counts before the pod’s address is told', (
         },
       },
       toAddress,
-      onContradiction: (pod, reason) => contradictions.push(`${pod}: ${reason}`),
+      onContradiction: (pod, _, reason) => contradictions.push(`${pod}: ${reason}`),
     });
   }
 
@@ -51,6 +52,7 @@ describe('where the token of a pod counts before the pod’s address is told', (
     const { claim } = create();
     assert.match(claim(web, '10.0.0.1') ?? '', /no address yet, came from that of pod shop\/thief/);
     assert.match(claim(web, '10.1.0.1') ?? '', /came from that of the node of pod shop\/thief/);
+    assert.match(claim(web, '[fd00::9]') ?? '', /that of pod shop\/six/);
     assert.equal(claim(other, '10.0.0.9'), undefined);
     assert.match(claim(web, '10.0.0.9') ?? '', /came from that of another pod that starts/);
     assert.equal(claim(web, '10.0.0.7'), undefined, 'who was refused was not first');
@@ -75,6 +77,15 @@ describe('where the token of a pod counts before the pod’s address is told', (
     ]);
     listeners.address({ ...other, ips: ['10.0.0.5'] });
     assert.equal(contradictions.length, 1, 'it is said once');
+  });
+
+  it('is none when the pod is not known, or its name is another’s by now: nobody would tell of its end', () => {
+    const { claim } = create();
+    told.delete('shop/web-0');
+    assert.equal(claim(web, '10.0.0.7'), 'pod shop/web-0 is gone');
+    told.set('shop/web-0', { uid: 'u9', ips: [] });
+    assert.equal(claim(web, '10.0.0.7'), 'pod shop/web-0 is gone');
+    assert.equal(claim(other, '10.0.0.7'), undefined);
   });
 
   it('is free again when the pod is gone', () => {

@@ -4,7 +4,7 @@ import type { PodIdentity } from '../../provider/kubernetes/directories.ts';
 export interface AddressedPods {
   find(namespace: string, name: string): Pick<PodIdentity, 'uid' | 'ips'> | undefined;
   /** Whose address it is: `pod shop/web-0`, `the node of pod shop/web-0`. */
-  whose(address: string): string | undefined;
+  whose(isIt: (address: string) => boolean): string | undefined;
   /** Tells when the addresses of a pod are told, for the first time. */
   onAddress(listener: (pod: StartedPod) => void): () => void;
   /** Tells when a pod is gone. */
@@ -20,8 +20,8 @@ export interface StartedPod {
 
 export interface FirstAddresses {
   /**
-   * A token of a pod whose address is not told yet came from this one. Undefined: it counts, and so does this address
-   * alone for as long as the pod's is not told. Otherwise why it doesn't.
+   * A token of a pod that starts fast, and whose address is not told yet, came from this one. Undefined: it counts, and so
+   * does this address alone for as long as the pod's is not told. Otherwise why it doesn't.
    */
   readonly claim: (pod: Omit<StartedPod, 'ips'>, address: string) => string | undefined;
 }
@@ -31,7 +31,7 @@ export interface FirstAddressesOptions {
   /** One spelling for each address; undefined: it is none. */
   readonly toAddress: (text: string) => string | undefined;
   /** What had come from an address that counted was not the pod's: told once it is known. */
-  readonly onContradiction: (pod: string, reason: string) => void;
+  readonly onContradiction: (pod: string, address: string, reason: string) => void;
 }
 
 /**
@@ -58,7 +58,7 @@ export function createFirstAddresses({ pods, toAddress, onContradiction }: First
     const address = release(uid);
     if (address === undefined || isOneOf(ips, address)) return;
     const pod = `${namespace}/${name}`;
-    onContradiction(pod, `the token of pod ${pod} came from ${address}, and the pod is at ${ips.join(', ')}`);
+    onContradiction(pod, address, `the token of pod ${pod} came from ${address}, and the pod is at ${ips.join(', ')}`);
   });
 
   function isOneOf(ips: readonly string[], address: string): boolean {
@@ -69,8 +69,8 @@ export function createFirstAddresses({ pods, toAddress, onContradiction }: First
     claim({ namespace, name, uid }, address) {
       const pod = `${namespace}/${name}`;
       const known = pods.find(namespace, name);
-      // Told while the API server was asked.
-      if (known?.uid === uid && known.ips.length > 0) {
+      if (known?.uid !== uid) return `pod ${pod} is gone`;
+      if (known.ips.length > 0) {
         return isOneOf(known.ips, address)
           ? undefined
           : `the token of pod ${pod} (${known.ips.join(', ')}) came from ${address}`;
@@ -78,7 +78,8 @@ export function createFirstAddresses({ pods, toAddress, onContradiction }: First
       const first = claims.get(uid);
       if (first === address) return undefined;
       if (first !== undefined) return `the token of pod ${pod} came from ${address}, after it had come from ${first}`;
-      const owner = pods.whose(address) ?? (owners.has(address) ? 'another pod that starts' : undefined);
+      const owner =
+        pods.whose((ip) => toAddress(ip) === address) ?? (owners.has(address) ? 'another pod that starts' : undefined);
       if (owner !== undefined) return `the token of pod ${pod}, which has no address yet, came from that of ${owner}`;
       claims.set(uid, address);
       owners.set(address, uid);

@@ -22,7 +22,7 @@ import type { ClusterControllerConfig } from './cluster-config.ts';
 import { createClusterWebApps } from './cluster-web-apps.ts';
 import { readClusterFacts } from './cluster-facts.ts';
 import { runEventReports } from './event-reports.ts';
-import { createFirstAddresses } from './first-addresses.ts';
+import { createFirstAddresses, type FirstAddressesOptions } from './first-addresses.ts';
 import { createHealthApp, type VersionInfo } from './health-app.ts';
 import { toInjectionSettings } from './injection.ts';
 import { runKeeper } from './keeper.ts';
@@ -223,8 +223,9 @@ async function start(parts: Parts): Promise<Started> {
   const onWait = (milliseconds: number): void => waits.observe(milliseconds / 1000);
   const onAnswer = createMasqueradeWatch({ log, now: Date.now });
   const { verifyPeerAddress = true } = kubernetes;
-  const onContradiction = (pod: string, reason: string): void => {
+  const onContradiction: FirstAddressesOptions['onContradiction'] = (pod, address, reason) => {
     log.error('a token that had counted came from elsewhere', { pod, reason });
+    onAnswer({ kind: 'foreign', pod, address });
     disconnect(controlPlane, pod, reason);
   };
   const firstAddresses = kubernetes.injection.fastStart && createFirstAddresses({ pods, toAddress, onContradiction });

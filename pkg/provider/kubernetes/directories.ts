@@ -11,6 +11,8 @@ export interface PodIdentity {
   readonly serviceAccount: string;
   /** It is being deleted: it may end what it has begun. */
   readonly deleting: boolean;
+  /** It is followed, is on a node, and has an app that waits at a gate for its sidecar (record 0010). */
+  readonly startsFast: boolean;
 }
 
 export interface RemovedPod {
@@ -31,7 +33,7 @@ export interface PodDirectory {
   /** Tells when the addresses of a pod are told, for the first time. The returned function ends that. */
   onAddress(listener: (pod: RemovedPod & Pick<PodIdentity, 'ips'>) => void): () => void;
   /** Whose address it is, among the pods that are followed and their nodes: `pod shop/web-0`, `the node of pod shop/web-0`. */
-  whose(address: string): string | undefined;
+  whose(isIt: (address: string) => boolean): string | undefined;
 }
 
 export interface NamespaceEntry {
@@ -75,7 +77,9 @@ export function createPodDirectory(
       const uid = (raw['metadata'] as { uid?: unknown } | undefined)?.uid;
       if (typeof uid !== 'string') return undefined;
       const value = toKeptPod(toRawObject(raw, { path, apiVersion: 'v1', kind: 'Pod' }));
-      return toIdentity({ namespace, name, uid, value });
+      const found = toIdentity({ namespace, name, uid, value });
+      // Nobody would be told of its end.
+      return found && { ...found, startsFast: false };
     } catch (error) {
       if (isNotFound(error)) return undefined;
       throw error;
@@ -103,11 +107,11 @@ export function createPodDirectory(
       addressed.add(listener);
       return () => addressed.delete(listener);
     },
-    whose(address) {
+    whose(isIt) {
       for (const { namespace, name, value } of pods().values()) {
         if (value.ended) continue;
-        if (value.ips.includes(address)) return `pod ${namespace}/${name}`;
-        if (value.hostIp === address) return `the node of pod ${namespace}/${name}`;
+        if (value.ips.some(isIt)) return `pod ${namespace}/${name}`;
+        if (value.hostIps.some(isIt)) return `the node of pod ${namespace}/${name}`;
       }
       return undefined;
     },
@@ -130,8 +134,8 @@ export function createPodDirectory(
 
 function toIdentity(kept: Kept<KeptPod> | undefined): PodIdentity | undefined {
   if (kept === undefined || kept.value.ended) return undefined;
-  const { pod, ips, deleting } = kept.value;
-  return { uid: kept.uid, ips, serviceAccount: pod.serviceAccount, deleting };
+  const { pod, ips, deleting, startsFast } = kept.value;
+  return { uid: kept.uid, ips, serviceAccount: pod.serviceAccount, deleting, startsFast };
 }
 
 export interface NamespaceDirectoryFeed extends NamespaceDirectory {

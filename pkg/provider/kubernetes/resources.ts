@@ -1,9 +1,9 @@
 import type { EndpointSlice, Namespace, Pod, RawObject, Service } from '../../catalog/snapshot.ts';
 import type { Outcome } from '../../problem/problem.ts';
 import { smiKinds } from '../../smi/kinds.ts';
-import { createReader, type JsonObject, type ObjectReader } from '../../smi/reader.ts';
+import { createReader, isJsonObject, type JsonObject, type ObjectReader } from '../../smi/reader.ts';
 import { decodeEndpointSlice } from '../objects/endpoint-slice.ts';
-import { isOfMesh } from '../objects/mesh-keys.ts';
+import { fastStartKey, isOfMesh } from '../objects/mesh-keys.ts';
 import { decodeClusterNamespace, decodeLeftNamespace, reportUnserved } from '../objects/namespace.ts';
 import { decodeClusterPod } from '../objects/pod.ts';
 import { decodeService } from '../objects/service.ts';
@@ -35,8 +35,10 @@ export interface KeptPod {
   /** Whose sidecar it has, as the injection wrote it. */
   readonly mesh?: string;
   readonly ips: readonly string[];
-  /** Address of its node, once it has one of its own. */
-  readonly hostIp?: string;
+  /** Addresses of its node, once it has one of its own. */
+  readonly hostIps: readonly string[];
+  /** It is on a node, with an app that waits at a gate for its sidecar: its token counts before its address is told. */
+  readonly startsFast: boolean;
   /** It is on its way out: it may still serve what it has. */
   readonly deleting: boolean;
   /** Its containers have ended: its address may be another's by now. */
@@ -199,21 +201,26 @@ function decode<T>(object: RawObject, read: (object: RawObject, reader: ObjectRe
 }
 
 export function toKeptPod(object: RawObject): KeptPod {
-  const status = object['status'];
-  const { phase = '', podIPs = [], hostIP } = (status ?? {}) as { phase?: unknown; podIPs?: unknown; hostIP?: unknown };
+  const status = isJsonObject(object['status']) ? object['status'] : {};
+  const spec = isJsonObject(object['spec']) ? object['spec'] : {};
   const pod = decodeClusterPod(object);
-  const mesh = textMap(object.metadata.annotations)['tulle.dev/mesh'];
-  const ips = Array.isArray(podIPs)
-    ? podIPs.flatMap((item) => ((item as { ip?: unknown } | null)?.ip ?? []) as string)
-    : [];
+  const annotations = textMap(object.metadata.annotations);
+  const mesh = annotations['tulle.dev/mesh'];
+  const ips = toAddresses(status['podIPs']);
   return {
     pod,
     ...(mesh !== undefined && { mesh }),
-    ips: ips.length > 0 ? ips.filter((ip) => typeof ip === 'string') : pod.ip === '' ? [] : [pod.ip],
-    ...(typeof hostIP === 'string' && { hostIp: hostIP }),
+    ips: ips.length > 0 || pod.ip === '' ? ips : [pod.ip],
+    hostIps: toAddresses(status['hostIPs'] ?? [{ ip: status['hostIP'] }]),
+    startsFast: pod.meshed && annotations[fastStartKey] === 'enabled' && typeof spec['nodeName'] === 'string',
     deleting: 'deletionTimestamp' in object.metadata,
-    ended: phase === 'Succeeded' || phase === 'Failed',
+    ended: status['phase'] === 'Succeeded' || status['phase'] === 'Failed',
   };
+}
+
+function toAddresses(list: unknown): readonly string[] {
+  if (!Array.isArray(list)) return [];
+  return list.filter(isJsonObject).flatMap(({ ip }) => (typeof ip === 'string' && ip !== '' ? [ip] : []));
 }
 
 const bulky = ['kubectl.kubernetes.io/last-applied-configuration'];

@@ -447,7 +447,8 @@ describe('runKubernetesProvider', () => {
 
     it('without an address are in the mesh where they start fast, if they have a sidecar; the address is told once', async () => {
       const unaddressed = { status: { podIP: undefined, podIPs: undefined, conditions: [] } };
-      server.apply('pods', pod('starting', unaddressed));
+      const annotations = { 'tulle.dev/injected': '0.1.0', 'tulle.dev/fast-start': 'enabled' };
+      server.apply('pods', pod('starting', { ...unaddressed, annotations }));
       server.apply('pods', pod('bare', { ...unaddressed, annotations: {} }));
       const { latest, until, provider: own } = await start({ starting: true });
       assert.deepEqual(
@@ -456,7 +457,13 @@ describe('runKubernetesProvider', () => {
       );
       const told: unknown[] = [];
       own.pods.onAddress((started) => told.push(started));
-      assert.equal(own.pods.whose('10.244.0.9'), undefined);
+      assert.equal(own.pods.find('shop', 'starting')?.startsFast, false, 'it is on no node');
+      server.apply('pods', pod('starting', { ...unaddressed, annotations, spec: { nodeName: 'one' } }));
+      await until(() => own.pods.find('shop', 'starting')?.startsFast === true);
+      assert.equal(
+        own.pods.whose((ip) => ip === '10.244.0.9'),
+        undefined,
+      );
       for (const ready of ['False', 'True'])
         server.apply(
           'pods',
@@ -464,8 +471,14 @@ describe('runKubernetesProvider', () => {
         );
       await until(() => latest().pods[0]?.ready === true);
       assert.deepEqual(told, [{ namespace: 'shop', name: 'starting', uid: 'uid-2', ips: ['10.244.0.9'] }]);
-      assert.equal(own.pods.whose('10.244.0.9'), 'pod shop/starting');
-      assert.equal(own.pods.whose('10.1.0.1'), 'the node of pod shop/starting');
+      assert.equal(
+        own.pods.whose((ip) => ip === '10.244.0.9'),
+        'pod shop/starting',
+      );
+      assert.equal(
+        own.pods.whose((ip) => ip === '10.1.0.1'),
+        'the node of pod shop/starting',
+      );
     });
 
     it('are owned by the Deployment, not by its ReplicaSet', async () => {
@@ -482,7 +495,13 @@ describe('runKubernetesProvider', () => {
       server.apply('pods', pod('db-0'));
       const { provider: own, latest, until } = await start();
       const known = own.pods.find('shop', 'web');
-      assert.deepEqual(known, { uid: 'uid-2', ips: ['10.244.0.9'], serviceAccount: 'web', deleting: false });
+      assert.deepEqual(known, {
+        uid: 'uid-2',
+        ips: ['10.244.0.9'],
+        serviceAccount: 'web',
+        deleting: false,
+        startsFast: false,
+      });
       const removed: string[] = [];
       own.pods.subscribe(({ name, uid }) => removed.push(`${name} ${uid}`));
       server.apply('pods', pod('web', { deletionTimestamp: '2026-11-21T12:00:00Z' }));
@@ -502,7 +521,13 @@ describe('runKubernetesProvider', () => {
       const path = '/api/v1/namespaces/shop/pods/new';
       server.interpose(path, (_, response) => sendJson(response, 200, { ...pod('new', { uid: 'u' }) }), 9);
       const found = await Promise.all([own.pods.lookUp('shop', 'new'), own.pods.lookUp('shop', 'new')]);
-      assert.deepEqual(found[0], { uid: 'u', ips: ['10.244.0.9'], serviceAccount: 'new', deleting: false });
+      assert.deepEqual(found[0], {
+        uid: 'u',
+        ips: ['10.244.0.9'],
+        serviceAccount: 'new',
+        deleting: false,
+        startsFast: false,
+      });
       for (let i = 0; i < 20; i++) await own.pods.lookUp('shop', 'new');
       assert.equal(server.requests.filter((request) => request.path === path).length, 1);
       assert.equal(await own.pods.lookUp('shop', 'nobody'), undefined);

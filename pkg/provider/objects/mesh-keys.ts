@@ -16,6 +16,8 @@ const osm = 'openservicemesh.io/';
 export const modeKey = 'tulle.dev/mode';
 /** Set by the injection on what it has given a sidecar: its own version. */
 export const injectedKey = 'tulle.dev/injected';
+/** `enabled`: set by the injection on a pod whose app waits at a gate (record 0010); `disabled`: keeps it from doing so. */
+export const fastStartKey = 'tulle.dev/fast-start';
 
 export interface FoundKey {
   readonly key: string;
