@@ -127,19 +127,23 @@ export function createValueIndex<T, K, V>(
   keyOf: (member: T) => K,
   valueOf: (member: T) => V,
 ): (list: readonly T[]) => ReadonlyMap<K, V> {
-  const entriesOf = createListMap((member: T): readonly [K, V] => [keyOf(member), valueOf(member)]);
-  let before: readonly (readonly [K, V])[] = [];
+  let before: readonly T[] = [];
+  /** What stands for each of them. */
+  let entries: readonly (readonly [K, V])[] = [];
   let index: ReadonlyMap<K, V> = new Map();
   return (list) => {
-    const entries = entriesOf(list);
-    const change = changeOf(before, entries);
+    const gap = gapOf(before, list);
+    if (gap === undefined) return index;
+    const { start, end } = gap;
+    const removed = entries.slice(start, entries.length - end);
+    const added = list.slice(start, list.length - end).map((member) => [keyOf(member), valueOf(member)] as const);
+    const next = [...entries.slice(0, start), ...added, ...entries.slice(entries.length - end)];
     // Where a key is there twice, what is replaced may not be what is found.
-    const isClear = index.size === before.length && before.length === entries.length;
-    if (change !== undefined) {
-      const patched = isClear && isSmall(change, entries.length) ? patchIndex(change) : undefined;
-      index = patched ?? keepMap(index, new Map(entries));
-    }
-    before = entries;
+    const isClear = index.size === entries.length && entries.length === next.length;
+    const patched = isClear && isSmall({ removed, added }, next.length) ? patchIndex({ removed, added }) : undefined;
+    index = patched ?? keepMap(index, new Map(next));
+    entries = next;
+    before = list;
     return index;
   };
 
