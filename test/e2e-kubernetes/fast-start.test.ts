@@ -2,8 +2,9 @@ import assert from 'node:assert/strict';
 import type { KubernetesObject } from '../support/kubernetes-api.ts';
 import { applyObjects, pathOf, podsOf, restart, rolledOut, until } from '../support/kubernetes-objects.ts';
 import type { AdsAnswer } from './apps/ads.ts';
-import { chart, controlNamespace, helm, release, upgradeArguments } from './cluster.ts';
+import { controlNamespace } from './cluster.ts';
 import { tulle } from './command-line.ts';
+import { layoutOf, setLayout } from './layout-of-pods.ts';
 import { followLoads } from './load-of-pods.ts';
 import { describeMesh, preparing } from './mesh.ts';
 import {
@@ -25,16 +26,13 @@ describeMesh('pods that start fast', [namespace], (mesh) => {
   let client: Peer | undefined;
   const pods = pathOf('v1', 'Pod', namespace);
 
-  const setFastStart = (value: boolean): Promise<string> =>
-    helm('upgrade', release, chart, ...upgradeArguments, '--reuse-values', '--set', `injection.fastStart=${value}`);
-
   before(() =>
     preparing(mesh(), 'fast-start', [namespace], async () => {
       const { api } = mesh();
-      await setFastStart(true);
       const past = { 'tulle.dev/outbound-port-exclusion-list': '15128' };
+      await applyObjects(api, [namespaceObject(namespace, { mode: 'enforce' })]);
+      await setLayout(api, namespace, 'fast');
       await applyObjects(api, [
-        namespaceObject(namespace, { mode: 'enforce' }),
         ...peerObjects({ namespace, name: 'server', replicas: 2, listen: ['http:8080'] }),
         serviceObject(namespace, 'server', [{ port: 8080, name: 'http' }]),
         ...targetObjects(namespace, 'open', 'server', ['client'], { pathRegex: '/open', methods: ['GET'] }),
@@ -47,13 +45,11 @@ describeMesh('pods that start fast', [namespace], (mesh) => {
       client = await openPeer(api, namespace, 'client');
     }),
   );
-  after(async () => {
-    await setFastStart(false);
-  });
+  after(() => setLayout(mesh().api, namespace, 'native'));
 
   it('have no init entry, and what is granted passes and all else is denied', async () => {
     const [pod] = await podsOf(mesh().api, namespace, 'app=server');
-    assert.deepEqual(pod?.spec?.initContainers ?? [], []);
+    assert.equal(pod && layoutOf(pod), 'fast');
     await client!.callUntil(`${url}/open`, ({ status }) => status === 200);
     const denied = await client!.call(`${url}/shut`);
     assert.equal(denied.status, 403, denied.body);

@@ -3,7 +3,6 @@ import { setMaxListeners } from 'node:events';
 import { hostname } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
 import { systemClock } from '../../certs/clock.ts';
-import { tokenAudience } from '../../injector/sidecar-container.ts';
 import type { Logger } from '../../observability/logger.ts';
 import { Metrics } from '../../observability/metrics.ts';
 import type { Problem } from '../../problem/problem.ts';
@@ -16,22 +15,20 @@ import type { ControlPlane } from '../control-plane.ts';
 import { openCore } from '../core.ts';
 import { type KubernetesConfig, toServiceNames } from '../kubernetes-config.ts';
 import type { BuildInfo, RunningController } from '../run-controller.ts';
-import { createClusterTokenAuthentication, toAddress, toPeerAddress } from './authenticate-pod.ts';
+import { toPeerAddress } from './authenticate-pod.ts';
 import { openClusterAuthority } from './cluster-authority.ts';
 import type { ClusterControllerConfig } from './cluster-config.ts';
 import { createClusterWebApps } from './cluster-web-apps.ts';
 import { readClusterFacts } from './cluster-facts.ts';
 import { runEventReports } from './event-reports.ts';
-import { createFirstAddresses, type FirstAddressesOptions } from './first-addresses.ts';
 import { createHealthApp, type VersionInfo } from './health-app.ts';
 import { toInjectionSettings } from './injection.ts';
 import { runKeeper } from './keeper.ts';
 import { createLeaderWork } from './leader-work.ts';
-import { createMasqueradeWatch, peerAddressSwitch } from './masquerade-watch.ts';
 import { readOwner } from './own-token.ts';
+import { createPodAuthentication } from './pod-authentication.ts';
 import { listenPlain, listenXds } from './ports.ts';
 import { listenTls, otlpLimits, webhookLimits } from './tls-listener.ts';
-import { createTokenKeys } from './token-keys.ts';
 import { createTrustBundles } from './trust-bundles.ts';
 import { toUnread } from './unread.ts';
 import { createWebhookApp } from './webhook-app.ts';
@@ -213,28 +210,11 @@ async function start(parts: Parts): Promise<Started> {
   missing.delete(unread);
   work.changed();
 
-  const keys = createTokenKeys({ cluster, audience: tokenAudience, log, now: Date.now });
-  const { trustDomain } = config.mesh;
-  const pods = provider.pods;
-  const waits = metrics.histogram(
-    'tulle_pod_address_wait_seconds',
-    'Sidecars that were there before their address was told',
-  );
-  const onWait = (milliseconds: number): void => waits.observe(milliseconds / 1000);
-  const onAnswer = createMasqueradeWatch({ log, now: Date.now });
-  const { verifyPeerAddress = true } = kubernetes;
-  const onContradiction: FirstAddressesOptions['onContradiction'] = (pod, address, reason) => {
-    log.error('a token that had counted came from elsewhere', { pod, reason });
-    onAnswer({ kind: 'foreign', pod, address });
-    disconnect(controlPlane, pod, reason);
-  };
-  const firstAddresses = kubernetes.injection.fastStart && createFirstAddresses({ pods, toAddress, onContradiction });
-  const judging = {
-    ...{ keys, pods, trustDomain, verifyPeerAddress, onAnswer, onWait },
-    ...(firstAddresses ? { firstAddresses } : {}),
-  };
-  const authenticate = createClusterTokenAuthentication({ ...judging, now: Date.now, sleep });
-  if (!verifyPeerAddress) log.warn('tokens of pods count from any address', { because: peerAddressSwitch });
+  const authenticate = createPodAuthentication({
+    ...{ config, cluster, metrics, log, sleep },
+    pods: provider.pods,
+    disconnect: (pod, reason) => disconnect(controlPlane, pod, reason),
+  });
   const { view } = controlPlane;
   const common = { config, cluster, metrics, log, signal };
   const apps = createClusterWebApps({ ...common, authority, authenticate, view, clock, random });

@@ -7,7 +7,7 @@ import {
   removeNamespaces,
   until,
 } from '../../support/kubernetes-objects.ts';
-import { chart, helm, release, upgradeArguments } from '../../e2e-kubernetes/cluster.ts';
+import { type Layout, setLayout } from '../../e2e-kubernetes/layout-of-pods.ts';
 import { accountObject, namespaceObject, peerPod } from '../../e2e-kubernetes/peers.ts';
 import { toGoal, toText } from '../report.ts';
 import { median } from './requests.ts';
@@ -24,11 +24,11 @@ export async function measureStart(api: KubernetesApi, times: number): Promise<r
     accountObject(bare, 'pod'),
   ]);
   const native = await startPairs(api, 'native', times);
-  await setInjection('nativeSidecars=never');
+  await setLayout(api, meshed, 'ordinary');
   const ordinary = await startPairs(api, 'ordinary', times);
-  await setInjection('nativeSidecars=auto', 'fastStart=true');
+  await setLayout(api, meshed, 'fast');
   const fast = await startPairs(api, 'fast', times);
-  await setInjection('fastStart=false');
+  await setLayout(api, meshed, 'native');
   await removeNamespaces(api, [meshed, bare], 120);
   return [
     {
@@ -51,14 +51,9 @@ export async function measureStart(api: KubernetesApi, times: number): Promise<r
   ];
 }
 
-async function setInjection(...values: readonly string[]): Promise<void> {
-  const set = values.flatMap((value) => ['--set', `injection.${value}`]);
-  await helm('upgrade', release, chart, ...upgradeArguments, '--reuse-values', ...set);
-}
-
 async function startPairs(
   api: KubernetesApi,
-  kind: string,
+  kind: Layout,
   times: number,
 ): Promise<{ readonly more: number; readonly text: string }> {
   const seconds: Record<string, number[]> = { [meshed]: [], [bare]: [] };
