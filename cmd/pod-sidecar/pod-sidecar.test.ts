@@ -314,6 +314,19 @@ describe('tulle-rules.sh, in a pod', function () {
     assert.equal(existsSync(open), false);
   });
 
+  for (const [what, uid, seconds] of [
+    ['while the app listens', '1500', [3, 6]],
+    ['as long as it must where nobody but the sidecar does', '0', [1, 3]],
+  ] as const)
+    it(`an ordinary sidecar that is told to end waits ${what}`, () => {
+      const start = performance.now();
+      const env = { TULLE_ADMIN_PORT: '15021', TULLE_PROXY_UID: uid };
+      const { status, output } = run('ip', ['netns', 'exec', pod, scriptOf('drain'), '1', '3'], env);
+      const took = (performance.now() - start) / 1000;
+      assert.equal(status, 0, output);
+      assert.ok(took >= seconds[0] && took < seconds[1], `${took} s`);
+    });
+
   it('fails in time when the sidecar does not get ready, and says in the pod’s status what to look at', () => {
     const { status, output } = wait({
       ...{ TULLE_READY_TIMEOUT: '1', TULLE_READY_PORT: '15099' },

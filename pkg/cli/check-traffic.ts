@@ -49,13 +49,13 @@ export async function checkTraffic(
     await create(access, options);
     const pods = await untilDone(access, options, report, { waitMs, signal });
     if (signal.aborted) return;
+    if (options.gate) judgeGate(pods.gate?.pod, group);
     const ran = pods.allowed?.ended !== undefined && pods.denied?.ended !== undefined;
     if (!ran) {
       await explainUnfinished(access, options, pods, group, waitMs);
       return;
     }
     judge(pods, group);
-    if (options.gate) judgeGate(pods.gate?.pod, group);
     await checkSpans(plane, options, report, group, signal);
   } catch (error) {
     if (signal.aborted || !isRefusal(error)) throw error;
@@ -166,7 +166,7 @@ function judge({ server, allowed, denied }: Trials, group: CheckGroup): void {
 function gateOf(pod: PodObject | undefined): 'untried' | 'holds' | 'open' {
   const [container] = pod?.status?.containerStatuses ?? [];
   const { waiting, terminated, running } = container?.state ?? {};
-  const refused = /tulle-start/.test(`${waiting?.message} ${terminated?.message}`);
+  const refused = /tulle-start.*read-only file system/.test(`${waiting?.message} ${terminated?.message}`);
   if (refused) return 'holds';
   return running !== undefined || terminated !== undefined ? 'open' : 'untried';
 }

@@ -79,7 +79,7 @@ export function toSidecarContainer(options: SidecarOptions): Container {
     ],
     resources,
     ...(layout === 'native' ? { restartPolicy: 'Always' } : {}),
-    lifecycle: toLifecycle(layout),
+    lifecycle: toLifecycle(layout, pod.spec?.terminationGracePeriodSeconds),
     securityContext: fast ? toRootSecurity({ becomesEnvoy: true, privileged: false }) : envoySecurity,
     terminationMessagePolicy: 'FallbackToLogsOnError',
     volumeMounts: [
@@ -156,17 +156,21 @@ function toResourceAttributes(pod: Pod, namespace: string): string {
 /**
  * Later containers start when the first hook has ended, with policy and certificates. Beside a native sidecar the second
  * only drains: the kubelet runs it when the pod is told to end, and ends the sidecar after the app (DECISIONS E9). An
- * ordinary one is told to end with the app, and outlives it by the length of its hook.
+ * ordinary one is told to end with the app: its hook goes on while the app listens or is connected.
  */
-function toLifecycle(layout: Layout): Lifecycle {
-  const hold = layout === 'native' ? [] : [String(ordinaryHoldSeconds)];
+function toLifecycle(layout: Layout, grace = 30): Lifecycle {
+  const most = Math.max(0, grace - killMargin);
+  const hold = layout === 'native' ? [] : [Math.min(leastHold, most), most].map(String);
   return {
     postStart: { exec: { command: [`${scripts}/tulle-wait.sh`] } },
     preStop: { exec: { command: [`${scripts}/tulle-drain.sh`, ...hold] } },
   };
 }
 
-const ordinaryHoldSeconds = 10;
+/** Seconds, for an app that can't be seen to be there, or not any more. */
+const leastHold = 10;
+/** Seconds that are left to Envoy itself. */
+const killMargin = 2;
 
 /** Seconds. Until the hook has ended nobody can read the log of the container, and a pod that is deleted waits for it. */
 const readyTimeout = 60;

@@ -1,6 +1,6 @@
 import { sidecarName } from './decide-injection.ts';
 import { InjectionRefused, ownKeys } from './keys.ts';
-import type { Container, Pod } from './pod.ts';
+import type { Container, Pod, PodSpec } from './pod.ts';
 
 export const gateVolume = 'tulle-start';
 /** Folder that the sidecar's hook makes `open` in, once it is ready (cmd/pod-sidecar/tulle-wait.sh). */
@@ -25,10 +25,29 @@ export function behindGate(container: Container): Container {
   return { ...container, volumeMounts: [...(container.volumeMounts ?? []), ...mounts] };
 }
 
-/** Where something is mounted there, the gate is not in a folder of ours. */
-export function isAboveGate(mountPath: string): boolean {
+/** Why the containers of such a pod can't be kept behind a gate; undefined: they can. */
+export function whyNoGate(spec: PodSpec): string | undefined {
+  const { initContainers = [], containers = [], restartPolicy = 'Always', terminationGracePeriodSeconds: grace } = spec;
+  const [early] = initContainers;
+  if (early) return `init container "${early.name}" would run before its sidecar, and outside of the mesh`;
+  // It would not end beside its sidecar, or its first try at the gate would be its last.
+  const once = containers.find((container) => container.restartPolicy !== undefined)?.restartPolicy;
+  if (restartPolicy !== 'Always' || once !== undefined) return `its restartPolicy is ${once ?? restartPolicy}`;
+  // The hook that shuts the gate has to run before a network without rules can follow.
+  if (grace === 0) return 'it ends without hooks, as its terminationGracePeriodSeconds says';
+  if (spec['shareProcessNamespace'] === true) return 'its containers share a process namespace';
+  // The gate is one by how runc mounts.
+  if (spec['runtimeClassName'] !== undefined) return 'its runtimeClassName may mount in another way';
+  const mounts = containers.flatMap(({ volumeMounts = [] }) => volumeMounts).filter(({ name }) => name !== gateVolume);
+  const above = mounts.find(({ mountPath = '' }) => isAtGate(mountPath));
+  return above && `it mounts something at ${above.mountPath}, where the gate is`;
+}
+
+function isAtGate(mountPath: string): boolean {
   const path = mountPath.replace(/\/+$/, '');
-  return ['', '/run', '/var', '/var/run', gateDirectory].includes(path) || path.startsWith(`${gateDirectory}/`);
+  return (
+    ['', '/run', '/var', '/var/run'].includes(path) || `${path}/`.replace(/^\/var/, '').startsWith('/run/tulle-start/')
+  );
 }
 
 /**
@@ -36,11 +55,11 @@ export function isAboveGate(mountPath: string): boolean {
  * containers, and all others are behind its gate.
  */
 export function withGateKept(pod: Pod): Pod {
-  const { initContainers = [], containers = [] } = pod.spec ?? {};
-  const [early] = initContainers;
-  if (early) {
+  const { containers = [] } = pod.spec ?? {};
+  const why = whyNoGate(pod.spec ?? {});
+  if (why !== undefined) {
     throw new InjectionRefused(
-      `the pod starts fast, and init container "${early.name}", which was added after its sidecar, would run before it and outside of the mesh: set the annotation ${ownKeys.fastStart}: disabled on the pod`,
+      `the pod was injected to start fast and was changed after that: ${why}. Set the annotation ${ownKeys.fastStart}: disabled on the pod`,
     );
   }
   const isGated = ({ volumeMounts = [] }: Container): boolean =>

@@ -223,7 +223,7 @@ describe('what an injected pod looks like', () => {
     );
     assert.deepEqual(named(pod, 'envoy')?.lifecycle, {
       postStart: { exec: { command: ['/usr/local/bin/tulle-wait.sh'] } },
-      preStop: { exec: { command: ['/usr/local/bin/tulle-drain.sh', '10'] } },
+      preStop: { exec: { command: ['/usr/local/bin/tulle-drain.sh', '10', '28'] } },
     });
   });
 
@@ -245,12 +245,21 @@ describe('what an injected pod looks like', () => {
     ]);
   });
 
+  for (const [grace, hold] of [
+    [60, ['10', '58']],
+    [5, ['3', '3']],
+    [1, ['0', '0']],
+  ] as const)
+    it(`a sidecar that is told to end with the app waits for it, within its ${grace} s`, () => {
+      const { pod } = injected(podOf({}, { terminationGracePeriodSeconds: grace }), meshed, fast);
+      const { command } = named(pod, 'envoy')?.lifecycle?.preStop?.['exec'] as { command: readonly string[] };
+      assert.deepEqual(command.slice(1), hold);
+    });
+
   const slow: readonly (readonly [string, PodSpec, Partial<InjectionSettings>?, Container?])[] = [
     ['has init containers, which would run before its sidecar', { initContainers: [{ name: 'migrate' }] }],
     ['ends by itself', { restartPolicy: 'OnFailure' }],
     ['has a container that is tried once', {}, {}, { restartPolicy: 'Never' }],
-    ['takes longer to end than its sidecar waits', { terminationGracePeriodSeconds: 60 }],
-    ['has a hook before it ends', {}, {}, { lifecycle: { preStop: { exec: {} } } }],
     ['ends without hooks', { terminationGracePeriodSeconds: 0 }],
     ['has one process namespace, which ends with its sandbox', { shareProcessNamespace: true }],
     ['has a runtime of its own, which may mount otherwise', { runtimeClassName: 'gvisor' }],
@@ -295,6 +304,10 @@ describe('what an injected pod looks like', () => {
     assert.deepEqual(named(added.pod, 'web'), web);
     const refused = again([envoy, web], { initContainers: [{ name: 'agent' }] });
     assert.match(refused.kind === 'refuse' ? refused.message : '', /"agent".* tulle\.dev\/fast-start: disabled/);
+    for (const change of [{ runtimeClassName: 'gvisor' }, { shareProcessNamespace: true }, { restartPolicy: 'Never' }])
+      assert.equal(again([envoy, web], change).kind, 'refuse', JSON.stringify(change));
+    const mounts = [...(web.volumeMounts ?? []), { name: 'own', mountPath: '/run/tulle-start' }];
+    assert.equal(again([envoy, { ...web, volumeMounts: mounts }]).kind, 'refuse');
   });
 
   it('no container may mount the gate of a sidecar', () => {

@@ -25,8 +25,9 @@ export async function setLayout(api: KubernetesApi, namespace: string, layout: L
   });
 }
 
-export function layoutOf({ spec }: KubernetesObject): Layout {
+export function layoutOf({ spec }: KubernetesObject): Layout | 'none' {
   const entries = (spec?.initContainers ?? []).map(({ name }) => name);
   if (entries.includes('envoy')) return 'native';
+  if (spec?.containers?.[0]?.name !== 'envoy') return 'none';
   return entries.includes('tulle-init') ? 'ordinary' : 'fast';
 }

@@ -10,6 +10,7 @@ describe('where the token of a pod counts before the pod’s address is told', (
   let taken: Map<string, string>;
   let listeners: { address: (pod: StartedPod) => void; gone: (pod: Omit<StartedPod, 'ips'>) => void };
   let contradictions: string[];
+  let confirmed: string[];
 
   function create() {
     told = new Map([
@@ -22,6 +23,7 @@ describe('where the token of a pod counts before the pod’s address is told', (
       ['fd00:0::9', 'pod shop/six'],
     ]);
     contradictions = [];
+    confirmed = [];
     listeners = { address: () => undefined, gone: () => undefined };
     return createFirstAddresses({
       pods: {
@@ -37,6 +39,7 @@ describe('where the token of a pod counts before the pod’s address is told', (
         },
       },
       toAddress,
+      onConfirmation: (pod, address) => confirmed.push(`${pod} ${address}`),
       onContradiction: (pod, _, reason) => contradictions.push(`${pod}: ${reason}`),
     });
   }
@@ -71,6 +74,7 @@ describe('where the token of a pod counts before the pod’s address is told', (
     claim(other, '10.0.0.9');
     listeners.address({ ...web, ips: ['10.0.0.7'] });
     assert.deepEqual(contradictions, []);
+    assert.deepEqual(confirmed, ['shop/web-0 10.0.0.7']);
     listeners.address({ ...other, ips: ['10.0.0.4'] });
     assert.deepEqual(contradictions, [
       'shop/other-0: the token of pod shop/other-0 came from 10.0.0.9, and the pod is at 10.0.0.4',

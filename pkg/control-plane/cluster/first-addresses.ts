@@ -30,7 +30,9 @@ export interface FirstAddressesOptions {
   readonly pods: AddressedPods;
   /** One spelling for each address; undefined: it is none. */
   readonly toAddress: (text: string) => string | undefined;
-  /** What had come from an address that counted was not the pod's: told once it is known. */
+  /** What had come from an address that counted was the pod's: told once it is known. */
+  readonly onConfirmation: (pod: string, address: string) => void;
+  /** It was not. */
   readonly onContradiction: (pod: string, address: string, reason: string) => void;
 }
 
@@ -39,7 +41,8 @@ export interface FirstAddressesOptions {
  * that waits for its sidecar (record 0010). Until then its token, which is bound to it, counts from the address that it
  * came from first, unless that is known to be another's. When the address is told it is looked at again.
  */
-export function createFirstAddresses({ pods, toAddress, onContradiction }: FirstAddressesOptions): FirstAddresses {
+export function createFirstAddresses(options: FirstAddressesOptions): FirstAddresses {
+  const { pods, toAddress, onConfirmation, onContradiction } = options;
   /** By uid; an entry lives until the address is told or the pod is gone. */
   const claims = new Map<string, string>();
   /** Uids, by address. */
@@ -56,9 +59,15 @@ export function createFirstAddresses({ pods, toAddress, onContradiction }: First
   pods.subscribe(({ uid }) => void release(uid));
   pods.onAddress(({ namespace, name, uid, ips }) => {
     const address = release(uid);
-    if (address === undefined || isOneOf(ips, address)) return;
+    if (address === undefined) return;
     const pod = `${namespace}/${name}`;
-    onContradiction(pod, address, `the token of pod ${pod} came from ${address}, and the pod is at ${ips.join(', ')}`);
+    if (isOneOf(ips, address)) onConfirmation(pod, address);
+    else
+      onContradiction(
+        pod,
+        address,
+        `the token of pod ${pod} came from ${address}, and the pod is at ${ips.join(', ')}`,
+      );
   });
 
   function isOneOf(ips: readonly string[], address: string): boolean {

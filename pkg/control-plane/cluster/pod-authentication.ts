@@ -29,6 +29,7 @@ export function createPodAuthentication(parts: PodAuthenticationParts): Authenti
     'Sidecars that were there before their address was told',
   );
   const onAnswer = createMasqueradeWatch({ log, now: Date.now });
+  const onConfirmation = (pod: string, address: string): void => onAnswer({ kind: 'ok', pod, address });
   const onContradiction = (pod: string, address: string, reason: string): void => {
     log.error('a token that had counted came from elsewhere', { pod, reason });
     onAnswer({ kind: 'foreign', pod, address });
@@ -40,7 +41,7 @@ export function createPodAuthentication(parts: PodAuthenticationParts): Authenti
     ...{ pods, trustDomain: config.mesh.trustDomain, verifyPeerAddress, onAnswer, now: Date.now, sleep },
     onWait: (milliseconds) => waits.observe(milliseconds / 1000),
     ...(injection.fastStart === true && {
-      firstAddresses: createFirstAddresses({ pods, toAddress, onContradiction }),
+      firstAddresses: createFirstAddresses({ pods, toAddress, onConfirmation, onContradiction }),
     }),
   });
 }

@@ -206,16 +206,24 @@ export function toKeptPod(object: RawObject): KeptPod {
   const pod = decodeClusterPod(object);
   const annotations = textMap(object.metadata.annotations);
   const mesh = annotations['tulle.dev/mesh'];
-  const ips = toAddresses(status['podIPs']);
+  const startsFast = pod.meshed && annotations[fastStartKey] === 'enabled' && typeof spec['nodeName'] === 'string';
+  // After a sandbox is gone the kubelet goes on telling its address until the next one has all of its containers.
+  const ips = startsFast && !hasSandbox(status) ? [] : toAddresses(status['podIPs'] ?? [{ ip: status['podIP'] }]);
   return {
     pod,
     ...(mesh !== undefined && { mesh }),
-    ips: ips.length > 0 || pod.ip === '' ? ips : [pod.ip],
+    ips,
     hostIps: toAddresses(status['hostIPs'] ?? [{ ip: status['hostIP'] }]),
-    startsFast: pod.meshed && annotations[fastStartKey] === 'enabled' && typeof spec['nodeName'] === 'string',
+    startsFast,
     deleting: 'deletionTimestamp' in object.metadata,
     ended: status['phase'] === 'Succeeded' || status['phase'] === 'Failed',
   };
+}
+
+/** Unless it is said that there is none: Kubernetes says it from 1.29 on. */
+function hasSandbox({ conditions }: JsonObject): boolean {
+  const all = Array.isArray(conditions) ? conditions.filter(isJsonObject) : [];
+  return !all.some(({ type, status }) => type === 'PodReadyToStartContainers' && status === 'False');
 }
 
 function toAddresses(list: unknown): readonly string[] {
