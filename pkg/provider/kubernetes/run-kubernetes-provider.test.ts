@@ -481,6 +481,21 @@ describe('runKubernetesProvider', () => {
       );
     });
 
+    it('that start fast have no address while they have no sandbox, whatever is told of the one before', async () => {
+      const annotations = { 'tulle.dev/injected': '0.1.0', 'tulle.dev/fast-start': 'enabled' };
+      const conditions = [{ type: 'PodReadyToStartContainers', status: 'False' }];
+      const spec = { nodeName: 'one' };
+      server.apply('pods', pod('fast', { annotations, spec, status: { conditions } }));
+      server.apply('pods', pod('slow', { spec, status: { conditions } }));
+      const { provider: own, until } = await start({ starting: true });
+      assert.deepEqual([own.pods.find('shop', 'fast')?.ips, own.pods.find('shop', 'slow')?.ips], [[], ['10.244.0.9']]);
+      const told: string[] = [];
+      own.pods.onAddress(({ name }) => told.push(name));
+      server.apply('pods', pod('fast', { annotations, spec }));
+      await until(() => own.pods.find('shop', 'fast')?.ips.length === 1);
+      assert.deepEqual(told, ['fast']);
+    });
+
     it('are owned by the Deployment, not by its ReplicaSet', async () => {
       const labels = { 'pod-template-hash': 'abc12' };
       const ownerReferences = [{ kind: 'ReplicaSet', name: 'web-abc12', controller: true }];
