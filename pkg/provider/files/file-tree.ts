@@ -45,13 +45,14 @@ export async function listFiles(inputs: readonly string[]): Promise<FileTree> {
     if (depth > maxDepth || seen.has(real)) return;
     seen.add(real);
     directories.push(path);
+    // Both are plain paths: joining them anew for each of thousands would take longer than reading the directory.
+    const [above, realAbove] = [join(path, 'x').slice(0, -1), join(real, 'x').slice(0, -1)];
     for (const entry of await entriesOf(path)) {
-      const below = join(path, entry.name);
       if (entry.isFile()) {
         // Not asked anything further: there may be thousands.
-        if (isManifest(entry.name)) add(below, join(real, entry.name));
+        if (isManifest(entry.name)) add(above + entry.name, realAbove + entry.name);
       } else if (entry.isDirectory() || entry.isSymbolicLink()) {
-        await enter(below, depth + 1, false);
+        await enter(above + entry.name, depth + 1, false);
       }
     }
   }
