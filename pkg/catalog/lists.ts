@@ -147,21 +147,15 @@ export function createValueIndex<T, K, V>(
     return index;
   };
 
-  /** Undefined where other keys are there than before. */
+  /** Undefined where other keys are there than before, or in another order. */
   function patchIndex({ removed, added }: ListChange<readonly [K, V]>): ReadonlyMap<K, V> | undefined {
-    const toKey = ([key]: readonly [K, V]): K => key;
-    if (!isSameSet(removed.map(toKey), added.map(toKey))) return undefined;
+    if (removed.some(([key], i) => key !== added[i]?.[0])) return undefined;
     const changed = added.filter(([key, value]) => index.get(key) !== value);
     if (changed.length === 0) return index;
     const next = new Map(index);
     for (const [key, value] of changed) next.set(key, value);
     return next;
   }
-}
-
-function isSameSet<K>(a: readonly K[], b: readonly K[]): boolean {
-  const all = new Set(a);
-  return all.size === b.length && b.every((key) => all.delete(key));
 }
 
 /** What one member stands for in groups: under which key, and as what. The same values for the same member. */

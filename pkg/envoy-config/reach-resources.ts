@@ -127,9 +127,18 @@ function createServiceFollower(kind: Kind): (reach: Reach) => readonly ServiceRe
     const next = [...resources.slice(0, start), ...made, ...resources.slice(resources.length - end)];
     const change = changeOf(sets, nextSets);
     const isGone = new Set(gone);
-    for (const { key } of [...change.gone, ...change.fresh]) {
+    const [before, after] = [new Set(change.gone), new Set(change.fresh)];
+    // Between two that changed there may be many that did not.
+    const changed = [
+      ...change.gone.filter((set) => !after.has(set)),
+      ...change.fresh.filter((set) => !before.has(set)),
+    ];
+    let places: ReadonlyMap<OutboundService, number> | undefined;
+    for (const key of new Set(changed.map((set) => set.key))) {
       for (const user of users.get(key) ?? []) {
-        if (!isGone.has(user)) next[nextServices.indexOf(user)] = resourcesOf(user, reach, kind);
+        if (isGone.has(user)) continue;
+        places ??= new Map(nextServices.map((service, place) => [service, place]));
+        next[places.get(user) as number] = resourcesOf(user, reach, kind);
       }
     }
     for (const service of gone) {
@@ -228,10 +237,14 @@ function ownSet(service: OutboundService, sets: readonly EndpointSet[]): Endpoin
 }
 
 const emptySets = new Map<EndpointSetKey, EndpointSet>();
+/** Services come and go under ever new names; one that is forgotten is made anew. */
+const mostEmptySets = 20_000;
 
 /** A set that is not there leads nowhere: 503. */
 function setOf(reach: Reach, key: EndpointSetKey): EndpointSet {
   const known = reach.endpoints.get(key) ?? emptySets.get(key) ?? { key, endpoints: [] };
-  if (known.endpoints.length === 0) emptySets.set(key, known);
+  if (known.endpoints.length > 0) return known;
+  if (emptySets.size >= mostEmptySets) emptySets.clear();
+  emptySets.set(key, known);
   return known;
 }
