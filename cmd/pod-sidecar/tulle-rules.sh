@@ -1,6 +1,6 @@
 #!/bin/sh
 # Leads the TCP connections of a pod through its sidecar.
-# Runs as root with NET_ADMIN and NET_RAW in the network namespace of the pod, before Envoy and before the app. Run again, as
+# Runs as root with NET_ADMIN and NET_RAW in the network namespace of the pod, before the app. Run again, as
 # by a sidecar that restarts, it puts the same rules in the place of the old ones, in one step.
 #
 # Lists are separated by commas; pkg/injector/packet-rules.ts writes them.
