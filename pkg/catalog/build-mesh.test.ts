@@ -4,6 +4,7 @@ import {
   pod,
   routeGroup,
   service,
+  slice,
   snapshotOf,
   split,
   target,
@@ -90,6 +91,28 @@ describe('buildMesh', () => {
     assert.deepEqual(endpoint?.address, { kind: 'pipe', path: `/run/p/app-${endpoint?.port}.sock` });
     assert.equal(endpoint?.meshed, false);
   });
+
+  for (const slices of [
+    [],
+    [slice({ namespace: 'bank', name: 'bank' }, [{ addresses: ['10.0.0.1'], ready: true, pod: 'bank' }])],
+  ])
+    it(`has what a pod accepts ready before its address is told, and sends nobody there, with ${slices.length} slices`, () => {
+      const [starting, started] = ['', '10.0.0.9'].map((ip) => {
+        const late = pod('bank', 'late', { serviceAccount: 'bank', labels: { app: 'bank' }, ip, ready: ip !== '' });
+        return { ...base, pods: [...base.pods, late], endpointSlices: slices };
+      });
+      const builder = createMeshBuilder();
+      const { value: before } = builder.build(starting as MeshSnapshot);
+      const { inbound } = policyIn(before, 'bank/late');
+      assert.deepEqual(
+        inbound.ports.map(({ port }) => port),
+        [8080],
+      );
+      assert.equal(inbound, policyIn(before, 'bank/bank').inbound);
+      assert.doesNotMatch(JSON.stringify([...policyIn(before, 'shop/clerk').reach.endpoints.values()]), /late/);
+      // The address is told before a slice names it.
+      assert.equal(policyIn(builder.build(started as MeshSnapshot).value, 'bank/late').inbound, inbound);
+    });
 
   it('shares what is equal: policies of equal pods, reach of equal clients', () => {
     const { value } = buildMesh(base);

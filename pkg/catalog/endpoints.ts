@@ -9,7 +9,7 @@ import type { Namespaces } from './namespaces.ts';
 import { compareKey, compareName, compareText } from './order.ts';
 import { protocolOf } from './protocol.ts';
 import type { EndpointSlice, Service, ServicePort } from './snapshot.ts';
-import type { Workload, Workloads } from './workloads.ts';
+import { hasAddress, type Workload, type Workloads } from './workloads.ts';
 
 /** A TCP port of a Service and what stands behind it. */
 export interface Backing {
@@ -21,6 +21,8 @@ export interface Backing {
   readonly protocol: AppProtocol;
   /** Sorted by pod. */
   readonly members: readonly Member[];
+  /** Pods that it will lead to once they have an address and slices name them: what they accept has to be in force by then. */
+  readonly starting: readonly { readonly workload: Workload; readonly port: number }[];
   /** All members: nobody's view is limited. */
   readonly endpoints: EndpointSet;
   readonly problems: readonly Problem[];
@@ -59,8 +61,7 @@ export function createBackings(): (
       if (isSettled && before?.service === service) return before;
       if (service.externalName !== undefined) return { ...nothingBehind, id, service };
       const own = slicesOf.get(id) ?? noSlices;
-      const pods =
-        own.length > 0 ? podsOf(own, workloads) : workloads.select(service.namespace, service.selector ?? noSelector);
+      const pods = own.length > 0 ? podsOf(service, own, workloads) : selectedBy(service, workloads);
       const meshed = namespaces.isMeshed(service.namespace);
       const isSame =
         before?.service === service && before.own === own && before.meshed === meshed && sameMembers(before.pods, pods);
@@ -116,9 +117,16 @@ function keepEndpoints(previous: Backing | undefined, next: Backing): Backing {
   return same ? { ...next, endpoints: previous.endpoints } : next;
 }
 
-/** The pods that slices name, by name or by address, in the Service's own namespace: nothing else may lend its identity. */
-function podsOf(slices: readonly EndpointSlice[], workloads: Workloads): readonly Workload[] {
-  const found = new Set<Workload>();
+function selectedBy({ namespace, selector = noSelector }: Service, workloads: Workloads): readonly Workload[] {
+  return workloads.select(namespace, selector);
+}
+
+/**
+ * The pods that slices name, by name or by address, in the Service's own namespace: nothing else may lend its identity. And
+ * those that its selector names: slices will.
+ */
+function podsOf(service: Service, slices: readonly EndpointSlice[], workloads: Workloads): readonly Workload[] {
+  const found = new Set<Workload>(selectedBy(service, workloads));
   for (const { namespace, endpoints } of slices) {
     for (const { pod, addresses } of endpoints) {
       const workload =
@@ -187,6 +195,7 @@ function buildBacking(
     port: port.port,
     protocol,
     members,
+    starting: startingAt(port, pods, members),
     endpoints: { key, endpoints: members.map(({ endpoint }) => endpoint) },
     problems,
   };
@@ -195,7 +204,7 @@ function buildBacking(
 function selectedMember(service: Service, port: ServicePort, workload: Workload): Member | undefined {
   const target = targetPortOf(port, workload);
   const { pod } = workload;
-  if (target === undefined || !hasAddress(workload)) return undefined;
+  if (target === undefined || !hasAddress(pod)) return undefined;
   const hostname = pod.subdomain === service.name ? pod.hostname : undefined;
   const ready = pod.ready || service.publishNotReadyAddresses;
   return { workload, endpoint: podEndpoint(workload, target, ready, hostname) };
@@ -215,7 +224,7 @@ function sliceMembers(
     for (const { addresses, pod: name, ready, hostname } of slice.endpoints) {
       const workload = pods.find(({ pod }) => (name === undefined ? addresses.includes(pod.ip) : pod.name === name));
       // A slice may be quicker than the pod whose address it tells.
-      if (workload && hasAddress(workload)) {
+      if (workload && hasAddress(workload.pod)) {
         const usable = ready || service.publishNotReadyAddresses;
         members.set(workload.key, {
           workload,
@@ -250,9 +259,12 @@ function onlyPort(service: Service, slice: EndpointSlice): number | undefined {
   return service.ports.length === 1 && slice.ports.length === 1 ? slice.ports[0]?.port : undefined;
 }
 
-/** A pod that starts is in the mesh before it can be called. */
-function hasAddress({ pod }: Workload): boolean {
-  return pod.ip !== '' || pod.inboundAddress !== undefined;
+function startingAt(port: ServicePort, pods: readonly Workload[], members: readonly Member[]): Backing['starting'] {
+  const there = new Set(members.map(({ workload }) => workload));
+  return pods.flatMap((workload) => {
+    const target = targetPortOf(port, workload);
+    return target === undefined || !workload.meshed || there.has(workload) ? [] : [{ workload, port: target }];
+  });
 }
 
 function podEndpoint(workload: Workload, port: number, ready: boolean, hostname: string | undefined): Endpoint {

@@ -24,8 +24,9 @@ export function createUses(): (backings: readonly Backing[]) => PortUses {
   function usesOf(backing: Backing): readonly (readonly [Workload, PortUse])[] {
     const uses =
       known.get(backing) ??
-      backing.members.flatMap(({ workload, endpoint }): [Workload, PortUse][] =>
-        workload === undefined ? [] : [[workload, { port: endpoint.port, backing }]],
+      [...backing.members, ...backing.starting.map(({ workload, port }) => ({ workload, endpoint: { port } }))].flatMap(
+        ({ workload, endpoint }): [Workload, PortUse][] =>
+          workload === undefined ? [] : [[workload, { port: endpoint.port, backing }]],
       );
     known.set(backing, uses);
     return uses;
@@ -135,12 +136,16 @@ export function protocolConflicts(uses: PortUses): readonly Problem[] {
       const { namespace, name, ports } = backing.service;
       const index = ports.findIndex((candidate) => candidate.port === backing.port);
       const { service, protocol } = other.backing;
+      const message = `Service "${service.name}" says that port ${port} of the workload speaks ${protocol}, this one ${backing.protocol}`;
+      const known = problems.get(backing.key);
+      // The same whichever workload is asked first.
+      if (known && known.message <= message) continue;
       problems.set(backing.key, {
         resource: { apiVersion: 'v1', kind: 'Service', namespace, name },
         field: `/spec/ports/${index}`,
         severity: 'warning',
         reason: 'ProtocolConflict',
-        message: `Service "${service.name}" says that port ${port} of the workload speaks ${protocol}, this one ${backing.protocol}`,
+        message,
         fix: 'give both the same appProtocol',
       });
     }

@@ -106,6 +106,11 @@ interface Selection {
 
 const nobody: readonly Workload[] = [];
 
+/** A pod that starts is in the mesh before it can be called. */
+export function hasAddress({ ip, inboundAddress }: Pod): boolean {
+  return ip !== '' || inboundAddress !== undefined;
+}
+
 /** Neither a namespace nor a label's key has a space in it. */
 function toLabelKey(namespace: string, key: string, value: string): string {
   return `${namespace} ${key} ${value}`;
