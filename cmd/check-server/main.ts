@@ -46,6 +46,8 @@ async function call(url: string, wanted: number, seconds: number, traceparent: s
   } catch {
     // Where there is none, the log has it.
   }
+  // The sidecar ends soon after this, and tells of its calls once a second: of what it denied nobody else can.
+  await new Promise((resolve) => setTimeout(resolve, 2_000));
   process.exit(seen.status === wanted ? 0 : 1);
 }
 

@@ -261,23 +261,37 @@ describe('tulle-rules.sh, in a pod', function () {
     assert.deepEqual([...answers], ['port 15003']);
   });
 
-  it('becomes Envoy, as its user, in the groups that it has and with no capability', () => {
-    const envoy = '#!/bin/sh\necho "args $*"\ncat /proc/self/status\necho to the log > /dev/stdout\n';
-    writeFileSync(join(directory, 'envoy'), envoy, { mode: 0o755 });
+  const fakeEnvoy = (): Env => {
+    const source =
+      '#!/bin/sh\necho "args $*"\necho "file $(cat /dev/fd/3)"\ncat /proc/self/status\necho to the log > /dev/stdout\n';
+    writeFileSync(join(directory, 'envoy'), source, { mode: 0o755 });
+    return { PATH: `${directory}:${process.env['PATH'] ?? ''}` };
+  };
+
+  it('becomes Envoy, as its user, in the groups that it has and with no capability, once the rules are there', () => {
     const least = '-all,+net_admin,+net_raw,+setuid';
     const drop = ['setpriv', '--regid', '1500', '--groups', '1500,77', '--bounding-set', least, '--inh-caps', '-all'];
     const become = [...drop, scriptOf('sidecar'), '--config-yaml', '{"a": "b c"}'];
-    const env = { PATH: `${directory}:${process.env['PATH'] ?? ''}` };
     // As in a container its output is a pipe.
-    const { status, output } = run('ip', ['netns', 'exec', pod, 'sh', '-c', '"$@" | cat', 'sh', ...become], env);
+    const inside = ['netns', 'exec', pod, 'sh', '-c', '"$@" | cat', 'sh', ...become];
+    const { status, output } = run('ip', inside, { ...fakeEnvoy(), TULLE_OPEN_PORTS: '15021,15907' });
     assert.equal(status, 0, output);
-    assert.match(output, /args --config-yaml \{"a": "b c"\}/);
+    assert.match(output, /^args --config-path \/dev\/fd\/3 --config-yaml \{"a": "b c"\}$/m);
+    assert.match(output, /^file \{\}$/m);
+    assert.match(rules().join('\n'), /15907/);
     assert.match(output, /^Uid:\s1500\s1500\s1500\s1500$/m);
     assert.match(output, /^Gid:\s1500\s1500\s1500\s1500$/m);
     assert.match(output, /^Groups:\s77 1500\s*$/m);
     for (const set of ['CapInh', 'CapPrm', 'CapEff', 'CapAmb']) assert.match(output, new RegExp(`^${set}:\\s0+$`, 'm'));
     assert.match(output, /^NoNewPrivs:\s1$/m);
     assert.match(output, /^to the log$/m);
+  });
+
+  it('gives Envoy what it can not read where the rules can not be written', () => {
+    const drop = ['setpriv', '--bounding-set', '-all,+setuid', '--inh-caps', '-all'];
+    const { output } = run('ip', ['netns', 'exec', pod, ...drop, scriptOf('sidecar')], fakeEnvoy());
+    assert.match(output, /tulle: the packet rules could not be written/);
+    assert.match(output, /^file \{"packet rules": "could not be written"\}$/m);
   });
 
   const wait = (env: Env): Ran =>
@@ -292,28 +306,17 @@ describe('tulle-rules.sh, in a pod', function () {
     assert.equal(existsSync(join(directory, 'termination-log')), false);
   });
 
-  it('opens the gate of a pod that starts fast when the sidecar is ready and the rules are there, and shuts it when it drains', () => {
+  it('opens the gate of a pod that starts fast when the sidecar is ready, not before, and shuts it when it drains', () => {
     const open = join(directory, 'open');
-    const env = { TULLE_GATE: directory, TULLE_OPEN_PORTS: '15021,15907' };
+    const env = { TULLE_GATE: directory };
     assert.equal(wait({ ...env, TULLE_READY_TIMEOUT: '1', TULLE_READY_PORT: '15099' }).status, 1);
     assert.equal(existsSync(open), false);
     rmSync(join(directory, 'termination-log'));
     for (const time of ['once', 'and again after a restart'])
       assert.equal(wait({ ...env, TULLE_READY_TIMEOUT: '20' }).status, 0, time);
     assert.equal(existsSync(open), true);
-    assert.match(rules().join('\n'), /15907/);
     run('ip', ['netns', 'exec', pod, scriptOf('drain')], env);
     assert.equal(existsSync(open), false);
-  });
-
-  it('opens no gate where the rules can not be written, and says so in the pod’s status', () => {
-    const inside = ['netns', 'exec', pod, 'setpriv', '--bounding-set', '-all', '--inh-caps', '-all', scriptOf('wait')];
-    const log = join(directory, 'termination-log');
-    const { status, output } = run('ip', inside, { TULLE_GATE: directory, TULLE_TERMINATION_LOG: log });
-    assert.equal(status, 1, output);
-    assert.match(readFileSync(log, 'utf8'), /^tulle: the packet rules could not be written[^]* NET_ADMIN and NET_RAW/);
-    assert.equal(existsSync(join(directory, 'open')), false);
-    rmSync(log);
   });
 
   for (const [what, uid, seconds] of [

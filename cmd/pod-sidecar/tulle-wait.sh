@@ -3,21 +3,11 @@
 # Nobody sees what a hook prints: the reason of a failure becomes the container's termination message, and part of the pod's status.
 #
 #   TULLE_READY_TIMEOUT  seconds to wait; default 60
-#   TULLE_GATE           folder to make `open` in once it is ready; without it the app's containers can't be started.
-#                        Given, this also writes the packet rules first (tulle-rules.sh), while Envoy starts
+#   TULLE_GATE           folder to make `open` in once it is ready; without it the app's containers can't be started
 #   TULLE_CONTROLLER     address of the control plane, for the message
 #   TULLE_READY_PORT, TULLE_TERMINATION_LOG
 port=${TULLE_READY_PORT:-15021}
 timeout=${TULLE_READY_TIMEOUT:-60}
-
-fail() { # fail MESSAGE
-  printf 'tulle: %s\n' "$1" | tee -a "${TULLE_TERMINATION_LOG:-/dev/termination-log}" >&2
-  exit 1
-}
-
-if [ -n "${TULLE_GATE:-}" ]; then
-  said=$("${BASH_SOURCE[0]%/*}/tulle-rules.sh" 2>&1) || fail "${said#tulle: }"
-fi
 
 is_ready() {
   { exec 3<> "/dev/tcp/127.0.0.1/$port"; } 2> /dev/null || return 1
@@ -32,7 +22,9 @@ exec 4<> <(:)
 end=$((SECONDS + timeout))
 until is_ready; do
   if [ "$SECONDS" -ge "$end" ]; then
-    fail "the sidecar was not ready within $timeout s. Most likely it doesn't reach ${TULLE_CONTROLLER:-the control plane}, or isn't let in: see the log of this container (kubectl logs -c envoy --previous), and the control plane's for the name of this pod"
+    message="tulle: the sidecar was not ready within $timeout s. Most likely it doesn't reach ${TULLE_CONTROLLER:-the control plane}, or isn't let in: see the log of this container (kubectl logs -c envoy --previous), and the control plane's for the name of this pod"
+    printf '%s\n' "$message" | tee -a "${TULLE_TERMINATION_LOG:-/dev/termination-log}" >&2
+    exit 1
   fi
   read -r -t 0.01 -u 4 _
 done

@@ -7,7 +7,7 @@ import { whyNoGate } from './start-gate.ts';
  * Where a pod's packet rules and its sidecar are (records 0009 and 0010):
  * `native`: the first init entry writes the rules, the second is the sidecar;
  * `ordinary`: the last init entry writes the rules, the sidecar is the first of the containers;
- * `fast`: no init entry; the sidecar is the first of the containers, and its hook writes the rules.
+ * `fast`: no init entry; the sidecar is the first of the containers, and writes the rules.
  */
 export type Layout = 'native' | 'ordinary' | 'fast';
 

@@ -28,13 +28,13 @@ export interface SidecarOptions {
   readonly namespace: string;
   readonly settings: InjectionSettings;
   readonly layout: Layout;
-  /** For `tulle-rules.sh`, which the hook of layout `fast` runs. */
+  /** For `tulle-rules.sh`, which the sidecar of layout `fast` runs. */
   readonly rules: NonNullable<Container['env']>;
   readonly metrics: boolean;
   readonly probes: readonly ProbeListener[];
 }
 
-/** Envoy, as a container that passes Pod Security "restricted" unless its hook writes the rules (DECISIONS K5, record 0010). */
+/** Envoy, as a container that passes Pod Security "restricted" unless it writes the rules (DECISIONS K5, record 0010). */
 export function toSidecarContainer(options: SidecarOptions): Container {
   const { pod, namespace, settings, layout, rules, metrics, probes } = options;
   const fast = layout === 'fast';
