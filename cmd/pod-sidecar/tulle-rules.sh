@@ -1,7 +1,7 @@
 #!/bin/sh
 # Leads the TCP connections of a pod through its sidecar.
-# Runs as root with NET_ADMIN and NET_RAW in the network namespace of the pod, before the app. Run again, as
-# by a sidecar that restarts, it puts the same rules in the place of the old ones, in one step.
+# Runs as root with NET_ADMIN and NET_RAW in the network namespace of the pod, before Envoy connects to anybody and before
+# the app. Run again, as by a sidecar that restarts, it puts the same rules in the place of the old ones, in one step.
 #
 # Lists are separated by commas; pkg/injector/packet-rules.ts writes them.
 #   TULLE_OPEN_PORTS                ports of the sidecar that are reached as they are: readiness, metrics, probes

@@ -22,12 +22,13 @@ export function createUses(): (backings: readonly Backing[]) => PortUses {
   const known = new WeakMap<Backing, readonly (readonly [Workload, PortUse])[]>();
 
   function usesOf(backing: Backing): readonly (readonly [Workload, PortUse])[] {
-    const uses =
-      known.get(backing) ??
-      [...backing.members, ...backing.starting.map(({ workload, port }) => ({ workload, endpoint: { port } }))].flatMap(
-        ({ workload, endpoint }): [Workload, PortUse][] =>
-          workload === undefined ? [] : [[workload, { port: endpoint.port, backing }]],
-      );
+    const last = known.get(backing);
+    if (last) return last;
+    const uses: [Workload, PortUse][] = [];
+    for (const { workload, endpoint } of backing.members) {
+      if (workload) uses.push([workload, { port: endpoint.port, backing }]);
+    }
+    for (const { workload, port } of backing.starting) uses.push([workload, { port, backing }]);
     known.set(backing, uses);
     return uses;
   }

@@ -103,9 +103,7 @@ function listOf(pods: readonly PodObject[]): string {
 function checkProxies(pods: readonly PodObject[], reports: readonly MeshReport[], group: CheckGroup): void {
   const proxies = reports.flatMap((report) => report.proxies);
   const connected = new Set(proxies.map(({ pod }) => pod));
-  // Those that are told to end leave when their apps do.
-  const staying = pods.filter(({ metadata }) => metadata.deletionTimestamp === undefined);
-  const lost = staying.filter(({ metadata }) => !connected.has(`${metadata.namespace}/${metadata.name}`));
+  const lost = pods.filter(({ metadata }) => !connected.has(`${metadata.namespace}/${metadata.name}`));
   const [waiting, silent] = [lost.filter((pod) => !isReady(pod)), lost.filter(isReady)];
   for (const { metadata } of silent.slice(0, shown))
     group.error(

@@ -80,8 +80,12 @@ function inject(
     namespace: namespace.name,
   });
   const init = toInitContainer(settings, rules);
-  const entries = { native: [init, sidecar, ...probes.initContainers], ordinary: [...probes.initContainers, init] };
   const containers = withPreStopSleep(probes.containers, spec, annotations, settings);
+  const placed: Pick<PodSpec, 'initContainers' | 'containers'> = {
+    native: { initContainers: [init, sidecar, ...probes.initContainers], containers },
+    ordinary: { initContainers: [...probes.initContainers, init], containers: [sidecar, ...containers] },
+    fast: { containers: [sidecar, ...containers.map(behindGate)] },
+  }[layout];
   const injected: Pod = {
     ...pod,
     metadata: {
@@ -97,12 +101,7 @@ function inject(
     },
     spec: {
       ...spec,
-      ...(layout === 'fast' ? {} : { initContainers: entries[layout] }),
-      containers: {
-        native: containers,
-        ordinary: [sidecar, ...containers],
-        fast: [sidecar, ...containers.map(behindGate)],
-      }[layout],
+      ...placed,
       volumes: [...(spec.volumes ?? []), toVolume(), ...(layout === 'fast' ? [toGateVolume()] : [])],
       ...toPullSecrets(spec, settings),
     },

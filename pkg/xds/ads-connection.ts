@@ -2,7 +2,7 @@ import { status as grpcStatus } from '@grpc/grpc-js';
 import type { LogFields } from '../observability/logger.ts';
 import type { Authentication, ClientName } from './ads-server.ts';
 import { type AdsProtocol, type AdsTypeStatus, createAdsStream } from './ads-stream.ts';
-import { toAddress, tokenOf } from './call-peer.ts';
+import { toPeerAddress, tokenOf } from './call-peer.ts';
 import { bounded, clip, decodeNodeOf, nobody } from './client-node.ts';
 import type { ConnectionOptions } from './connection-options.ts';
 import type { NodeInfo } from './node-info.ts';
@@ -104,7 +104,7 @@ export function openConnection(options: ConnectionOptions): AdsConnection {
     onClose();
   }
 
-  const nameOf = (): string => counted?.pod ?? counted?.identity ?? toAddress(peer);
+  const nameOf = (): string => counted?.pod ?? counted?.identity ?? toPeerAddress(peer);
 
   /** Nothing is held for it any longer. */
   function gone(): void {

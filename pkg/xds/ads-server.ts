@@ -10,7 +10,7 @@ import type { Logger } from '../observability/logger.ts';
 import type { Metrics } from '../observability/metrics.ts';
 import { type AdsConnection, openConnection } from './ads-connection.ts';
 import type { AdsProtocol, AdsTypeStatus } from './ads-stream.ts';
-import { toAddress } from './call-peer.ts';
+import { toPeerAddress } from './call-peer.ts';
 import { createConnectionGate } from './connection-gate.ts';
 import { adsPaths } from './discovery.ts';
 import { createFlushBudget } from './flush-budget.ts';
@@ -137,16 +137,16 @@ export function createAdsServer(options: AdsServerOptions): AdsServer {
     const [full, reason = ''] =
       streams.size >= limits.streams
         ? ['too many streams', 'streams']
-        : [pending.reasonAgainst(toAddress(peer)), 'pending'];
+        : [pending.reasonAgainst(toPeerAddress(peer)), 'pending'];
     if (full !== undefined) {
       metrics.refused.inc({ reason });
-      refusals.tell({ message: 'ADS stream refused', reason: full, from: toAddress(peer), fields: { peer } });
+      refusals.tell({ message: 'ADS stream refused', reason: full, from: toPeerAddress(peer), fields: { peer } });
       call.emit('error', { code: grpcStatus.RESOURCE_EXHAUSTED, details: full });
       call.resume();
       return;
     }
     const pass = gate.enter(peer);
-    const settle = pending.enter(toAddress(peer));
+    const settle = pending.enter(toPeerAddress(peer));
     const connection = openConnection({
       call,
       protocol,

@@ -1,7 +1,7 @@
 import type { ServerDuplexStream } from '@grpc/grpc-js';
 
-/** `10.0.0.7:5123` without its port. */
-export function toAddress(peer: string): string {
+/** The address in what gRPC says of a peer: `10.0.0.7:5123`, `fd00::7:5123` (a port is always there, brackets never). */
+export function toPeerAddress(peer: string): string {
   return peer.replace(/:\d+$/, '');
 }
 

@@ -1,11 +1,7 @@
 import assert from 'node:assert/strict';
 import type { PodTokenVerdict } from '../../certs/pod-tokens.ts';
-import {
-  type AddressAnswer,
-  createClusterTokenAuthentication,
-  type KnownPod,
-  toPeerAddress,
-} from './authenticate-pod.ts';
+import { type AddressAnswer, createClusterTokenAuthentication, type KnownPod } from './authenticate-pod.ts';
+import { toPeerAddress } from '../../xds/call-peer.ts';
 
 const token = 'token';
 const peer = '10.0.0.7';

@@ -1,8 +1,8 @@
-import { isIP } from 'node:net';
 import type { PodTokenClaims } from '../../certs/pod-tokens.ts';
 import { toServiceIdentity, type TrustDomain } from '../../policy/identity.ts';
 import type { Authentication, AuthenticationRequest } from '../../xds/ads-server.ts';
 import type { FirstAddresses } from './first-addresses.ts';
+import { toAddress } from './ip-address.ts';
 import type { TokenKeys } from './token-keys.ts';
 
 /** What must be known of a pod to believe a token that is bound to it. */
@@ -161,22 +161,3 @@ export function createClusterTokenAuthentication(options: PodAuthenticationOptio
 }
 
 const toAnswer = (pod: KnownPod | undefined): { readonly pod: KnownPod | undefined } => ({ pod });
-
-/** `10.0.0.7`, `fd00::7`, `::ffff:10.0.0.7`: one spelling for each address. */
-export function toAddress(text: string): string | undefined {
-  const plain = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(text)?.[1] ?? text;
-  switch (isIP(plain)) {
-    case 4:
-      return plain;
-    case 6:
-      // The URL standard writes an address in one way only.
-      return new URL(`http://[${plain.replace(/%.*$/, '')}]`).hostname;
-    default:
-      return undefined;
-  }
-}
-
-/** The address in what gRPC says of a peer: `10.0.0.7:5123`, `fd00::7:5123` (a port is always there, brackets never). */
-export function toPeerAddress(peer: string): string {
-  return peer.replace(/:\d+$/, '');
-}

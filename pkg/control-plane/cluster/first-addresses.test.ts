@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
-import { toAddress } from './authenticate-pod.ts';
-import { createFirstAddresses, type StartedPod } from './first-addresses.ts';
+import type { RemovedPod, StartedPod } from '../../provider/kubernetes/directories.ts';
+import { createFirstAddresses } from './first-addresses.ts';
 
 const web = { namespace: 'shop', name: 'web-0', uid: 'u1' };
 const other = { namespace: 'shop', name: 'other-0', uid: 'u2' };
@@ -8,7 +8,7 @@ const other = { namespace: 'shop', name: 'other-0', uid: 'u2' };
 describe('where the token of a pod counts before the pod’s address is told', () => {
   let told: Map<string, { uid: string; ips: readonly string[] }>;
   let taken: Map<string, string>;
-  let listeners: { address: (pod: StartedPod) => void; gone: (pod: Omit<StartedPod, 'ips'>) => void };
+  let listeners: { address: (pod: StartedPod) => void; gone: (pod: RemovedPod) => void };
   let contradictions: string[];
   let confirmed: string[];
 
@@ -38,7 +38,6 @@ describe('where the token of a pod counts before the pod’s address is told', (
           return () => undefined;
         },
       },
-      toAddress,
       onConfirmation: (pod, address) => confirmed.push(`${pod} ${address}`),
       onContradiction: (pod, _, reason) => contradictions.push(`${pod}: ${reason}`),
     });

@@ -1,21 +1,9 @@
-import type { PodIdentity } from '../../provider/kubernetes/directories.ts';
+import type { PodDirectory, PodIdentity, RemovedPod } from '../../provider/kubernetes/directories.ts';
+import { toAddress } from './ip-address.ts';
 
 /** The living pods, as far as their addresses go. */
-export interface AddressedPods {
+export interface AddressedPods extends Pick<PodDirectory, 'whose' | 'onAddress' | 'subscribe'> {
   find(namespace: string, name: string): Pick<PodIdentity, 'uid' | 'ips'> | undefined;
-  /** Whose address it is: `pod shop/web-0`, `the node of pod shop/web-0`. */
-  whose(isIt: (address: string) => boolean): string | undefined;
-  /** Tells when the addresses of a pod are told, for the first time. */
-  onAddress(listener: (pod: StartedPod) => void): () => void;
-  /** Tells when a pod is gone. */
-  subscribe(listener: (pod: Omit<StartedPod, 'ips'>) => void): () => void;
-}
-
-export interface StartedPod {
-  readonly namespace: string;
-  readonly name: string;
-  readonly uid: string;
-  readonly ips: readonly string[];
 }
 
 export interface FirstAddresses {
@@ -23,13 +11,11 @@ export interface FirstAddresses {
    * A token of a pod that starts fast, and whose address is not told yet, came from this one. Undefined: it counts, and so
    * does this address alone for as long as the pod's is not told. Otherwise why it doesn't.
    */
-  readonly claim: (pod: Omit<StartedPod, 'ips'>, address: string) => string | undefined;
+  readonly claim: (pod: RemovedPod, address: string) => string | undefined;
 }
 
 export interface FirstAddressesOptions {
   readonly pods: AddressedPods;
-  /** One spelling for each address; undefined: it is none. */
-  readonly toAddress: (text: string) => string | undefined;
   /** What had come from an address that counted was the pod's: told once it is known. */
   readonly onConfirmation: (pod: string, address: string) => void;
   /** It was not. */
@@ -41,18 +27,13 @@ export interface FirstAddressesOptions {
  * that waits for its sidecar (record 0010). Until then its token, which is bound to it, counts from the address that it
  * came from first, unless that is known to be another's. When the address is told it is looked at again.
  */
-export function createFirstAddresses(options: FirstAddressesOptions): FirstAddresses {
-  const { pods, toAddress, onConfirmation, onContradiction } = options;
+export function createFirstAddresses({ pods, onConfirmation, onContradiction }: FirstAddressesOptions): FirstAddresses {
   /** By uid; an entry lives until the address is told or the pod is gone. */
   const claims = new Map<string, string>();
-  /** Uids, by address. */
-  const owners = new Map<string, string>();
 
   function release(uid: string): string | undefined {
     const address = claims.get(uid);
-    if (address === undefined) return undefined;
     claims.delete(uid);
-    owners.delete(address);
     return address;
   }
 
@@ -88,10 +69,10 @@ export function createFirstAddresses(options: FirstAddressesOptions): FirstAddre
       if (first === address) return undefined;
       if (first !== undefined) return `the token of pod ${pod} came from ${address}, after it had come from ${first}`;
       const owner =
-        pods.whose((ip) => toAddress(ip) === address) ?? (owners.has(address) ? 'another pod that starts' : undefined);
+        pods.whose((ip) => toAddress(ip) === address) ??
+        ([...claims.values()].includes(address) ? 'another pod that starts' : undefined);
       if (owner !== undefined) return `the token of pod ${pod}, which has no address yet, came from that of ${owner}`;
       claims.set(uid, address);
-      owners.set(address, uid);
       return undefined;
     },
   };

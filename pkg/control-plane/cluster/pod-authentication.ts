@@ -3,7 +3,7 @@ import type { Logger } from '../../observability/logger.ts';
 import type { Metrics } from '../../observability/metrics.ts';
 import type { Cluster } from '../../provider/kubernetes/cluster.ts';
 import type { PodDirectory } from '../../provider/kubernetes/directories.ts';
-import { type AuthenticatePod, createClusterTokenAuthentication, toAddress } from './authenticate-pod.ts';
+import { type AuthenticatePod, createClusterTokenAuthentication } from './authenticate-pod.ts';
 import type { ClusterControllerConfig } from './cluster-config.ts';
 import { createFirstAddresses } from './first-addresses.ts';
 import { createMasqueradeWatch, peerAddressSwitch } from './masquerade-watch.ts';
@@ -41,7 +41,7 @@ export function createPodAuthentication(parts: PodAuthenticationParts): Authenti
     ...{ pods, trustDomain: config.mesh.trustDomain, verifyPeerAddress, onAnswer, now: Date.now, sleep },
     onWait: (milliseconds) => waits.observe(milliseconds / 1000),
     ...(injection.fastStart === true && {
-      firstAddresses: createFirstAddresses({ pods, toAddress, onConfirmation, onContradiction }),
+      firstAddresses: createFirstAddresses({ pods, onConfirmation, onContradiction }),
     }),
   });
 }

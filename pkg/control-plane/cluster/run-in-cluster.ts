@@ -11,11 +11,11 @@ import { type Cluster, type ClusterOptions, openCluster } from '../../provider/k
 import { runLease } from '../../provider/kubernetes/lease.ts';
 import { type KubernetesProvider, runKubernetesProvider } from '../../provider/kubernetes/run-kubernetes-provider.ts';
 import { declareWatchMetrics } from '../../provider/kubernetes/watch-metrics.ts';
+import { toPeerAddress } from '../../xds/call-peer.ts';
 import type { ControlPlane } from '../control-plane.ts';
 import { openCore } from '../core.ts';
 import { type KubernetesConfig, toServiceNames } from '../kubernetes-config.ts';
 import type { BuildInfo, RunningController } from '../run-controller.ts';
-import { toPeerAddress } from './authenticate-pod.ts';
 import { openClusterAuthority } from './cluster-authority.ts';
 import type { ClusterControllerConfig } from './cluster-config.ts';
 import { createClusterWebApps } from './cluster-web-apps.ts';

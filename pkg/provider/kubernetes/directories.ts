@@ -21,6 +21,11 @@ export interface RemovedPod {
   readonly uid: string;
 }
 
+/** A pod whose addresses were told for the first time. */
+export interface StartedPod extends RemovedPod {
+  readonly ips: readonly string[];
+}
+
 /** The living pods of a cluster: one whose containers have ended is none. */
 export interface PodDirectory {
   find(namespace: string, name: string): PodIdentity | undefined;
@@ -31,7 +36,7 @@ export interface PodDirectory {
   /** Tells when a pod is gone, or another has its name. The returned function ends that. */
   subscribe(onRemoved: (pod: RemovedPod) => void): () => void;
   /** Tells when the addresses of a pod are told, for the first time. The returned function ends that. */
-  onAddress(listener: (pod: RemovedPod & Pick<PodIdentity, 'ips'>) => void): () => void;
+  onAddress(listener: (pod: StartedPod) => void): () => void;
   /** Whose address it is, among the pods that are followed and their nodes: `pod shop/web-0`, `the node of pod shop/web-0`. */
   whose(isIt: (address: string) => boolean): string | undefined;
 }
@@ -67,7 +72,7 @@ export function createPodDirectory(
   meshName: string,
 ): PodDirectoryFeed {
   const listeners = new Set<(pod: RemovedPod) => void>();
-  const addressed = new Set<(pod: RemovedPod & Pick<PodIdentity, 'ips'>) => void>();
+  const addressed = new Set<(pod: StartedPod) => void>();
   const asked = new Map<string, Promise<PodIdentity | undefined>>();
 
   async function ask(namespace: string, name: string): Promise<PodIdentity | undefined> {
