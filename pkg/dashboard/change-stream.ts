@@ -12,6 +12,10 @@ export interface ChangeStream {
 const maxClients = 64;
 /** Traffic changes with every request: browsers are told no more often than this. */
 const trafficPauseMs = 500;
+/** What one push changes comes within this. */
+const meshPauseMs = 20;
+/** Through a rollout the mesh changes all the time: browsers are told of it no more often than this. */
+const meshPeriodMs = 100;
 const keepAliveMs = 15_000;
 
 /** Tells browsers that something changed; they ask for what they show. A slow one is skipped, never queued for. */
@@ -19,9 +23,20 @@ export function createChangeStream(signal: AbortSignal): ChangeStream {
   const clients = new Set<Response>();
   const changed = new Set<ChangePart>();
   let timer: NodeJS.Timeout | undefined;
+  /** When the timer fires. It is only ever brought forward: changes that don't stop must not keep it from firing. */
+  let due = Number.POSITIVE_INFINITY;
+  let flushed = Number.NEGATIVE_INFINITY;
+
+  function flushAt(time: number, now: number): void {
+    if (time >= due) return;
+    clearTimeout(timer);
+    due = time;
+    timer = setTimeout(flush, time - now);
+  }
 
   function flush(): void {
-    timer = undefined;
+    due = Number.POSITIVE_INFINITY;
+    flushed = performance.now();
     const data = `event: change\ndata: ${JSON.stringify({ parts: [...changed] })}\n\n`;
     changed.clear();
     for (const client of clients) if (!client.writableNeedDrain) client.write(data);
@@ -41,12 +56,8 @@ export function createChangeStream(signal: AbortSignal): ChangeStream {
     notify(part) {
       if (clients.size === 0 || signal.aborted) return;
       changed.add(part);
-      if (part === 'mesh') {
-        clearTimeout(timer);
-        timer = setTimeout(flush, 20);
-      } else {
-        timer ??= setTimeout(flush, trafficPauseMs);
-      }
+      const now = performance.now();
+      flushAt(part === 'mesh' ? Math.max(now + meshPauseMs, flushed + meshPeriodMs) : now + trafficPauseMs, now);
     },
     serve(request, response) {
       if (clients.size >= maxClients) {
