@@ -16,8 +16,9 @@ import {
   writeJson,
   writeLines,
 } from './mesh-input.ts';
+import { plural } from './plural.ts';
 import { severityWord } from './problem-line.ts';
-import { createPaint, type Paint } from './table.ts';
+import { paintFor, type Paint } from './table.ts';
 
 export interface AnalyzeFlags extends Pick<MeshConfigFlags, 'mode' | 'pathMatch'>, ClusterFlags {
   readonly file: readonly string[];
@@ -38,15 +39,10 @@ export function runAnalyze(context: CliContext, files: readonly string[], flags:
       const uriOf = (file: string): string => encodeURI(displayFile(cwd, file));
       writeJson(context, toSarif(problems, suppressed, version, uriOf));
     } else if (flags.output === 'json') {
-      const named = (list: readonly Problem[]): readonly Problem[] =>
-        list.map((problem) => withDisplayFile(cwd, problem));
       writeJson(context, {
         documents: input.read.objects,
-        problems: named(problems),
-        suppressed: suppressed.map(({ problem, justification }) => ({
-          ...withDisplayFile(cwd, problem),
-          justification,
-        })),
+        problems,
+        suppressed: suppressed.map(({ problem, justification }) => ({ ...problem, justification })),
       });
     } else {
       const noun = inputs.length === 0 ? 'object' : 'document';
@@ -116,17 +112,12 @@ function judge({ read, facts }: Pick<MeshInput, 'read' | 'facts'>): Judged {
   return { problems: sorted, suppressed };
 }
 
-function withDisplayFile(cwd: string, problem: Problem): Problem {
-  const { position } = problem;
-  return position ? { ...problem, position: { ...position, file: displayFile(cwd, position.file) } } : problem;
-}
-
 function toText(
-  { stdout, env, cwd }: Pick<CliContext, 'stdout' | 'env' | 'cwd'>,
+  context: Pick<CliContext, 'stdout' | 'env' | 'cwd'>,
   { problems, suppressed }: Judged,
   looked: string,
 ): readonly string[] {
-  const paint = createPaint(stdout.isTTY === true && env['NO_COLOR'] === undefined);
+  const paint = paintFor(context);
   const count = (wanted: Severity): number => problems.filter(({ severity }) => severity === wanted).length;
   const [errors, warnings, notes] = [count('error'), count('warning'), count('info')];
   const parts = [
@@ -137,7 +128,7 @@ function toText(
     ...(notes > 0 ? [plural(notes, 'note')] : []),
     ...(suppressed.length > 0 ? [`${suppressed.length} ignored`] : []),
   ];
-  return [...problems.map((problem) => toLine(problem, cwd, paint)), parts.join(', ')];
+  return [...problems.map((problem) => toLine(problem, context.cwd, paint)), parts.join(', ')];
 }
 
 function toLine({ resource, severity, message, fix, reason, position }: Problem, cwd: string, paint: Paint): string {
@@ -150,8 +141,4 @@ function toLine({ resource, severity, message, fix, reason, position }: Problem,
 
 function nameOf({ namespace, name }: Problem['resource']): string {
   return namespace === '' ? name : `${namespace}/${name}`;
-}
-
-function plural(count: number, noun: string): string {
-  return `${count} ${noun}${count === 1 ? '' : 's'}`;
 }

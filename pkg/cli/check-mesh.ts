@@ -6,6 +6,7 @@ import { type ClusterAccess } from './cluster-access.ts';
 import { defaultControlNamespace, defaultMeshName } from './cluster-flags.ts';
 import { hasSidecar, isOptedOut, isOver, isReady, type PodObject } from './cluster-pods.ts';
 import { isIgnored, meshOf, type NamespaceObject, stateOf } from './namespace-state.ts';
+import { plural } from './plural.ts';
 import { shortType } from './proxy-state.ts';
 
 const shown = 5;
@@ -84,7 +85,7 @@ function checkNamespace(
   );
   if (stale.length > 0)
     group.warning(name, `${stale.length} pods have a sidecar of another version: ${listOf(stale)}`, restart);
-  else group.ok(name, `${holds}; ${injected.length} ${injected.length === 1 ? 'pod' : 'pods'} with sidecar`);
+  else group.ok(name, `${holds}; ${plural(injected.length, 'pod')} with sidecar`);
 }
 
 /** Namespaces whose pods run on with sidecars though they are not in the mesh. */
@@ -149,8 +150,8 @@ function checkProblems([mesh]: readonly MeshReport[], access: ClusterAccess, gro
     ? `${first.resource.kind} ${first.resource.namespace}/${first.resource.name}: ${first.message}`
     : '';
   const counts = [
-    ...(errors > 0 ? [`${errors} error${errors === 1 ? '' : 's'}`] : []),
-    ...(warnings > 0 ? [`${warnings} warning${warnings === 1 ? '' : 's'}`] : []),
+    ...(errors > 0 ? [plural(errors, 'error')] : []),
+    ...(warnings > 0 ? [plural(warnings, 'warning')] : []),
   ].join(', ');
   group.warning(counts, example, `tulle analyze${flagsOf(access)}`);
 }

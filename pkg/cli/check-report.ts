@@ -1,5 +1,5 @@
 import type { CliContext } from './context.ts';
-import { createPaint, type Paint } from './table.ts';
+import { paintFor, type Paint } from './table.ts';
 
 export interface CheckResult {
   readonly group: string;
@@ -27,10 +27,11 @@ export interface CheckGroup {
 
 const clearLine = '\r\u001b[2K';
 
-export function createCheckReport({ stdout, env }: CliContext, output: 'text' | 'json'): CheckReport {
+export function createCheckReport(context: CliContext, output: 'text' | 'json'): CheckReport {
+  const { stdout } = context;
   const results: CheckResult[] = [];
   const live = stdout.isTTY === true && output === 'text';
-  const paint = createPaint(live && env['NO_COLOR'] === undefined);
+  const paint = paintFor(context);
   let waiting = false;
 
   function write(lines: readonly string[]): void {

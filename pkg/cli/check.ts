@@ -9,6 +9,7 @@ import type { ClusterFlags } from './cluster-flags.ts';
 import type { CliContext } from './context.ts';
 import { parseDuration } from './duration.ts';
 import { orTwo, writeJson, writeLines } from './mesh-input.ts';
+import { plural } from './plural.ts';
 
 export interface CheckFlags extends ClusterFlags {
   readonly pre?: boolean;
@@ -68,8 +69,8 @@ function conclude(context: CliContext, { results }: CheckReport, { output }: Che
   else {
     const words = [
       ...(interrupted ? ['broken off'] : []),
-      ...(errors > 0 ? [`${errors} thing${errors === 1 ? '' : 's'} wrong`] : []),
-      ...(warnings > 0 ? [`${warnings} warning${warnings === 1 ? '' : 's'}`] : []),
+      ...(errors > 0 ? [`${plural(errors, 'thing')} wrong`] : []),
+      ...(warnings > 0 ? [plural(warnings, 'warning')] : []),
     ];
     writeLines(context, ['', words.length === 0 ? 'all is well' : words.join(', ')]);
   }

@@ -1,8 +1,9 @@
-import { type Command, Option } from 'commander';
+import type { Command } from 'commander';
 import type { CheckFlags } from './check.ts';
 import { addClusterOptions } from './cluster-flags.ts';
 import type { EnforceFlags } from './enforce.ts';
 import type { NamespaceFlags } from './namespace.ts';
+import { outputOption } from './options.ts';
 import type { RunCommand } from './program.ts';
 
 /** The commands for clusters: they work on the current context unless told otherwise. */
@@ -60,8 +61,4 @@ export function addClusterCommands(program: Command, run: RunCommand): void {
     .action(async (name: string, options: EnforceFlags) =>
       run(async (context) => (await import('./enforce.ts')).runEnforce(context, name, options)),
     );
-}
-
-function outputOption(): Option {
-  return new Option('-o, --output <format>', 'how to print').choices(['text', 'json']).default('text');
 }

@@ -1,4 +1,5 @@
-import { type Command, InvalidArgumentError, Option } from 'commander';
+import { type Command, Option } from 'commander';
+import { toName } from './options.ts';
 
 /** Which cluster is meant, and which mesh in it. */
 export interface ClusterFlags {
@@ -40,10 +41,4 @@ export function addClusterOptions(command: Command): Command {
   ];
   for (const option of options) command.addOption(option.helpGroup('Which cluster:'));
   return command;
-}
-
-function toName(value: string): string {
-  if (!/^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/.test(value))
-    throw new InvalidArgumentError('a name has small letters, digits and "-" only.');
-  return value;
 }

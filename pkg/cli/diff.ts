@@ -4,7 +4,7 @@ import { type ClusterFlags, meansCluster } from './cluster-flags.ts';
 import { CliError, type CliContext } from './context.ts';
 import type { MeshConfigFlags } from './mesh-config.ts';
 import { type MeshInput, orTwo, readFiles, readInput, writeJson, writeLines } from './mesh-input.ts';
-import { createPaint, toTable } from './table.ts';
+import { paintFor, toTable } from './table.ts';
 
 export interface DiffFlags extends Pick<MeshConfigFlags, 'mode' | 'pathMatch'>, ClusterFlags {
   readonly namespace?: string;
@@ -58,9 +58,9 @@ function toRespelledText({ before, after, services }: Respelling): string {
   return `same pattern, other spelling: ${before} is now ${after} at ${services.join(', ')}`;
 }
 
-function toText({ stdout, env }: CliContext, changes: readonly AccessChange[]): readonly string[] {
+function toText(context: CliContext, changes: readonly AccessChange[]): readonly string[] {
   if (changes.length === 0) return ['nobody gained or lost access'];
-  const paint = createPaint(stdout.isTTY === true && env['NO_COLOR'] === undefined);
+  const paint = paintFor(context);
   const rows = changes.map(({ kind, source, service, route, at, except }) => [
     kind === 'gained' ? paint.good('+ gained') : paint.bad('- lost'),
     source === everybody ? 'everybody' : source,

@@ -1,7 +1,7 @@
 import type { CliContext } from './context.ts';
 import type { MeshPicture } from './mesh-view.ts';
 import { renderPicture } from './mesh-view.ts';
-import { createPaint } from './table.ts';
+import { paintFor } from './table.ts';
 
 export interface LiveDisplay {
   show(picture: MeshPicture): void;
@@ -13,8 +13,9 @@ const showCursor = '\u001b[?25h';
 const hideCursor = '\u001b[?25l';
 
 /** On a terminal a table that is redrawn in place; it never takes more lines than there are. */
-export function createTerminalDisplay({ stdout, env }: CliContext): LiveDisplay & { end(): void } {
-  const paint = createPaint(env['NO_COLOR'] === undefined || env['NO_COLOR'] === '');
+export function createTerminalDisplay(context: CliContext): LiveDisplay & { end(): void } {
+  const { stdout } = context;
+  const paint = paintFor(context);
   let drawn = 0;
   let last: MeshPicture | undefined;
 

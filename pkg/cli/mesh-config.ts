@@ -32,18 +32,20 @@ export function toMeshConfig(flags: MeshConfigFlags, before: MeshConfig = defaul
   };
 }
 
-export function modeOption(): Option {
-  return new Option('--mode <mode>', 'policy mode, where a namespace sets none (default: enforce)').choices([
-    'enforce',
-    'permissive',
-    'shadow',
-  ]);
+/** For commands that ask a mesh, where its own setting holds, or files. */
+export const ofMeshOr = 'that of the mesh, or ';
+
+export function modeOption(before = ''): Option {
+  return new Option(
+    '--mode <mode>',
+    `policy mode, where a namespace sets none (default: ${before}${defaults.mode})`,
+  ).choices(['enforce', 'permissive', 'shadow']);
 }
 
-export function pathMatchOption(): Option {
+export function pathMatchOption(before = ''): Option {
   return new Option(
     '--path-match <how>',
-    'a pathRegex matches the whole path, or its start as the letter of SMI has it (default: full)',
+    `a pathRegex matches the whole path, or its start as the letter of SMI has it (default: ${before}${defaults.pathMatch})`,
   ).choices(['full', 'start']);
 }
 

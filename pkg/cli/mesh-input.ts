@@ -11,7 +11,7 @@ import { CliError, type CliContext } from './context.ts';
 import { findMesh, type RunningMesh } from './find-mesh.ts';
 import { type MeshConfigFlags, toMeshConfig } from './mesh-config.ts';
 import { overlay } from './overlay.ts';
-import { createPaint } from './table.ts';
+import { paintFor } from './table.ts';
 
 export interface InputFlags extends Pick<MeshConfigFlags, 'mode' | 'pathMatch'>, ClusterFlags {
   /** Empty: the running mesh's own. With a cluster: laid over it, as if they were applied. */
@@ -91,17 +91,25 @@ export function displayPlace(cwd: string, { file, line, column }: Position): str
   return `${displayFile(cwd, file)}:${line}:${column}`;
 }
 
-export function toRendering({ stdout, env, cwd }: CliContext): Rendering {
-  const paint = createPaint(stdout.isTTY === true && env['NO_COLOR'] === undefined);
-  return { ...paint, place: (position) => displayPlace(cwd, position) };
+export function toRendering(context: CliContext): Rendering {
+  return { ...paintFor(context), place: (position) => displayPlace(context.cwd, position) };
 }
 
 export function writeLines({ stdout }: Pick<CliContext, 'stdout'>, lines: readonly string[]): void {
   if (lines.length > 0) stdout.write(`${lines.join('\n')}\n`);
 }
 
-export function writeJson({ stdout }: Pick<CliContext, 'stdout'>, value: unknown): void {
-  stdout.write(`${JSON.stringify(value, undefined, 2)}\n`);
+/** Places in files are written as in text: from the current directory on where they are in it. */
+export function writeJson({ stdout, cwd }: Pick<CliContext, 'stdout' | 'cwd'>, value: unknown): void {
+  const near = (_key: string, part: unknown): unknown =>
+    isPosition(part) ? { ...part, file: displayFile(cwd, part.file) } : part;
+  stdout.write(`${JSON.stringify(value, near, 2)}\n`);
+}
+
+function isPosition(value: unknown): value is Position {
+  if (typeof value !== 'object' || value === null) return false;
+  const { file, line, column } = value as Partial<Record<keyof Position, unknown>>;
+  return typeof file === 'string' && typeof line === 'number' && typeof column === 'number';
 }
 
 /** What must not be mistaken for a "no": anything that keeps the command from answering is 2. */

@@ -5,7 +5,7 @@ import type { PodPlan } from '../local/pod-plan.ts';
 import type { Flow } from '../observability/flows.ts';
 import { renderPicture, stateOf, type MeshPicture } from './mesh-view.ts';
 import type { Problem } from '../problem/problem.ts';
-import { createPaint, cut, toTable, widthOf, wrap } from './table.ts';
+import { createPaint, cut, paintFor, toTable, widthOf, wrap } from './table.ts';
 
 const flow: Flow = {
   source: 'shop/web',
@@ -152,6 +152,15 @@ describe('toTable', () => {
   it('breaks a text at its blanks', () => {
     assert.deepEqual(wrap('one two three', 8), ['one two', '  three']);
     assert.deepEqual(wrap('much-too-long a b', 5), ['much-too-long', '  a b']);
+  });
+
+  it('colours for a terminal alone, and not where NO_COLOR is set to something', () => {
+    const isColoured = (isTTY: boolean, noColor: string | undefined): boolean =>
+      paintFor({ stdout: { write: () => true, isTTY }, env: { NO_COLOR: noColor } }).good('x') !== 'x';
+    assert.deepEqual(
+      [isColoured(true, undefined), isColoured(true, ''), isColoured(true, '1'), isColoured(false, undefined)],
+      [true, true, false, false],
+    );
   });
 
   it('ends a colour that it cuts', () => {

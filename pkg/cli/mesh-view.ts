@@ -3,6 +3,7 @@ import type { PodPlan } from '../local/pod-plan.ts';
 import type { PodStatus } from '../local/pod-status.ts';
 import type { Flow } from '../observability/flows.ts';
 import type { Problem } from '../problem/problem.ts';
+import { plural } from './plural.ts';
 import { toProblemLine } from './problem-line.ts';
 import { cut, toTable, type Paint, widthOf, wrap } from './table.ts';
 
@@ -145,7 +146,7 @@ function podLines(pods: MeshPicture['pods'], paint: Paint, columns: number): rea
 export function stateOf({ ready, phase, stopping, inits, containers, sidecar }: PodStatus): string {
   const all = [...inits, ...containers, ...(sidecar ? [sidecar] : [])];
   const restarts = all.reduce((sum, container) => sum + container.restarts, 0);
-  const again = restarts === 0 ? '' : ` (${restarts} restart${restarts === 1 ? '' : 's'})`;
+  const again = restarts === 0 ? '' : ` (${plural(restarts, 'restart')})`;
   if (stopping && phase === 'Running') return 'Stopping';
   if (ready) return `Ready${again}`;
   // The sidecar of a pod that is done is ended by us.
@@ -173,9 +174,8 @@ function problemLines({ problems, analyze }: MeshPicture, paint: Paint, columns:
     .flatMap((problem) => wrap(toProblemLine(problem), columns).map((line) => paint.bad(line)));
   if (told.length > problemsShown) lines.push(paint.bad(`and ${told.length - problemsShown} more: see the page`));
   if (told.length > 0 && analyze !== undefined) lines.push(paint.dim(`${analyze} tells what else is likely not meant`));
-  if (notes > 0)
-    lines.push(paint.dim(`${notes} note${notes === 1 ? '' : 's'} on what plays no part here: see the page`));
-  if (told.length > 0) lines.unshift(paint.strong(`${told.length} problem${told.length === 1 ? '' : 's'}`));
+  if (notes > 0) lines.push(paint.dim(`${plural(notes, 'note')} on what plays no part here: see the page`));
+  if (told.length > 0) lines.unshift(paint.strong(plural(told.length, 'problem')));
   return lines.length === 0 ? [] : [...lines, ''];
 }
 

@@ -127,6 +127,8 @@ describe('the commands about policy', () => {
     [1, /<failure message="expected allow/, 'test', 'wrong.yaml', '-f', 'mesh', '-o', 'junit'],
     [2, /broken\.yaml:1:1: this is no list of cases/, 'test', 'broken.yaml', '-f', 'mesh'],
     [0, /^# Who may call whom$/m, 'test', '-f', 'mesh', '--matrix', '-'],
+    [2, /would both write to stdout/, 'test', 'cases.yaml', '-f', 'mesh', '--matrix', '-', '-o', 'json'],
+    [2, /small letters, digits and "-" only/, 'analyze', '-n', 'A B', 'mesh'],
     [2, /^tulle: gone\/x\.md: its folder is not there$/m, 'test', '-f', 'mesh', '--matrix', 'gone/x.md'],
     [0, /nobody gained or lost access/, 'diff', 'mesh', 'mesh'],
     [1, /lost +bookstore\/bookstore-v1 .* POST \/restock-books/, 'diff', 'mesh', 'new'],
@@ -146,6 +148,28 @@ describe('the commands about policy', () => {
       assert.equal(ran.exitCode, exitCode, ran.err);
     });
   }
+
+  it('places in JSON are objects, with files from the current directory on, whichever command', async () => {
+    const call = ['bookthief', 'bookstore.bookstore', 'GET', '/x'];
+    const files = [
+      ['analyze', 'broken.yaml'],
+      ['explain', ...call, '-f', 'mesh'],
+      ['test', 'wrong.yaml', '-f', 'mesh'],
+    ].map(async (argv) => {
+      const { out } = await tulle(cwd, ...argv, '-o', 'json');
+      const places: unknown[] = [];
+      JSON.parse(out, (key, value: unknown) => {
+        if (key === 'at' || key === 'position') places.push((value as { file?: unknown }).file);
+        return value;
+      });
+      return places;
+    });
+    const [analyzed = [], explained = [], tested = []] = await Promise.all(files);
+    assert.deepEqual(analyzed, ['broken.yaml']);
+    assert.ok(explained.length > 0);
+    for (const file of explained) assert.match(String(file), /^mesh\//);
+    assert.ok(tested.includes('wrong.yaml'));
+  });
 
   it('SARIF has a place and a rule for each result', async () => {
     const { out } = await tulle(cwd, 'analyze', 'broken.yaml', '-o', 'sarif');

@@ -3,7 +3,8 @@ import type { AnalyzeFlags } from './analyze.ts';
 import { addClusterOptions } from './cluster-flags.ts';
 import type { DiffFlags } from './diff.ts';
 import type { ExplainFlags } from './explain.ts';
-import { modeOption, pathMatchOption } from './mesh-config.ts';
+import { ofMeshOr, modeOption, pathMatchOption } from './mesh-config.ts';
+import { collect, outputOption, toName, toNames } from './options.ts';
 import type { RunCommand } from './program.ts';
 import type { SuggestFlags } from './suggest.ts';
 import type { TestFlags } from './test.ts';
@@ -18,7 +19,7 @@ export function addPolicyCommands(program: Command, run: RunCommand): void {
     .option('-H, --header <line>', "header of the request, 'name: value'; may be repeated", collect, [])
     .addOption(new Option('--expect <answer>', 'exit with 1 unless this is the answer').choices(['allow', 'deny']))
     .option('--trace <id>', 'explain the calls of a trace that the running mesh recorded')
-    .addOption(new Option('-o, --output <format>', 'how to print').choices(['text', 'json']).default('text'))
+    .addOption(outputOption())
     .action(async (words: string[], options: ExplainFlags) =>
       run(async (context) => (await import('./explain.ts')).runExplain(context, words, options)),
     );
@@ -26,7 +27,7 @@ export function addPolicyCommands(program: Command, run: RunCommand): void {
   withFiles(program.command('analyze'))
     .description('find what is wrong in YAML, and what is likely not meant')
     .argument('[files...]', 'files, directories, or - for stdin')
-    .addOption(new Option('-o, --output <format>', 'how to print').choices(['text', 'json', 'sarif']).default('text'))
+    .addOption(outputOption(['text', 'json', 'sarif']))
     .action(async (files: string[], options: AnalyzeFlags) =>
       run(async (context) => (await import('./analyze.ts')).runAnalyze(context, files, options)),
     );
@@ -36,7 +37,7 @@ export function addPolicyCommands(program: Command, run: RunCommand): void {
     .argument('[cases...]', 'files of cases')
     .option('--matrix <file>', 'write who may call whom, per route, as Markdown; - for stdout')
     .option('--no-coverage', 'do not list the rules that no case used')
-    .addOption(new Option('-o, --output <format>', 'how to print').choices(['text', 'json', 'junit']).default('text'))
+    .addOption(outputOption(['text', 'json', 'junit']))
     .action(async (cases: string[], options: TestFlags) =>
       run(async (context) => (await import('./test.ts')).runTest(context, cases, options)),
     );
@@ -48,10 +49,10 @@ export function addPolicyCommands(program: Command, run: RunCommand): void {
       .argument('<paths...>', 'OLD NEW, files or directories; with --context NEW alone')
       .usage('[options] OLD NEW | NEW --context NAME')
       .addOption(namespaceOption())
-      .addOption(modeOption())
-      .addOption(pathMatchOption()),
+      .addOption(modeOption(ofMeshOr))
+      .addOption(pathMatchOption(ofMeshOr)),
   )
-    .addOption(new Option('-o, --output <format>', 'how to print').choices(['text', 'json']).default('text'))
+    .addOption(outputOption())
     .action(async (paths: string[], options: DiffFlags) =>
       run(async (context) => (await import('./diff.ts')).runDiff(context, paths, options)),
     );
@@ -59,7 +60,7 @@ export function addPolicyCommands(program: Command, run: RunCommand): void {
   withFiles(program.command('whatif'))
     .description('replay what the running mesh recorded against changed policy: who would be refused')
     .option('--since <duration>', 'how far back', '10m')
-    .addOption(new Option('-o, --output <format>', 'how to print').choices(['text', 'json']).default('text'))
+    .addOption(outputOption())
     .action(async (options: WhatIfFlags) =>
       run(async (context) => (await import('./whatif.ts')).runWhatIf(context, options)),
     );
@@ -67,14 +68,14 @@ export function addPolicyCommands(program: Command, run: RunCommand): void {
   addClusterOptions(program.command('suggest'))
     .description('write the policy that lets pass what the running mesh refused')
     .option('--trace <id>', 'only the calls of this trace')
-    .option('-n, --namespace <name>', 'only calls to Services of this namespace')
+    .option('-n, --namespace <name>', 'only calls to Services of this namespace', toName)
     .option('--since <duration>', 'how far back', '10m')
     .addOption(
       new Option('--paths <how>', 'how wide: the paths as seen, segments that vary, or all below a folder')
         .choices(['exact', 'segment', 'prefix'])
         .default('exact'),
     )
-    .addOption(new Option('-o, --output <format>', 'how to print').choices(['yaml', 'json']).default('yaml'))
+    .addOption(outputOption(['yaml', 'json']))
     .action(async (options: SuggestFlags) =>
       run(async (context) => (await import('./suggest.ts')).runSuggest(context, options)),
     );
@@ -90,8 +91,8 @@ function withFiles(command: Command, orElse = ''): Command {
     command
       .option('-f, --file <path>', `file, directory or - for stdin; may be repeated${orElse}`, collect, [])
       .addOption(namespaceOption())
-      .addOption(modeOption())
-      .addOption(pathMatchOption()),
+      .addOption(modeOption(ofMeshOr))
+      .addOption(pathMatchOption(ofMeshOr)),
   );
 }
 
@@ -99,9 +100,5 @@ function namespaceOption(): Option {
   return new Option(
     '-n, --namespace <name>',
     'for objects that name none; what to read of a cluster where not all may be read: a or a,b',
-  );
-}
-
-function collect(value: string, list: readonly string[]): readonly string[] {
-  return [...list, value];
+  ).argParser(toNames);
 }

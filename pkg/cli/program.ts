@@ -1,8 +1,9 @@
-import { Command, CommanderError, Help, InvalidArgumentError, Option } from 'commander';
+import { Command, CommanderError, Help, Option } from 'commander';
 import { CliError, type CliContext } from './context.ts';
 import { addConfigOptions, type MeshConfigFlags } from './mesh-config.ts';
 import { addClusterCommands } from './cluster-commands.ts';
 import { addClusterOptions, type ClusterFlags } from './cluster-flags.ts';
+import { collect, collectPort, outputOption, toName, toPort, toUrl } from './options.ts';
 import { addPolicyCommands } from './policy-commands.ts';
 
 /** Runs one command; its exit code: 0 well, 1 not, 2 asked for wrongly. */
@@ -91,7 +92,7 @@ export function createProgram(run: RunCommand = () => Promise.resolve()): Comman
     .addOption(xdsAuthOption())
     .option('--xds-port <number>', 'port of xDS', toPort, 15010)
     .option('--otlp <url>', 'send traces there as well', toUrl)
-    .option('-n, --namespace <name>', 'for objects that name none', toNamespace, 'default')
+    .option('-n, --namespace <name>', 'for objects that name none', toName, 'default')
     .action(async (options: ControllerFlags) =>
       run(async (context) => (await import('./controller.ts')).runControllerCommand(context, options)),
     );
@@ -101,7 +102,7 @@ export function createProgram(run: RunCommand = () => Promise.resolve()): Comman
     .command('status')
     .description('whether each sidecar has the newest state, and what it refused')
     .option('-f, --file <path>', 'the mesh that runs on these files', collect, [])
-    .option('-n, --namespace <name>', 'of a cluster: only the pods of this namespace', toNamespace)
+    .option('-n, --namespace <name>', 'of a cluster: only the pods of this namespace', toName)
     .addOption(outputOption())
     .action(async (options: ProxyFlags) =>
       run(async (context) => (await import('./proxy.ts')).proxyStatus(context, options)),
@@ -111,7 +112,7 @@ export function createProgram(run: RunCommand = () => Promise.resolve()): Comman
     .description('the policy in force in a sidecar')
     .argument('[pod]', 'namespace/name, or the start of it; all by default')
     .option('-f, --file <path>', 'the mesh that runs on these files', collect, [])
-    .option('-n, --namespace <name>', 'of a cluster: the namespace of the pod', toNamespace)
+    .option('-n, --namespace <name>', 'of a cluster: the namespace of the pod', toName)
     .addOption(outputOption())
     .action(async (pod: string | undefined, options: ProxyFlags) =>
       run(async (context) => (await import('./proxy.ts')).proxyConfig(context, pod, options)),
@@ -163,7 +164,7 @@ export interface ProxyFlags extends ClusterFlags {
 
 function addMeshOptions(command: Command): Command {
   return addConfigOptions(command)
-    .option('-n, --namespace <name>', 'for objects that name none', toNamespace, 'default')
+    .option('-n, --namespace <name>', 'for objects that name none', toName, 'default')
     .addOption(new Option('--sidecar <kind>', 'the data plane').choices(['node', 'envoy']).default('node'))
     .addOption(
       new Option('--isolation <kind>', 'how workloads are kept apart')
@@ -182,37 +183,6 @@ function addMeshOptions(command: Command): Command {
     .option('--otlp <url>', 'send traces there as well: http://localhost:4318', toUrl)
     .option('--port <number>', 'port of the page', toPort)
     .addOption(outputOption());
-}
-
-function outputOption(): Option {
-  return new Option('-o, --output <format>', 'how to print').choices(['text', 'json']).default('text');
-}
-
-function collect(value: string, list: readonly string[]): readonly string[] {
-  return [...list, value];
-}
-
-function collectPort(value: string, list: readonly number[]): readonly number[] {
-  return [...list, toPort(value)];
-}
-
-function toPort(value: string): number {
-  const port = Number(value);
-  if (!Number.isInteger(port) || port < 1 || port > 65_535)
-    throw new InvalidArgumentError('a port is a number from 1 to 65535.');
-  return port;
-}
-
-function toNamespace(value: string): string {
-  if (!/^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/.test(value))
-    throw new InvalidArgumentError('a namespace has small letters, digits and "-" only.');
-  return value;
-}
-
-function toUrl(value: string): string {
-  if (!/^https?:\/\/[^/]/.test(value) || !URL.canParse(value))
-    throw new InvalidArgumentError('a URL is written http://localhost:4318.');
-  return value;
 }
 
 /** Said, not assumed: without tokens, everybody on this machine gets what they ask for, keys included (DECISIONS I4). */

@@ -1,3 +1,5 @@
+import type { CliContext } from './context.ts';
+
 /** Columns as wide as their widest cell, two blanks between, no blanks at the end; `columns` cuts long lines. */
 export function toTable(rows: readonly (readonly string[])[], columns = Number.POSITIVE_INFINITY): readonly string[] {
   const widths: number[] = [];
@@ -8,7 +10,6 @@ export function toTable(rows: readonly (readonly string[])[], columns = Number.P
   });
 }
 
-// oxlint-disable-next-line no-control-regex
 const colours = /\u001b\[[0-9;]*m/g;
 
 export function widthOf(text: string): number {
@@ -52,6 +53,11 @@ export interface Paint {
   readonly bad: (text: string) => string;
   readonly dim: (text: string) => string;
   readonly strong: (text: string) => string;
+}
+
+/** Colours for a terminal, unless NO_COLOR says otherwise: set to something, as no-color.org has it. */
+export function paintFor({ stdout, env }: Pick<CliContext, 'stdout' | 'env'>): Paint {
+  return createPaint(stdout.isTTY === true && (env['NO_COLOR'] ?? '') === '');
 }
 
 export function createPaint(coloured: boolean): Paint {

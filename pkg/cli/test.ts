@@ -12,7 +12,7 @@ import type { ClusterFlags } from './cluster-flags.ts';
 import { CliError, type CliContext } from './context.ts';
 import type { MeshConfigFlags } from './mesh-config.ts';
 import { displayPlace, orTwo, readInput, writeJson, writeLines } from './mesh-input.ts';
-import { createPaint } from './table.ts';
+import { paintFor } from './table.ts';
 import { writeFile } from './write-file.ts';
 
 export interface TestFlags extends Pick<MeshConfigFlags, 'mode' | 'pathMatch'>, ClusterFlags {
@@ -29,6 +29,8 @@ type PlacedResult = CaseResult & { readonly at: Position };
 export function runTest(context: CliContext, files: readonly string[], flags: TestFlags): Promise<number> {
   return orTwo(async () => {
     if (files.length === 0 && flags.matrix === undefined) throw new CliError('write tulle test CASES… -f POLICY…', 2);
+    if (files.length > 0 && flags.matrix === '-' && flags.output !== 'text')
+      throw new CliError(`--matrix - and -o ${flags.output} would both write to stdout: name a file for the matrix`, 2);
     const { facts } = await readInput(context, flags);
     const results: PlacedResult[] = [];
     for (const file of files) results.push(...(await runFile(context, facts, file)));
@@ -70,13 +72,13 @@ function report(
   rules: readonly CoveredRule[],
   flags: TestFlags,
 ): void {
-  const { cwd, stdout, env } = context;
+  const { cwd } = context;
   const missed = rules.filter(({ covered }) => !covered);
   if (flags.output === 'json') {
     writeJson(context, {
       cases: results.map(({ case: one, faults, explanation, at }) => ({
         name: one.name,
-        at: displayPlace(cwd, at),
+        at,
         ok: faults.length === 0,
         faults,
         answer: explanation?.answer,
@@ -94,7 +96,7 @@ function report(
     writeLines(context, [toJunit(suites)]);
     return;
   }
-  const paint = createPaint(stdout.isTTY === true && env['NO_COLOR'] === undefined);
+  const paint = paintFor(context);
   const failed = results.filter(({ faults }) => faults.length > 0);
   const lines = results.flatMap(({ case: one, faults, at }) =>
     faults.length === 0

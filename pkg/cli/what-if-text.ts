@@ -1,5 +1,6 @@
 import { percent } from '../explain/explain-call.ts';
 import type { WhatIfChange } from '../suggest/what-if.ts';
+import { plural } from './plural.ts';
 import { type Paint, toTable } from './table.ts';
 
 const shown = 30;
@@ -29,7 +30,7 @@ export function describeChanges(
 }
 
 export function callsText(calls: number): string {
-  return `${calls} call${calls === 1 ? '' : 's'}`;
+  return plural(calls, 'call');
 }
 
 /** `bookbuyer/Deployment/bookbuyer` is `Deployment bookbuyer`. */

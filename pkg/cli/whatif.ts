@@ -5,7 +5,7 @@ import { CliError, type CliContext } from './context.ts';
 import { type MeshInput, orTwo, readFiles, readInput, writeJson, writeLines } from './mesh-input.ts';
 import { overlay } from './overlay.ts';
 import { recordedCalls, warnIfCut } from './recorded-calls.ts';
-import { createPaint } from './table.ts';
+import { paintFor } from './table.ts';
 import { callsText, describeChanges } from './what-if-text.ts';
 
 export interface WhatIfFlags extends ClusterFlags {
@@ -31,7 +31,7 @@ export function runWhatIf(context: CliContext, flags: WhatIfFlags): Promise<numb
     if (flags.output === 'json') {
       writeJson(context, { ...result, unknown: Object.fromEntries(result.unknown) });
     } else {
-      const paint = createPaint(context.stdout.isTTY === true && context.env['NO_COLOR'] === undefined);
+      const paint = paintFor(context);
       const { denied, allowed, unchanged, unknown, replayed } = result;
       writeLines(context, [
         `replayed ${callsText(replayed)} of the last ${flags.since} against ${flags.file.join(' ')}`,
