@@ -7,7 +7,7 @@ import { parseTraceId } from '../observability/jaeger-params.ts';
 import { createTraceJudge } from '../observability/trace-judge.ts';
 import type { TraceStore, TraceStoreStats } from '../observability/trace-store.ts';
 import { createChangeStream } from './change-stream.ts';
-import { createLoopbackGuard } from './loopback-guard.ts';
+import { guardLoopback } from './loopback-guard.ts';
 import type { MeshState, MeshView } from './mesh-view.ts';
 import type { SplitReport } from './split-report.ts';
 import { createSplitWatch } from './split-report.ts';
@@ -25,14 +25,10 @@ export interface DashboardOptions {
   readonly now: () => number;
   /** Folder of the built page; absent: the API alone. */
   readonly pageDir?: string;
-  /** Names besides those of the loopback that requests may come under. */
-  readonly hosts?: readonly string[];
   /** `POST /v1/traces` (`createOtlpReceiver`). */
   readonly receiver?: Router;
   /** Prometheus text for `/metrics`. */
   readonly metrics?: () => string;
-  /** Undefined: well. Else `/healthz` is 503 with this line. */
-  readonly unhealthy?: () => string | undefined;
 }
 
 /** The answer of `GET /api/mesh`. */
@@ -62,14 +58,8 @@ export function createDashboard(options: DashboardOptions): Express {
   const app = express();
   app.disable('x-powered-by');
   app.set('query parser', (text: string) => new URLSearchParams(text));
-  app.get('/healthz', (_request, response) => {
-    const problem = options.unhealthy?.();
-    response
-      .status(problem === undefined ? 200 : 503)
-      .type('text/plain')
-      .send(`${problem ?? 'ok'}\n`);
-  });
-  app.use(createLoopbackGuard(options.hosts));
+  app.get('/healthz', (_request, response) => void response.type('text/plain').send('ok\n'));
+  app.use(guardLoopback);
   if (options.metrics !== undefined) {
     const { metrics } = options;
     app.get('/metrics', (_request, response) => {

@@ -9,8 +9,6 @@ export interface Counter {
 export interface Gauge {
   set(value: number, labels?: Labels): void;
   add(by: number, labels?: Labels): void;
-  /** Forgets one set of labels: what it measured is gone. */
-  remove(labels: Labels): void;
 }
 
 export interface Histogram {
@@ -77,9 +75,6 @@ export class Metrics {
       },
       add: (by, labels = {}) => {
         childOf(family, labels).value += by;
-      },
-      remove: (labels) => {
-        family.children.delete(keyOf(family, labels));
       },
     };
   }

@@ -46,13 +46,9 @@ export interface TraceStore {
   services(): string[];
   /** Names and kinds of the spans of a service. */
   operations(service: string): { readonly name: string; readonly kind: SpanKind }[];
-  /** Changes with every change of content. */
-  version(): number;
   stats(): TraceStoreStats;
   /** Calls back with the spans that were taken, once each, until the returned function is called. */
   subscribe(listener: (spans: readonly Span[]) => void): () => void;
-  /** Calls back with each trace that is evicted. */
-  onEvict(listener: (trace: StoredTrace) => void): () => void;
 }
 
 interface MutableTrace {
@@ -83,12 +79,10 @@ export function createTraceStore(options: TraceStoreOptions): TraceStore {
   const services = new Map<string, ServiceIndex>();
   const evicted = new Set<string>();
   const listeners = new Set<(spans: readonly Span[]) => void>();
-  const evictionListeners = new Set<(trace: StoredTrace) => void>();
   const stats = { evictedTraces: 0, evictedSpans: 0, duplicateSpans: 0, lateSpans: 0, droppedSpans: 0 };
   const share = createSpanSharing();
   let spanCount = 0;
   let bytes = 0;
-  let version = 0;
 
   /** The span as it is kept; undefined when it is not. */
   function take(span: Span): Span | undefined {
@@ -152,12 +146,6 @@ export function createTraceStore(options: TraceStoreOptions): TraceStore {
       if (operation !== undefined && (operation.count -= 1) === 0) entry.operations.delete(key);
       if (entry.traces.size === 0) services.delete(serviceOf(span));
     }
-    for (const listener of evictionListeners) listener(trace);
-  }
-
-  function subscribeTo<T>(set: Set<T>, listener: T): () => void {
-    set.add(listener);
-    return () => void set.delete(listener);
   }
 
   return {
@@ -169,7 +157,6 @@ export function createTraceStore(options: TraceStoreOptions): TraceStore {
         evict(trace);
       }
       if (taken.length === 0) return;
-      version += 1;
       for (const listener of listeners) listener(taken);
     },
     trace: (traceId) => traces.get(traceId),
@@ -178,10 +165,11 @@ export function createTraceStore(options: TraceStoreOptions): TraceStore {
     services: () => [...services.keys()].sort(),
     operations: (service) =>
       [...(services.get(service)?.operations.values() ?? [])].map(({ name, kind }) => ({ name, kind })),
-    version: () => version,
     stats: () => ({ ...stats, traces: traces.size, spans: spanCount, bytes }),
-    subscribe: (listener) => subscribeTo(listeners, listener),
-    onEvict: (listener) => subscribeTo(evictionListeners, listener),
+    subscribe(listener) {
+      listeners.add(listener);
+      return () => void listeners.delete(listener);
+    },
   };
 }
 
