@@ -1,7 +1,6 @@
 // Bundles everything that is installed or put in an image into dist/: each program with a bundle of its own,
 // the command line split so that a command loads only what it needs, and the demo and the page beside them.
 import { chmod, copyFile, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
-import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { build } from 'esbuild';
 import { buildPage } from '../pkg/dashboard/build-page.mjs';
@@ -42,10 +41,10 @@ const common = {
 
 await rm(dist, { recursive: true, force: true });
 await mkdir(dist, { recursive: true });
+// Descriptors of the protocols, which the controller loads when the first Envoy connects.
+await copyFile(at('build', 'protos.json'), join(dist, 'protos.json'));
 
-const programs = ['tulle', 'controller', 'sidecar', 'envoy-sidecar', 'launcher', 'check-server'].filter((name) =>
-  existsSync(at('cmd', name, 'main.ts')),
-);
+const programs = ['tulle', 'controller', 'sidecar', 'envoy-sidecar', 'launcher', 'check-server'];
 await Promise.all([
   build({
     ...common,
@@ -56,13 +55,10 @@ await Promise.all([
   }),
   buildDemo(),
   buildPage(join(dist, 'page')),
-  copyProtos(),
 ]);
 const command = join(dist, 'tulle.js');
-if (existsSync(command)) {
-  await writeFile(command, `#!/usr/bin/env node\n${await readFile(command, 'utf8')}`);
-  await chmod(command, 0o755);
-}
+await writeFile(command, `#!/usr/bin/env node\n${await readFile(command, 'utf8')}`);
+await chmod(command, 0o755);
 
 async function buildDemo() {
   const from = at('demo', 'bookstore');
@@ -79,13 +75,4 @@ async function buildDemo() {
     outExtension: { '.js': '.mjs' },
   });
   for (const file of await readdir(join(from, 'mesh'))) await copyFile(join(from, 'mesh', file), join(to, file));
-}
-
-/** Descriptors of the protocols, which the programs load when they start. */
-async function copyProtos() {
-  const from = at('build');
-  if (!existsSync(from)) return;
-  for (const file of await readdir(from)) {
-    if (/^protos.*\.json$/.test(file)) await copyFile(join(from, file), join(dist, file));
-  }
 }

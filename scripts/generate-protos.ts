@@ -1,6 +1,6 @@
 /**
  * Writes build/protos.json: every v3 message of Envoy's API and what these need, as a JSON descriptor of protobufjs
- * (`protoLoader.fromJSON` loads it, and so does pkg/xds/message-types.ts). Field names are those of the .proto files.
+ * (`protoLoader.fromJSON` loads it, and pkg/xds/message-encoder.ts encodes by it). Field names are those of the .proto files.
  * The sources are the .proto files in the npm package @grpc/grpc-js-xds, whose pinned version is the version of the API,
  * and scripts/envoy-additions.json: the fields of newer Envoys that we use.
  */
