@@ -1,3 +1,4 @@
+import type { ResourceRef } from '../problem/problem.ts';
 import type { Probe } from './launcher-protocol.ts';
 
 /** One pod that should run, decided from the user's objects; nothing in it depends on this machine but programs and folders. */
@@ -49,4 +50,10 @@ export type EnvPlan =
 
 export function podKey({ namespace, name }: { namespace: string; name: string }): string {
   return `${namespace}/${name}`;
+}
+
+/** What the user wrote that a pod comes from. */
+export function resourceOf({ owner }: Pick<PodPlan, 'owner'>): ResourceRef {
+  const [namespace = '', kind = '', name = ''] = owner.split('/');
+  return { kind, namespace, name };
 }

@@ -48,6 +48,7 @@ export const problemReasons = [
   'ProgramMissing',
   'PortConflict',
   'ValueUnresolved',
+  'MachineRefused',
   // the data plane
   'ConfigRefused',
   'NamespaceLeft',
