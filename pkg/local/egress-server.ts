@@ -51,13 +51,17 @@ export async function openEgress(socketPath: string, options: EgressOptions): Pr
     server.once('error', reject);
     server.listen(socketPath, resolve);
   });
-  chmodSync(socketPath, 0o600);
-  return {
-    close() {
-      server.close();
-      for (const client of open) client.destroy();
-    },
+  const close = (): void => {
+    server.close();
+    for (const client of open) client.destroy();
   };
+  try {
+    chmodSync(socketPath, 0o600);
+  } catch (error) {
+    close();
+    throw error;
+  }
+  return { close };
 }
 
 function readRequest(client: Socket, callback: (request: EgressRequest | undefined) => void): void {

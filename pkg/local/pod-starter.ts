@@ -3,16 +3,17 @@ import type { MeshRead } from '../provider/files/mesh-read.ts';
 import { join } from 'node:path';
 import { toProcess, type ProcessContext } from './container-process.ts';
 import { podCommand } from './isolation.ts';
-import { openEgress, type EgressServer } from './egress-server.ts';
+import { openEgress } from './egress-server.ts';
 import { openEntrance, type Entrance } from './entrance.ts';
+import { createHoldings, type Holdings } from './holdings.ts';
 import { launcherCommand } from './launcher-handle.ts';
 import type { LauncherOptions, ProcessSpec } from './launcher-protocol.ts';
 import type { PodPlace } from './pod-fleet.ts';
 import { writeNames } from './pod-names.ts';
-import { podKey, type ContainerPlan, type PodPlan } from './pod-plan.ts';
+import { podKey, resourceOf, type ContainerPlan, type PodPlan } from './pod-plan.ts';
 import { podPorts } from './pod-ports.ts';
 import { runPod, type PodRunner } from './pod-runner.ts';
-import { createPortBook } from './port-book.ts';
+import { createPortBook, type PortBook } from './port-book.ts';
 import { proxyVariables, serviceVariables, tcpServices } from './service-variables.ts';
 import type { ProxyEntrance, SidecarPod } from './sidecar-program.ts';
 import type { SupervisorOptions } from './supervisor.ts';
@@ -47,51 +48,83 @@ export function createPodStarter(options: PodStarterOptions): PodStarter {
   const isolated = isolation.kind === 'isolated';
   const ports = createPortBook();
   const end = new AbortController();
-  const open = new Set<Entrance>();
-  const waysOut = new Set<EgressServer>();
+  const open = new Set<{ close(): void }>();
   const noted = new Set<string>();
   const onProblem = (error: Error): void => options.onNotice(`a token could not be renewed: ${error.message}`);
 
   async function start(plan: PodPlan, place: PodPlace, onChange: () => void): Promise<PodRunner | Problem> {
     const own = podKey(plan);
+    const held = createHoldings();
+    held.add(() => ports.giveBack(own));
+    try {
+      const taken = await takePorts(own, plan);
+      if ('reason' in taken) {
+        held.release();
+        return { ...taken, resource: resourceOf(plan) };
+      }
+      const pod: SidecarPod = {
+        plan,
+        ip: isolated ? place.ip : '127.0.0.1',
+        isolated,
+        dir: place.dir,
+        ports: taken,
+        ...(await entranceOf(own)),
+        ...wayOutOf(plan, place),
+      };
+      await openWayOut(pod, held);
+      const entrances = isolated ? await openEntrances(pod, held) : [];
+      if (plan.sidecar !== 'none') await keepPodToken(plan, own, place, held);
+      end.signal.throwIfAborted();
+      return runIt(plan, place, pod, entrances, held, onChange);
+    } catch (error) {
+      held.release();
+      throw error;
+    }
+  }
+
+  async function takePorts(own: string, plan: PodPlan): ReturnType<PortBook['take']> {
     const listening = podPorts(plan, options.read()?.snapshot);
-    const taken = isolated
+    return isolated
       ? listening.map(({ port }) => ({ port, appPort: port }))
       : await ports.take(own, plan.owner, listening);
-    if ('reason' in taken) return { ...taken, resource: resourceOf(plan) };
-    const pod: SidecarPod = {
-      plan,
-      ip: isolated ? place.ip : '127.0.0.1',
-      isolated,
-      dir: place.dir,
-      ports: taken,
-      ...(await entranceOf(own)),
-      ...wayOutOf(plan, place),
-    };
-    const wayOut = await openWayOut(pod);
-    const entrances = isolated ? await openEntrances(pod) : [];
-    for (const entrance of entrances) open.add(entrance);
+  }
+
+  function keepPodToken(
+    { namespace, serviceAccount }: PodPlan,
+    pod: string | undefined,
+    { dir }: PodPlace,
+    held: Holdings,
+  ): Promise<void> {
     const released = new AbortController();
-    const { namespace, serviceAccount } = plan;
-    if (plan.sidecar !== 'none') {
-      const mint = (): Promise<string> => options.mintToken({ namespace, serviceAccount, pod: own });
-      await keepToken(join(place.dir, 'token'), mint, onProblem, AbortSignal.any([released.signal, end.signal]));
-    }
+    held.add(() => released.abort());
+    const mint = (): Promise<string> =>
+      options.mintToken({ namespace, serviceAccount, ...(pod === undefined ? {} : { pod }) });
+    return keepToken(join(dir, 'token'), mint, onProblem, AbortSignal.any([released.signal, end.signal]));
+  }
+
+  function runIt(
+    plan: PodPlan,
+    place: PodPlace,
+    pod: SidecarPod,
+    entrances: readonly Entrance[],
+    held: Holdings,
+    onChange: () => void,
+  ): PodRunner {
     const context: Omit<ProcessContext, 'log'> = {
       podIp: pod.ip,
       uid: place.uid,
       base,
-      services: servicesOf(namespace, pod.proxy),
+      services: servicesOf(plan.namespace, pod.proxy),
       proxy: pod.proxy ? proxyVariables(pod.proxy) : {},
-      appPort: (port) => taken.find((entry) => entry.port === port)?.appPort ?? port,
+      appPort: (port) => pod.ports.find((entry) => entry.port === port)?.appPort ?? port,
       isolated,
     };
-    const runner = runPod({
+    return runPod({
       plan,
       pod,
       addresses: isolated
         ? entrances.map(({ port, url }) => ({ port, url }))
-        : taken.map(({ port, appPort }) => ({ port, url: `http://127.0.0.1:${appPort}` })),
+        : pod.ports.map(({ port, appPort }) => ({ port, url: `http://127.0.0.1:${appPort}` })),
       sidecar: plan.sidecar === 'none' ? undefined : options.sidecars.get(plan.sidecar),
       launcher: () => ({ command: launcherOf(pod, options.forwardLogs), env: base, cwd: machine.cwd }),
       process: (container: ContainerPlan) =>
@@ -99,20 +132,11 @@ export function createPodStarter(options: PodStarterOptions): PodStarter {
       relays: entrances.map(({ port, socket }) => ({ port, socket })),
       onChange,
       onLog: (container, stream, line) => options.onLog(`${plan.namespace}/${plan.name} ${container}`, stream, line),
-      onGone() {
-        released.abort();
-        wayOut?.close();
-        for (const entrance of entrances) {
-          open.delete(entrance);
-          entrance.close();
-        }
-        ports.giveBack(own);
-      },
+      onGone: () => held.release(),
     });
-    return runner;
   }
 
-  async function join_(
+  async function joinMesh(
     namespace: string,
     serviceAccount: string,
     place: PodPlace,
@@ -120,35 +144,41 @@ export function createPodStarter(options: PodStarterOptions): PodStarter {
   ): Promise<JoinTicket> {
     const plan = visitor(namespace, serviceAccount, options.sidecar);
     const key = `run/${place.dir}`;
-    const pod: SidecarPod = {
-      plan,
-      ip: isolated ? place.ip : '127.0.0.1',
-      isolated,
-      dir: place.dir,
-      ports: [],
-      ...(await entranceOf(key)),
-      ...wayOutOf(plan, place),
-    };
-    const wayOut = await openWayOut(pod);
-    const leave = (): void => {
-      wayOut?.close();
-      ports.giveBack(key);
-    };
-    closed.addEventListener('abort', leave, { once: true });
-    const mint = (): Promise<string> => options.mintToken({ namespace, serviceAccount });
-    await keepToken(join(place.dir, 'token'), mint, onProblem, AbortSignal.any([closed, end.signal]));
-    writeNames(pod);
-    const program = options.sidecars.get(options.sidecar);
-    if (!program) throw new Error(`no sidecar "${options.sidecar}" is installed`);
-    return {
-      launcher: launcherOf(pod, true),
-      launcherEnv: base,
-      pod,
-      sidecar: options.sidecar,
-      sidecarSpec: program.prepare(pod),
-      env: { ...servicesOf(namespace, pod.proxy), ...(pod.proxy ? proxyVariables(pod.proxy) : {}) },
-      confined: isolated,
-    };
+    const held = createHoldings();
+    held.add(() => ports.giveBack(key));
+    try {
+      const program = options.sidecars.get(options.sidecar);
+      if (!program) throw new Error(`no sidecar "${options.sidecar}" is installed`);
+      const pod: SidecarPod = {
+        plan,
+        ip: isolated ? place.ip : '127.0.0.1',
+        isolated,
+        dir: place.dir,
+        ports: [],
+        ...(await entranceOf(key)),
+        ...wayOutOf(plan, place),
+      };
+      await openWayOut(pod, held);
+      await keepPodToken(plan, undefined, place, held);
+      // Whoever asked may be gone by now; from here on nothing is waited for, so that it can't go unseen.
+      closed.throwIfAborted();
+      end.signal.throwIfAborted();
+      writeNames(pod);
+      const ticket: JoinTicket = {
+        launcher: launcherOf(pod, true),
+        launcherEnv: base,
+        pod,
+        sidecar: options.sidecar,
+        sidecarSpec: program.prepare(pod),
+        env: { ...servicesOf(namespace, pod.proxy), ...(pod.proxy ? proxyVariables(pod.proxy) : {}) },
+        confined: isolated,
+      };
+      closed.addEventListener('abort', () => held.release(), { once: true });
+      return ticket;
+    } catch (error) {
+      held.release();
+      throw error;
+    }
   }
 
   function launcherOf({ ip, dir, plan }: SidecarPod, forwardLogs: boolean): readonly string[] {
@@ -173,11 +203,30 @@ export function createPodStarter(options: PodStarterOptions): PodStarter {
     return isolated && options.egress.allow && sidecar === 'node' ? { egressSocket: join(dir, 'egress.sock') } : {};
   }
 
-  async function openWayOut({ egressSocket }: SidecarPod): Promise<EgressServer | undefined> {
-    if (egressSocket === undefined) return undefined;
+  async function openWayOut({ egressSocket }: SidecarPod, held: Holdings): Promise<void> {
+    if (egressSocket === undefined) return;
     const server = await openEgress(egressSocket, { ...options.egress, onRefused: noteOnce });
-    waysOut.add(server);
-    return { close: () => void (waysOut.delete(server) && server.close()) };
+    keepOpen(server, held);
+  }
+
+  async function openEntrances(pod: SidecarPod, held: Holdings): Promise<readonly Entrance[]> {
+    const entrances: Entrance[] = [];
+    for (const { port } of pod.ports) {
+      const name = `${podKey(pod.plan)}:${port}`;
+      const entrance = await openEntrance(name, port, join(pod.dir, `app-${port}.sock`));
+      keepOpen(entrance, held);
+      entrances.push(entrance);
+    }
+    return entrances;
+  }
+
+  /** Until its pod is gone, or all is. */
+  function keepOpen(opened: { close(): void }, held: Holdings): void {
+    open.add(opened);
+    held.add(() => {
+      open.delete(opened);
+      opened.close();
+    });
   }
 
   async function entranceOf(key: string): Promise<{ proxy?: ProxyEntrance }> {
@@ -193,10 +242,10 @@ export function createPodStarter(options: PodStarterOptions): PodStarter {
 
   return {
     start,
-    join: join_,
+    join: joinMesh,
     close() {
       end.abort();
-      for (const entrance of [...open, ...waysOut]) entrance.close();
+      for (const opened of open) opened.close();
     },
   };
 }
@@ -204,15 +253,6 @@ export function createPodStarter(options: PodStarterOptions): PodStarter {
 /** Who says it matters where several do. */
 function logPrefixOf({ containers, inits = [] }: PodPlan, { name }: ContainerPlan): { logPrefix?: string } {
   return containers.length + inits.length > 1 ? { logPrefix: `${name} | ` } : {};
-}
-
-async function openEntrances(pod: SidecarPod): Promise<readonly Entrance[]> {
-  const entrances: Entrance[] = [];
-  for (const { port } of pod.ports) {
-    const name = `${podKey(pod.plan)}:${port}`;
-    entrances.push(await openEntrance(name, port, join(pod.dir, `app-${port}.sock`)));
-  }
-  return entrances;
 }
 
 /** A program that a user starts by hand: no labels, so no Service leads to it. */
@@ -231,9 +271,4 @@ function visitor(namespace: string, serviceAccount: string, sidecar: 'node' | 'e
     sidecar,
     containers: [],
   };
-}
-
-function resourceOf({ owner }: PodPlan): Problem['resource'] {
-  const [namespace = '', kind = '', name = ''] = owner.split('/');
-  return { kind, namespace, name };
 }
