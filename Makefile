@@ -44,7 +44,7 @@ cluster-images: build ## bring the images of this tree into the cluster of KUBEC
 bench-cluster: build ## measure on the cluster of KUBECONFIG, write docs/performance.md
 	BENCH_ONLY=cluster npx tsx test/bench/run.ts
 
-golden: build ## rewrite the golden files of test/scenarios
+golden: build ## rewrite all golden files
 	UPDATE_GOLDEN=1 $(MOCHA) 'test/scenarios/*.test.ts' 'pkg/**/*.golden.test.ts' 'test/chart/*.golden.test.ts'
 
 format: node_modules/.setup ## format all code

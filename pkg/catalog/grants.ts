@@ -89,7 +89,6 @@ const none: readonly TargetGrant[] = [];
 
 interface Entry {
   readonly key: string;
-  readonly target: TrafficTarget;
   readonly inputs: readonly unknown[];
   readonly grant: TargetGrant;
 }
@@ -109,7 +108,7 @@ function createGrantRounds(): (context: GrantContext) => readonly TargetGrant[] 
     const inputs = grantInputs(target, now);
     if (before && sameMembers(before.inputs, inputs)) return before;
     const grant = keepRule(before?.grant, buildGrant(target, now));
-    return { key, target, inputs, grant: before && sameContent(before.grant, grant) ? before.grant : grant };
+    return { key, inputs, grant: before && sameContent(before.grant, grant) ? before.grant : grant };
   });
 
   return (next) => {

@@ -2,7 +2,6 @@ import type { EndpointSet } from '../policy/endpoints.ts';
 import type { ServiceIdentity } from '../policy/identity.ts';
 import type { EndpointSetKey, OutboundRoute, OutboundService, ServicePortKey } from '../policy/outbound.ts';
 import type { Backing } from './endpoints.ts';
-import { serviceHostnames } from './hostnames.ts';
 import { createIndex, createLastRound } from './lists.ts';
 import { createMemo, keepList, keepMap, sameMembers } from './memo.ts';
 import type { Permission } from './permission.ts';
@@ -166,7 +165,6 @@ function toOutboundService(
     routes.push({
       backends: [{ weight: 1, service: name, port, endpoints: own }],
     });
-  const hostnames = serviceHostnames(namespace, name);
   const addresses = headless ? [] : clusterIPs;
   return {
     key,
@@ -176,7 +174,6 @@ function toOutboundService(
     protocol,
     addresses,
     headless,
-    hostnames,
     routes,
   };
 }

@@ -27,7 +27,6 @@ function service(name: string, protocol: AppProtocol, weights: readonly number[]
     protocol,
     addresses: [`10.96.0.${name.length}`],
     headless: false,
-    hostnames: [`${name}.shop`],
     routes: [{ backends }],
   };
 }

@@ -115,7 +115,6 @@ describe('properties of decisions', () => {
             protocol: 'http',
             addresses: [],
             headless: false,
-            hostnames: [],
             routes: [{ backends }],
           });
           return decision.kind === 'route' ? decision.backends.map(({ share }) => share) : [];

@@ -121,7 +121,6 @@ describe('decideOutbound', () => {
     protocol: 'http',
     addresses: [],
     headless: false,
-    hostnames: [],
     routes,
   });
 

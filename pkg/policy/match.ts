@@ -2,7 +2,7 @@ import type { Origin } from './origin.ts';
 
 /**
  * One condition on an HTTP request; all that is given must hold (SMI HTTPRouteGroup match, DECISIONS S5 and S6).
- * Patterns are RE2 and match the whole value, whatever `smi.pathMatch` says: the catalog writes the open end into them.
+ * Patterns are RE2 and match the whole value, whatever `pathMatch` says: the catalog writes the open end into them.
  */
 export interface HttpMatch {
   /** Name of the match in its HTTPRouteGroup. */

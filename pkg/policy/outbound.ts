@@ -22,8 +22,6 @@ export interface OutboundService {
   /** Virtual addresses (ClusterIPs); empty for a headless Service, whose endpoints are addressed directly. */
   readonly addresses: readonly string[];
   readonly headless: boolean;
-  /** All names without port, longest last: `cart`, `cart.shop`, `cart.shop.svc`, … The bare name holds in its own namespace only. */
-  readonly hostnames: readonly string[];
   /** In order, the first that matches is taken; the last has no `match`. TCP uses the last one only. */
   readonly routes: readonly OutboundRoute[];
 }

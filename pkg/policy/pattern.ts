@@ -7,7 +7,7 @@ export interface Pattern {
 
 /**
  * The most instructions that a compiled pattern may have (DECISIONS S12: 5,000 for what users write, and a little for
- * the open end that `smi.pathMatch: start` adds). A larger one, or one that isn't RE2, matches nothing: the catalog reports it.
+ * the open end that `pathMatch: start` adds). A larger one, or one that isn't RE2, matches nothing: the catalog reports it.
  */
 const maxProgramSize = 5_016;
 const maxLength = 16_384;

@@ -17,7 +17,6 @@ export interface TlsMaterial {
   readonly clientContext: SecureContext;
   /** For a `tls.Server`: its `setSecureContext` takes the ingredients, not a context. */
   readonly serverOptions: SecureContextOptions;
-  readonly validUntil: Date;
 }
 
 /** Holds the newest certificate and roots that can be used together (SDS `identity` and `roots`). */
@@ -74,6 +73,5 @@ function toMaterial({ privateKey, certificateChain }: IdentitySecret, roots: str
     identity,
     clientContext: createSecureContext(serverOptions),
     serverOptions,
-    validUntil: new Date(leaf.validTo),
   };
 }

@@ -16,7 +16,6 @@ export interface StreamOptions {
 
 export interface ApiClient {
   json(method: string, path: string, options: RequestOptions): Promise<unknown>;
-  text(method: string, path: string, options: RequestOptions): Promise<string>;
   stream(path: string, options: StreamOptions): AsyncIterable<string>;
   close(): void;
 }
@@ -129,7 +128,6 @@ export function createApiClient(access: Access): ApiClient {
   }
 
   return {
-    text: exchange,
     async json(method, path, options) {
       const text = await exchange(method, path, options);
       if (text === '') return undefined;

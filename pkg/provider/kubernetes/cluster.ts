@@ -32,8 +32,6 @@ export interface Cluster {
   readonly context?: string;
   /** Sends one request and gives the decoded JSON of a 2xx answer. All else is a ClusterError. */
   request<T>(method: string, path: string, options?: RequestOptions): Promise<T>;
-  /** The same for what isn't JSON: `/readyz`, logs. */
-  requestText(method: string, path: string, options?: RequestOptions): Promise<string>;
   /**
    * Reads an answer that goes on, line by line, until it ends or the signal is aborted. An answer that ends inside a
    * line, is reset, or has a line beyond the bound throws a ClusterError. Nothing is read ahead of who reads.
@@ -79,7 +77,6 @@ export function createCluster(access: Access, namespace = access.namespace): Clu
     ...(access.context !== undefined && { context: access.context }),
     request: async <T>(method: string, path: string, request: RequestOptions = {}): Promise<T> =>
       client.json(method, path, request) as Promise<T>,
-    requestText: (method, path, request = {}) => client.text(method, path, request),
     openStream: (path, stream) => client.stream(path, stream),
     close: () => client.close(),
   };

@@ -9,16 +9,16 @@ import { listPages, nameOf } from './list-pages.ts';
 import type { Kept, ReflectedResource, ResourcePath } from './reflected.ts';
 import { createClusterResources, inNamespace } from './resources.ts';
 
+/** Its name wherever the chart installs it; OSM's, so that who comes from there finds it. */
+const meshConfigName = 'osm-mesh-config';
+
 export interface ReadClusterOptions {
   readonly meshName: string;
   readonly controlNamespace: string;
-  /** `osm-mesh-config` when absent. */
-  readonly meshConfigName?: string;
   /** Read alone where the user may not read all of the cluster; that of the context when absent. */
   readonly namespaces?: readonly string[];
   /** What the installation says; MeshConfig and namespaces have the last word. */
   readonly config: MeshConfig;
-  readonly signal?: AbortSignal;
 }
 
 /** What the user may not read: the answers that build on it are about a part of the mesh. */
@@ -53,16 +53,16 @@ export function formatMissing({ verb, resource, namespace }: MissingPermission):
  * namespaces given, and `missing` says so. A ClusterError (403): nothing that a mesh is made of may be read.
  */
 export async function readCluster(cluster: Cluster, options: ReadClusterOptions): Promise<ClusterRead> {
-  const { meshName, controlNamespace, meshConfigName = 'osm-mesh-config', config, signal } = options;
+  const { meshName, controlNamespace, config } = options;
   const wanted = options.namespaces ?? [cluster.namespace];
   const missing: MissingPermission[] = [];
-  const find = createDiscovery(cluster, systemClock, signal);
+  const find = createDiscovery(cluster, systemClock);
   const resources = createClusterResources({ meshName, controlNamespace, meshConfig: meshConfigName }, find);
   let objects = 0;
 
   async function list<T>(resource: ReflectedResource<T>, at: ResourcePath): Promise<Kept<T>[]> {
     const kept: Kept<T>[] = [];
-    for await (const { items } of listPages(cluster, at.path, { query: resource.query, signal })) {
+    for await (const { items } of listPages(cluster, at.path, { query: resource.query })) {
       objects += items.length;
       for (const raw of items) {
         const known = nameOf(raw);
@@ -110,7 +110,7 @@ export async function readCluster(cluster: Cluster, options: ReadClusterOptions)
     const some = await Promise.all(
       wanted.map(async (namespace) => {
         const path = `${at.path}/${encodeURIComponent(namespace)}`;
-        const raw = await permitted(() => cluster.request<unknown>('GET', path, signal ? { signal } : {}), {
+        const raw = await permitted(() => cluster.request<unknown>('GET', path), {
           verb: 'get',
           resource: 'namespaces',
           namespace,

@@ -77,7 +77,6 @@ export function createWrittenObjects(): WrittenObjects {
         if (fault) throw fault.error;
         return JSON.parse(JSON.stringify(serve(method, path, options))) as T;
       },
-      requestText: () => Promise.reject(new Error('not served here')),
       openStream: () => {
         throw new Error('not served here');
       },

@@ -34,7 +34,7 @@ export const specsSentences: readonly Sentence[] = [
   {
     section: 'HTTPRouteGroup',
     says: 'pathRegex is matched against the URI, anchored at its beginning',
-    decision: 'S5: the whole path must match; smi.pathMatch: start gives the letter',
+    decision: 'S5: the whole path must match; pathMatch: start gives the letter',
     result: 'differs',
     why: 'full match is what OSM does and the narrower: access must not widen silently when a mesh is migrated',
     tests: ['scenario: http-routes', 'scenario: path-match-start'],
