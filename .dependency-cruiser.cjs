@@ -1,12 +1,27 @@
+const { readFileSync } = require('node:fs');
+const { join } = require('node:path');
+
 const pure = '^pkg/(problem|policy|smi|catalog|envoy-config|explain|analysis|cases|suggest)/';
 const test = '\\.(test|fixture)\\.ts$';
 
-/** A folder that may import only itself and the folders listed. */
-const knowsOnly = (name, from, allowed) => ({
-  name,
+/** Folders, and what their row in docs/architecture.md lets them import of ours. */
+const rows = readFileSync(join(__dirname, 'docs/architecture.md'), 'utf8')
+  .split('\n')
+  .map((line) => /^\| (`pkg\/[^|]+) \|[^|]*\| ([^|]+) \|$/.exec(line))
+  .filter((row) => row !== null)
+  .flatMap(([, folders, names]) =>
+    [...folders.matchAll(/`([^`]+)`/g)].map(([, folder]) => ({
+      folder,
+      allowed: names === 'nothing' ? [] : names.split(', ').map((name) => `^pkg/${name}/`),
+      isFree: names === 'everything',
+    })),
+  );
+
+const knowsOnly = ({ folder, allowed }) => ({
+  name: `${folder.replaceAll('/', '-')}-imports-what-its-row-says`,
   severity: 'error',
-  from: { path: from, pathNot: test },
-  to: { path: '^(pkg|cmd|test|demo)/', pathNot: [from, ...allowed] },
+  from: { path: `^${folder}/`, pathNot: test },
+  to: { path: '^(pkg|cmd|test|demo)/', pathNot: [`^${folder}/`, ...allowed] },
 });
 
 /** An npm package that only some folders may import. */
@@ -43,25 +58,13 @@ module.exports = {
       from: { path: pure, pathNot: test },
       to: { dependencyTypes: ['core'] },
     },
-    knowsOnly('problem-imports-nothing', '^pkg/problem/', []),
-    knowsOnly('policy-imports-nothing', '^pkg/policy/', []),
-    knowsOnly('smi-knows-problem-only', '^pkg/smi/', ['^pkg/problem/']),
-    knowsOnly('catalog-knows-smi-and-policy', '^pkg/catalog/', ['^pkg/(problem|policy|smi)/']),
-    knowsOnly('envoy-config-knows-policy-only', '^pkg/envoy-config/', ['^pkg/(problem|policy)/']),
-    knowsOnly('questions-about-policy-know-its-meaning-only', '^pkg/(explain|analysis|cases|suggest)/', [
-      '^pkg/(problem|policy|smi|catalog)/',
-    ]),
-    knowsOnly('http1-knows-nothing-of-the-mesh', '^pkg/http1/', []),
-    knowsOnly('http2-knows-nothing-of-the-mesh', '^pkg/http2/', ['^pkg/http1/']),
-    knowsOnly('sidecar-knows-no-control-plane', '^pkg/sidecar/', [
-      '^pkg/(problem|policy|certs|observability|xds|http1|http2)/',
-    ]),
-    knowsOnly('kubernetes-provider-knows-objects-and-snapshots', '^pkg/provider/kubernetes/', [
-      '^pkg/(problem|policy|smi|catalog|certs|observability|provider/objects)/',
-    ]),
-    knowsOnly('injector-knows-pods-and-bootstraps', '^pkg/injector/', [
-      '^pkg/(problem|policy|envoy-config|observability|provider/objects)/',
-    ]),
+    {
+      name: 'each-folder-has-a-row',
+      severity: 'error',
+      from: {},
+      to: { path: '^pkg/', pathNot: rows.map(({ folder }) => `^${folder}/`) },
+    },
+    ...rows.filter(({ isFree }) => !isFree).map(knowsOnly),
     onlyImportedBy(
       'only-the-kubernetes-provider-talks-to-kubernetes',
       '@kubernetes/client-node',
