@@ -4,7 +4,7 @@ import { choosePort } from './laptop-mesh.ts';
 
 /** The page of a control plane at a loopback port of this machine, until the signal. */
 export async function forwardPage(
-  api: ControllerApi,
+  api: Pick<ControllerApi, 'connect'>,
   wanted: number | undefined,
   signal: AbortSignal,
 ): Promise<string> {
@@ -16,6 +16,10 @@ export async function forwardPage(
     socket.on('error', () => undefined);
     api.connect().then(
       (stream) => {
+        if (socket.destroyed) {
+          stream.destroy();
+          return;
+        }
         stream.once('close', () => socket.destroy());
         socket.once('close', () => stream.destroy());
         socket.pipe(stream).pipe(socket);
@@ -27,13 +31,11 @@ export async function forwardPage(
     server.once('error', reject);
     server.listen(port, '127.0.0.1', resolve);
   });
-  signal.addEventListener(
-    'abort',
-    () => {
-      server.close();
-      for (const socket of open) socket.destroy();
-    },
-    { once: true },
-  );
+  const close = (): void => {
+    server.close();
+    for (const socket of open) socket.destroy();
+  };
+  if (signal.aborted) close();
+  else signal.addEventListener('abort', close, { once: true });
   return `http://127.0.0.1:${port}`;
 }
