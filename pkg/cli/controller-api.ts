@@ -89,16 +89,17 @@ async function findControllers({ cluster, controlNamespace }: ClusterAccess): Pr
 
 const largest = 64 * 1024 * 1024;
 
-/** One HTTP request to a port of a pod, over a connection of its own. */
+/** One HTTP request to a port of a pod, over a connection of its own: all of it within the time given. */
 export async function getThrough(
-  forwarder: PortForwarder,
+  forwarder: Pick<PortForwarder, 'connect'>,
   to: PodPort,
   path: string,
   timeoutMs: number,
 ): Promise<{ readonly status: number; readonly body: string; readonly date: string }> {
   const name = `port ${to.port} of pod ${to.namespace}/${to.pod}`;
   const signal = AbortSignal.timeout(timeoutMs);
-  const connection = await forwarder.connect(to);
+  const late = (): CliError => new CliError(`${name}: no answer within ${timeoutMs} ms`, 2);
+  const connection = await connectBefore(signal, forwarder.connect(to), late);
   try {
     return await new Promise((resolve, reject) => {
       const call = request(
@@ -126,9 +127,21 @@ export async function getThrough(
     });
   } catch (error) {
     if (isRefusal(error)) throw new CliError(error.message, 2);
-    const why = signal.aborted ? `no answer within ${timeoutMs} ms` : error instanceof Error ? error.message : '';
-    throw new CliError(`${name}: ${why}`, 2);
+    throw signal.aborted ? late() : new CliError(`${name}: ${error instanceof Error ? error.message : ''}`, 2);
   } finally {
     connection.destroy();
   }
+}
+
+/** A connection that comes when nobody waits for it any more is closed again. */
+function connectBefore(signal: AbortSignal, connecting: Promise<Duplex>, late: () => Error): Promise<Duplex> {
+  return new Promise((resolve, reject) => {
+    const giveUp = (): void => reject(late());
+    signal.addEventListener('abort', giveUp, { once: true });
+    connecting.then((connection) => {
+      signal.removeEventListener('abort', giveUp);
+      if (signal.aborted) connection.destroy();
+      else resolve(connection);
+    }, reject);
+  });
 }
