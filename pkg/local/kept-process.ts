@@ -1,5 +1,5 @@
 import { createBackoff } from './backoff.ts';
-import { startLauncher, type LauncherHandle, type LauncherSpawn } from './launcher-handle.ts';
+import { startLauncher as startRealLauncher, type LauncherHandle, type LauncherSpawn } from './launcher-handle.ts';
 import type { ProcessSpec } from './launcher-protocol.ts';
 import { sendSignal } from './processes.ts';
 
@@ -21,8 +21,17 @@ export interface KeptProcessOptions {
   onLog(stream: 'out' | 'err', line: string): void;
 }
 
+/** Tests have faults and a time of their own. */
+export interface KeptProcessParts {
+  readonly startLauncher: (launch: LauncherSpawn) => LauncherHandle;
+  readonly later: (milliseconds: number, task: () => void) => () => void;
+}
+
 /** Keeps one program of ours running, under a launcher that ends it when we end; starts it again with a backoff. */
-export function keepProcess(options: KeptProcessOptions): KeptProcess {
+export function keepProcess(
+  options: KeptProcessOptions,
+  { startLauncher, later }: KeptProcessParts = { startLauncher: startRealLauncher, later: afterwards },
+): KeptProcess {
   const { name } = options;
   const backoff = createBackoff(100, 5_000);
   let handle: LauncherHandle | undefined;
@@ -32,25 +41,45 @@ export function keepProcess(options: KeptProcessOptions): KeptProcess {
   let restarts = 0;
   let lastWords = '';
   let onGone: (() => void) | undefined;
+  let cancel: (() => void) | undefined;
 
+  /** Once for the program and its launcher, which often end together. */
   function again(message: string): void {
+    if (stopping || cancel) return;
     backoff.lived(Date.now() - started);
     const wait = backoff.next();
     restarts += 1;
     options.onEnd(message, wait);
-    setTimeout(() => {
-      if (stopping) return;
+    cancel = later(wait, () => {
+      cancel = undefined;
       if (handle) start();
       else launch();
-    }, wait);
+    });
+  }
+
+  /** A launcher that was killed can't end what it started. */
+  function endOrphan(): void {
+    if (pid !== undefined) sendSignal(-pid, 'SIGKILL');
+    pid = undefined;
+  }
+
+  function end(): void {
+    stopping = true;
+    cancel?.();
+    cancel = undefined;
   }
 
   function start(): void {
+    const current = handle;
+    started = Date.now();
     options.spec().then(
       (spec) => {
-        if (!stopping) handle?.tell({ type: 'start', name, spec });
+        // One that came after it has asked for itself.
+        if (!stopping && handle === current) current?.tell({ type: 'start', name, spec });
       },
-      (error: Error) => again(error.message),
+      (error: Error) => {
+        if (handle === current) again(error.message);
+      },
     );
   }
 
@@ -80,9 +109,9 @@ export function keepProcess(options: KeptProcessOptions): KeptProcess {
       },
       onExit(reason) {
         handle = undefined;
-        pid = undefined;
+        endOrphan();
         onGone?.();
-        if (!stopping) again(reason);
+        again(reason);
       },
     });
   }
@@ -94,7 +123,7 @@ export function keepProcess(options: KeptProcessOptions): KeptProcess {
       return restarts;
     },
     stop() {
-      stopping = true;
+      end();
       if (!handle) return Promise.resolve();
       const running = handle;
       return new Promise((resolve) => {
@@ -106,12 +135,16 @@ export function keepProcess(options: KeptProcessOptions): KeptProcess {
       });
     },
     kill() {
-      stopping = true;
-      // A killed launcher can't end what it started.
-      if (pid !== undefined) sendSignal(-pid, 'SIGKILL');
+      end();
+      endOrphan();
       handle?.kill();
     },
   };
+}
+
+function afterwards(milliseconds: number, task: () => void): () => void {
+  const timer = setTimeout(task, milliseconds);
+  return () => clearTimeout(timer);
 }
 
 /** Of a line of our own logs, what it says; of another, its start. */

@@ -46,6 +46,7 @@ export interface Probe {
 export type ProbeKind = 'readiness' | 'liveness' | 'startup';
 
 export type LauncherCommand =
+  /** Changes nothing while one of this name runs. */
   | { readonly type: 'start'; readonly name: string; readonly spec: ProcessSpec }
   | { readonly type: 'signal'; readonly name: string; readonly signal: 'SIGTERM' | 'SIGKILL' | 'SIGINT' }
   /** One of each kind per process; one that comes later replaces it. */

@@ -83,6 +83,8 @@ export function runLauncher(control: Duplex, options: LauncherOptions): Promise<
   function obey(command: LauncherCommand): void {
     switch (command.type) {
       case 'start':
+        // A second one would hide the first, which nobody could end any more.
+        if (running.has(command.name)) return;
         if (isConfined(command.spec)) confinedNames.add(command.name);
         else confinedNames.delete(command.name);
         return start(command.name, command.spec);
