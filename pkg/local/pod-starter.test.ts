@@ -106,18 +106,18 @@ describe('createPodStarter', () => {
 
   it('keeps nothing for one who joined and was gone before it was told how', async () => {
     const closed = new AbortController();
-    const { join: joinMesh } = starterOf('isolated', () => {
+    const joining = starterOf('isolated', () => {
       closed.abort();
       return Promise.resolve('token');
     });
-    await assert.rejects(joinMesh('shop', 'me', place('me'), closed.signal), { name: 'AbortError' });
+    await assert.rejects(joining.join('shop', 'me', place('me'), closed.signal), { name: 'AbortError' });
     assert.equal(await answers(join(dir, 'me', 'egress.sock')), false);
   });
 
   it('keeps what one who joined has until it is gone', async () => {
     const closed = new AbortController();
-    const { join: joinMesh } = starterOf('isolated', () => Promise.resolve('token'));
-    const { pod } = await joinMesh('shop', 'me', place('me'), closed.signal);
+    const joining = starterOf('isolated', () => Promise.resolve('token'));
+    const { pod } = await joining.join('shop', 'me', place('me'), closed.signal);
     assert.ok(await answers(pod.egressSocket ?? ''));
     assert.ok(existsSync(join(pod.dir, 'token')));
     closed.abort();
