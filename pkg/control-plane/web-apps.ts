@@ -47,10 +47,8 @@ export function createWebApps(options: WebAppsOptions): WebApps {
       : createOtlpForwarder({
           url: config.otlpForward,
           signal,
-          onLost: (reason) => {
-            lost.inc();
-            log.warn('spans could not be sent on', { reason });
-          },
+          onLost: (exports) => lost.inc({}, exports),
+          onComplaint: (reason) => log.warn('spans could not be sent on', { reason }),
         });
   const onSpans = (spans: readonly Span[]): void => traces.add(spans);
   const receiver = createOtlpReceiver({
