@@ -1,10 +1,10 @@
 import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { rmSync } from 'node:fs';
-import type { Readable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from '../../observability/logger.ts';
 import { createTracing } from '../../observability/tracing.ts';
+import { readLines } from '../lines.ts';
 import { callAdmin } from './admin-client.ts';
 import { createConnectionLines, decodeConnectionLine, toConnectionSpan } from './connection-spans.ts';
 import type { SpanContext } from './connection-spans.ts';
@@ -41,7 +41,7 @@ export async function runEnvoySidecar(
     const span = toConnectionSpan(line, toContext(config, mesh));
     if (span) tracing.record(span);
   }, later);
-  readLines(child.stdout, (line) => {
+  readLines(child.stdout, longestLine, (line) => {
     const connection = decodeConnectionLine(line);
     if (connection) connections.take(connection);
     write(`${line}\n`);
@@ -73,16 +73,6 @@ function later(milliseconds: number, task: () => void): () => void {
 }
 
 const longestLine = 64 * 1024;
-
-function readLines(stream: Readable, onLine: (line: string) => void): void {
-  let rest = '';
-  stream.setEncoding('utf8');
-  stream.on('data', (chunk: string) => {
-    const lines = (rest + chunk).split('\n');
-    rest = (lines.pop() ?? '').slice(-longestLine);
-    for (const line of lines) onLine(line);
-  });
-}
 
 function toContext({ account }: EnvoyRunnerConfig, { directory, settings }: MeshView): SpanContext {
   const randomHex = (bytes: number): string => randomBytes(bytes).toString('hex');

@@ -62,6 +62,19 @@ describe('runLauncher', () => {
     control.end();
     await done;
     // The kernel ends them in its own time.
-    while (marks.some(isRunning)) await new Promise((resolve) => setImmediate(resolve));
+    while (marks.some(isRunning)) await new Promise((resolve) => setTimeout(resolve, 5));
+  });
+
+  it('sends what a program prints line by line: the start of a long one, and a last one that nothing ends', async () => {
+    const program = 'process.stdout.write("x".repeat(200_000) + "\\nshort\\nlast")';
+    tell({ type: 'start', name: 'app', spec: spec(process.execPath, '-e', program) });
+    await event('exited', 'app');
+    const last = (): LauncherEvent | undefined => events.find((entry) => entry.type === 'log' && entry.line === 'last');
+    await new Promise<void>((resolve) => {
+      heard = () => last() && resolve();
+      heard();
+    });
+    const lines = events.flatMap((entry) => (entry.type === 'log' ? [entry.line] : []));
+    assert.deepEqual(lines, ['x'.repeat(16_384), 'short', 'last']);
   });
 });

@@ -1,8 +1,9 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { kill } from 'node:process';
-import type { Duplex, Readable } from 'node:stream';
+import type { Duplex } from 'node:stream';
 import { readJsonLines, writeJsonLine } from '../json-lines.ts';
 import type { LauncherCommand, LauncherEvent, LauncherOptions, ProbeKind, ProcessSpec } from '../launcher-protocol.ts';
+import { readLines } from '../lines.ts';
 import { confinedCommand, confinedProgram } from './confine.ts';
 import { shareLogFile } from './log-file.ts';
 import { runProbe } from './probe.ts';
@@ -54,7 +55,7 @@ export function runLauncher(control: Duplex, options: LauncherOptions): Promise<
     ] as const;
     for (const { stream, readable } of outputs) {
       if (!readable) continue;
-      readLines(readable, (line) => {
+      readLines(readable, longestLogLine, (line) => {
         log.write(prefix + line);
         if (options.forwardLogs && !tell({ type: 'log', name, stream, line })) {
           readable.pause();
@@ -137,20 +138,4 @@ function safeKill(pid: number, signal: NodeJS.Signals): boolean {
   } catch {
     return false;
   }
-}
-
-function readLines(readable: Readable, onLine: (line: string) => void): void {
-  let rest = '';
-  readable.setEncoding('utf8');
-  readable.on('data', (chunk: string) => {
-    const lines = (rest + chunk).split('\n');
-    rest = lines.pop() ?? '';
-    for (const line of lines) onLine(line.slice(0, longestLogLine));
-    if (rest.length > longestLogLine) {
-      onLine(rest.slice(0, longestLogLine));
-      rest = '';
-    }
-  });
-  readable.on('end', () => rest !== '' && onLine(rest));
-  readable.on('error', () => undefined);
 }
