@@ -1,9 +1,10 @@
-import { request } from 'node:http';
+import { type IncomingHttpHeaders, request } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { PodPort, PortForwarder } from '../provider/kubernetes/port-forward.ts';
 import type { ClusterAccess } from './cluster-access.ts';
 import { isAbsent, isRefusal } from './cluster-answers.ts';
 import { CliError } from './context.ts';
+import type { Answer } from './mesh-client.ts';
 
 /** The API of a control plane in a cluster, which listens on the loopback of its pods (pkg/dashboard). */
 export interface ControllerApi {
@@ -13,6 +14,8 @@ export interface ControllerApi {
   get<T>(path: string, timeoutMs?: number): Promise<T>;
   /** What each says: a sidecar is connected to one of them, and one that is new knows no older calls. */
   getEach<T>(path: string, timeoutMs?: number): Promise<readonly T[]>;
+  /** The same with what the headers say. */
+  askEach<T>(path: string, timeoutMs?: number): Promise<readonly Answer<T>[]>;
   /** By how many milliseconds its clock is ahead of ours, as last heard. */
   clockAhead(): number;
   /** A connection, for a page that is shown here. */
@@ -42,20 +45,24 @@ export async function openControllerApi(access: ClusterAccess): Promise<Controll
   const { createPortForwarder } = await import('../provider/kubernetes/port-forward.ts');
   const forwarder = await createPortForwarder(options);
   let ahead = 0;
-  const ask = async <T>(pod: string, path: string, timeoutMs = 20_000): Promise<T> => {
-    const { status, body, date } = await getThrough(forwarder, { namespace, pod, port: apiPort }, path, timeoutMs);
+  const ask = async <T>(pod: string, path: string, timeoutMs = 20_000): Promise<Answer<T>> => {
+    const { status, body, headers } = await getThrough(forwarder, { namespace, pod, port: apiPort }, path, timeoutMs);
     // Whole seconds: what is less is nothing.
-    const difference = Date.parse(date) - Date.now();
+    const difference = Date.parse(headers.date ?? '') - Date.now();
     ahead = Math.abs(difference) > 2_000 ? difference : 0;
     if (status !== 200)
       throw new CliError(`${namespace}/${pod} answered ${status} to ${path}: ${body.slice(0, 200)}`, 2);
-    return JSON.parse(body) as T;
+    return { value: JSON.parse(body) as T, headers };
   };
   const [first = ''] = pods;
+  const askEach = <T>(path: string, timeoutMs?: number): Promise<Answer<T>[]> =>
+    Promise.all(pods.map((pod) => ask<T>(pod, path, timeoutMs)));
   return {
     pods,
-    get: (path, timeoutMs) => ask(first, path, timeoutMs),
-    getEach: (path, timeoutMs) => Promise.all(pods.map((pod) => ask<never>(pod, path, timeoutMs))),
+    get: async <T>(path: string, timeoutMs?: number) => (await ask<T>(first, path, timeoutMs)).value,
+    getEach: async <T>(path: string, timeoutMs?: number) =>
+      (await askEach<T>(path, timeoutMs)).map(({ value }) => value),
+    askEach,
     clockAhead: () => ahead,
     connect: () => forwarder.connect({ namespace, pod: first, port: apiPort }),
   };
@@ -95,7 +102,7 @@ export async function getThrough(
   to: PodPort,
   path: string,
   timeoutMs: number,
-): Promise<{ readonly status: number; readonly body: string; readonly date: string }> {
+): Promise<{ readonly status: number; readonly body: string; readonly headers: IncomingHttpHeaders }> {
   const name = `port ${to.port} of pod ${to.namespace}/${to.pod}`;
   const signal = AbortSignal.timeout(timeoutMs);
   const late = (): CliError => new CliError(`${name}: no answer within ${timeoutMs} ms`, 2);
@@ -116,7 +123,7 @@ export async function getThrough(
             resolve({
               status: answer.statusCode ?? 0,
               body: Buffer.concat(chunks).toString('utf8'),
-              date: answer.headers.date ?? '',
+              headers: answer.headers,
             }),
           );
           answer.on('error', reject);

@@ -12,8 +12,8 @@ import { openControllerApi } from './controller-api.ts';
 import { orTwo, writeJson, writeLines } from './mesh-input.ts';
 import { apply, readNamespace } from './namespace.ts';
 import { meshOf, stateOf } from './namespace-state.ts';
-import { joinCalls, joinFlows } from './recorded-calls.ts';
-import { createPaint } from './table.ts';
+import { describeSince, joinFlows, type Recorded, recordedBy, toRecordedSince } from './recorded-calls.ts';
+import { paintFor } from './table.ts';
 import { callsText, describeChanges } from './what-if-text.ts';
 
 export interface EnforceFlags extends ClusterFlags {
@@ -24,6 +24,7 @@ export interface EnforceFlags extends ClusterFlags {
 
 /** What enforcing would change in a namespace, by what its sidecars reported. */
 interface Preview {
+  readonly recorded: Recorded;
   readonly replay: WhatIf;
   /** Shadow denials that were counted but whose calls are not kept one by one. */
   readonly counted: readonly Flow[];
@@ -54,19 +55,18 @@ export function runEnforce(context: CliContext, name: string, flags: EnforceFlag
 }
 
 async function previewOf(context: CliContext, access: ClusterAccess, name: string, since: string): Promise<Preview> {
-  if (!/^(\d+(\.\d+)?(ms|s|m|h))+$/.test(since))
-    throw new CliError(`"${since}" is not a duration: write 30s, 10m or 1h`, 2);
   const api = await openControllerApi(access);
-  const [calls, flows, { facts }, pods] = await Promise.all([
-    api.getEach<readonly Call[]>(`/api/requests?since=${since}&limit=50000`, 60_000),
+  const [recorded, flows, { facts }, pods] = await Promise.all([
+    recordedBy(api, since),
     api.getEach<readonly Flow[]>(`/api/flows?since=${since}`, 60_000),
     readClusterMesh(context, access, {}),
     access.cluster.request<{ readonly items: readonly PodObject[] }>('GET', `/api/v1/namespaces/${name}/pods`),
   ]);
-  const mine = joinCalls(calls).filter((call) => isInto(name, call));
+  const mine = recorded.calls.filter((call) => isInto(name, call));
   const replay = whatIf(mine, facts, enforced(facts, name));
   const told = new Set(replay.denied.map(({ source, service }) => `${source} ${service}`));
   return {
+    recorded,
     replay,
     counted: joinFlows(flows)
       .filter((flow) => flow.verdict === 'would-deny' && isInto(name, flow))
@@ -106,7 +106,7 @@ function report(
   agreed: boolean,
   { yes, since, output }: EnforceFlags,
 ): void {
-  const { replay, counted, open } = preview;
+  const { recorded, replay, counted, open } = preview;
   if (output === 'json') {
     writeJson(context, {
       namespace: name,
@@ -116,6 +116,7 @@ function report(
       unknown: Object.fromEntries(replay.unknown),
       counted,
       withoutSidecar: open,
+      ...toRecordedSince(recorded),
     });
     if (!agreed) context.stderr.write('tulle: nothing was changed: --yes changes it\n');
     return;
@@ -137,12 +138,12 @@ function report(
 }
 
 function describe(
-  { stdout, env }: CliContext,
+  context: CliContext,
   name: string,
-  { replay, counted, open }: Preview,
+  { recorded, replay, counted, open }: Preview,
   since: string,
 ): readonly string[] {
-  const paint = createPaint(stdout.isTTY === true && env['NO_COLOR'] === undefined);
+  const paint = paintFor(context);
   const { replayed, denied, unknown } = replay;
   const seen =
     replayed === 0
@@ -154,6 +155,7 @@ function describe(
         ];
   return [
     ...seen,
+    ...describeSince(recorded).map(paint.strong),
     ...counted.map(
       ({ source, service, requests, reason }) =>
         `${paint.bad('would be denied')}, by the count of sidecars: ${callsText(requests)} ${source || '(no sidecar)'} -> ${service}: ${reason}`,

@@ -1,28 +1,55 @@
-import { type Call, mergeCalls } from '../observability/call.ts';
+import { type Call, mergeCalls, recordedSinceHeader } from '../observability/call.ts';
 import type { Flow } from '../observability/flows.ts';
 import { withCluster } from './cluster-access.ts';
 import { type ClusterFlags, meansCluster } from './cluster-flags.ts';
 import type { CliContext } from './context.ts';
 import { CliError } from './context.ts';
+import type { ControllerApi } from './controller-api.ts';
+import { type Answer, getAnswer } from './mesh-client.ts';
 import { findRunningMesh } from './mesh-input.ts';
-import { getJson } from './mesh-client.ts';
 
-/** The most that a controller hands out. */
-const most = 50_000;
+/** What a mesh recorded. */
+export interface Recorded {
+  /** Oldest first. */
+  readonly calls: readonly Call[];
+  /** From when on they are all there, where that is not as far back as was asked for: controllers keep so many and no more. */
+  readonly since?: Date;
+}
 
-/** What the running mesh has recorded, that of a cluster or of this machine, oldest first. */
-export async function recordedCalls(context: CliContext, flags: ClusterFlags, since: string): Promise<readonly Call[]> {
-  if (!/^(\d+(\.\d+)?(ms|s|m|h))+$/.test(since))
-    throw new CliError(`"${since}" is not a duration: write 30s, 10m or 1h`, 2);
-  const path = `/api/requests?since=${since}&limit=${most}`;
+/** What the running mesh has recorded, that of a cluster or of this machine. */
+export async function readRecorded(context: CliContext, flags: ClusterFlags, since: string): Promise<Recorded> {
+  const path = requestsPath(since);
   if (meansCluster(flags)) {
     return withCluster(context, flags, async (access) => {
       const { openControllerApi } = await import('./controller-api.ts');
-      const api = await openControllerApi(access);
-      return joinCalls(await api.getEach<readonly Call[]>(path, 60_000));
+      return recordedBy(await openControllerApi(access), since);
     });
   }
-  return joinCalls([await getJson<readonly Call[]>(findRunningMesh(context).api, path, 20_000)]);
+  return toRecorded([await getAnswer<readonly Call[]>(findRunningMesh(context).api, path, 20_000)]);
+}
+
+/** The calls alone, for who looks for one that is there. */
+export async function recordedCalls(context: CliContext, flags: ClusterFlags, since: string): Promise<readonly Call[]> {
+  return (await readRecorded(context, flags, since)).calls;
+}
+
+/** What the controllers of a cluster have recorded. */
+export async function recordedBy(api: Pick<ControllerApi, 'askEach'>, since: string): Promise<Recorded> {
+  return toRecorded(await api.askEach<readonly Call[]>(requestsPath(since), 60_000));
+}
+
+/** All that a controller keeps: as much as it hands out. */
+function requestsPath(since: string): string {
+  if (!/^(\d+(\.\d+)?(ms|s|m|h))+$/.test(since))
+    throw new CliError(`"${since}" is not a duration: write 30s, 10m or 1h`, 2);
+  return `/api/requests?since=${since}&limit=50000`;
+}
+
+/** Controllers hand on to each other what they are told: what the one that reaches back farthest has is all there is. */
+function toRecorded(answers: readonly Answer<readonly Call[]>[]): Recorded {
+  const calls = joinCalls(answers.map(({ value }) => value));
+  const since = answers.map(({ headers }) => Date.parse(String(headers[recordedSinceHeader])));
+  return { calls, ...(since.every((time) => time > 0) && { since: new Date(Math.min(...since)) }) };
 }
 
 /**
@@ -77,7 +104,21 @@ function inOrder(calls: readonly Call[]): readonly Call[] {
   return [...calls].sort((a, b) => a.time - b.time);
 }
 
-/** Said where not everything was looked at. */
-export function warnIfCut({ stderr }: CliContext, calls: readonly Call[]): void {
-  if (calls.length >= most) stderr.write(`tulle: only the newest ${most} calls were looked at\n`);
+/** Said where calls are missing that were asked for. Of another day with its date. */
+export function describeSince({ since }: Recorded): readonly string[] {
+  if (since === undefined) return [];
+  const two = (number: number): string => String(number).padStart(2, '0');
+  const day = [since.getFullYear(), since.getMonth() + 1, since.getDate()].map(two).join('-');
+  const time = [since.getHours(), since.getMinutes(), since.getSeconds()].map(two).join(':');
+  const isToday = since.toDateString() === new Date().toDateString();
+  return [`recorded only since ${isToday ? '' : `${day} `}${time}: what was called before is not known`];
+}
+
+export function warnIfCut({ stderr }: CliContext, recorded: Recorded): void {
+  for (const line of describeSince(recorded)) stderr.write(`tulle: ${line}\n`);
+}
+
+/** The same as part of an answer in JSON. */
+export function toRecordedSince({ since }: Recorded): { readonly recordedSince?: string } {
+  return since === undefined ? {} : { recordedSince: since.toISOString() };
 }

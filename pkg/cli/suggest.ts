@@ -8,7 +8,7 @@ import { writeYaml } from '../suggest/write-yaml.ts';
 import { type ClusterFlags, clusterFlagsOf } from './cluster-flags.ts';
 import { CliError, type CliContext } from './context.ts';
 import { orTwo, readInput, writeJson } from './mesh-input.ts';
-import { recordedCalls, warnIfCut } from './recorded-calls.ts';
+import { readRecorded, toRecordedSince, warnIfCut } from './recorded-calls.ts';
 
 export interface SuggestFlags extends ClusterFlags {
   readonly trace?: string;
@@ -23,8 +23,9 @@ export interface SuggestFlags extends ClusterFlags {
 export function runSuggest(context: CliContext, flags: SuggestFlags): Promise<number> {
   return orTwo(async () => {
     const since = flags.trace === undefined ? flags.since : '24h';
-    const calls = await recordedCalls(context, flags, since);
-    warnIfCut(context, calls);
+    const recorded = await readRecorded(context, flags, since);
+    const { calls } = recorded;
+    if (flags.trace === undefined) warnIfCut(context, recorded);
     const wanted = calls.filter((call) => isMeant(call, flags) && isRefused(call));
     if (wanted.length === 0) {
       if (flags.trace !== undefined && !calls.some((call) => isMeant(call, flags)))
@@ -46,7 +47,8 @@ export function runSuggest(context: CliContext, flags: SuggestFlags): Promise<nu
     const proof = prove(facts, written, wanted, calls);
     if (flags.output === 'json') {
       const { others, left, ...rest } = proof;
-      writeJson(context, { objects, proof: { ...rest, others: others.slice(0, 100), left: Object.fromEntries(left) } });
+      const told = { ...rest, others: others.slice(0, 100), left: Object.fromEntries(left) };
+      writeJson(context, { objects, proof: told, ...toRecordedSince(recorded) });
     } else {
       context.stdout.write(text);
       for (const line of describe(proof)) context.stderr.write(`# ${line}\n`);

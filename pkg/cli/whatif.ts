@@ -4,7 +4,7 @@ import { type ClusterFlags, clusterFlagsOf, meansCluster } from './cluster-flags
 import { CliError, type CliContext } from './context.ts';
 import { type MeshInput, orTwo, readFiles, readInput, writeJson, writeLines } from './mesh-input.ts';
 import { overlay } from './overlay.ts';
-import { recordedCalls, warnIfCut } from './recorded-calls.ts';
+import { readRecorded, toRecordedSince, warnIfCut } from './recorded-calls.ts';
 import { paintFor } from './table.ts';
 import { callsText, describeChanges } from './what-if-text.ts';
 
@@ -20,8 +20,9 @@ export interface WhatIfFlags extends ClusterFlags {
 export function runWhatIf(context: CliContext, flags: WhatIfFlags): Promise<number> {
   return orTwo(async () => {
     if (flags.file.length === 0) throw new CliError('write tulle whatif -f NEW: the policy to try', 2);
-    const calls = await recordedCalls(context, flags, flags.since);
-    warnIfCut(context, calls);
+    const recorded = await readRecorded(context, flags, flags.since);
+    const { calls } = recorded;
+    warnIfCut(context, recorded);
     if (calls.length === 0) throw new CliError(`the mesh recorded no calls in the last ${flags.since}`, 2);
     const { file, namespace } = flags;
     const now = await readInput(context, { ...clusterFlagsOf(flags), ...(namespace !== undefined && { namespace }) });
@@ -29,7 +30,7 @@ export function runWhatIf(context: CliContext, flags: WhatIfFlags): Promise<numb
     const files = await readFiles(context, file, flags, now.facts.snapshot.config);
     const result = whatIf(calls, now.facts, toNext(now, files, meansCluster(flags)));
     if (flags.output === 'json') {
-      writeJson(context, { ...result, unknown: Object.fromEntries(result.unknown) });
+      writeJson(context, { ...result, unknown: Object.fromEntries(result.unknown), ...toRecordedSince(recorded) });
     } else {
       const paint = paintFor(context);
       const { denied, allowed, unchanged, unknown, replayed } = result;

@@ -176,6 +176,13 @@ describe('the dashboard', () => {
     assert.equal((await fetch(`http://127.0.0.1:${port}/api/flows?since=soon`)).status, 400);
   });
 
+  it('says since when requests are recorded, where that is not as far back as was asked', async () => {
+    const sinceOf = async (since: string): Promise<string | null> =>
+      (await fetch(`http://127.0.0.1:${port}/api/requests?since=${since}`)).headers.get('tulle-recorded-since');
+    assert.ok(Math.abs(Date.parse((await sinceOf('1h')) ?? '') - Date.now()) < 60_000);
+    assert.equal(await sinceOf('1ns'), null);
+  });
+
   it('lists traces: failures first, by filter, by words', async () => {
     call('cart-v1');
     call('cart-v2', {

@@ -1,5 +1,6 @@
 import type { ErrorRequestHandler, Express, Request, Response, Router } from 'express';
 import express from 'express';
+import { recordedSinceHeader } from '../observability/call.ts';
 import type { CallLog } from '../observability/call-log.ts';
 import { parseGoDuration } from '../observability/go-duration.ts';
 import { createJaegerQuery } from '../observability/jaeger-query.ts';
@@ -85,7 +86,11 @@ export function createDashboard(options: DashboardOptions): Express {
   });
   app.get('/api/requests', (request, response) => {
     const since = sinceOf(request, response);
-    if (since !== undefined) response.json(calls.requests(now() - since, limitOf(request, 1_000, 50_000)));
+    if (since === undefined) return;
+    const from = now() - since;
+    const requests = calls.requests(from, limitOf(request, 1_000, 50_000));
+    if (calls.recordedSince() > from) response.set(recordedSinceHeader, new Date(calls.recordedSince()).toISOString());
+    response.json(requests);
   });
   app.get('/api/summaries', (request, response) => {
     const params = paramsOf(request);

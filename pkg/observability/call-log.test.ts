@@ -168,6 +168,23 @@ describe('the call log', () => {
     assert.deepEqual(calls.flows(0), []);
   });
 
+  it('says since when nothing is missing: its beginning, and the newest call that it dropped', () => {
+    let time = 5_000;
+    const calls = createCallLog({ now: () => time, maxCalls: 2 });
+    time = 10_000;
+    for (const [trace, at] of [
+      [1, 7_000],
+      [2, 6_000],
+    ] as const)
+      calls.add([clientSpan({ trace, at })]);
+    assert.equal(calls.recordedSince(), 5_000);
+
+    calls.add([clientSpan({ trace: 3, at: 8_000 })]);
+    assert.equal(calls.recordedSince(), 7_000);
+    calls.add([clientSpan({ trace: 4, at: 9_000 })]);
+    assert.equal(calls.recordedSince(), 7_000, 'what was dropped last may be older');
+  });
+
   it('keeps no more calls than it may, and its flows all the same', () => {
     const calls = createCallLog({ now: () => 10_000, maxCalls: 10 });
     for (let trace = 1; trace <= 100; trace += 1) calls.add([clientSpan({ trace })]);

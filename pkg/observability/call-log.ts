@@ -25,6 +25,8 @@ export interface CallLog {
   flows(since: number): Flow[];
   /** Newest first. */
   requests(since: number, limit: number): Call[];
+  /** Of calls that began after this none is missing, but for what was lost on the way: milliseconds since 1970. */
+  recordedSince(): number;
   /** Requests per backend since `resetShares` was last called for this split, or since the beginning. */
   shares(split: string): ObservedShare[];
   /** Counts a split anew from calls that began at `since` or later: its weights changed. */
@@ -56,12 +58,14 @@ export function createCallLog({ maxCalls = 20_000, now }: CallLogOptions): CallL
   /** TCP calls of clients for which no server's span came yet. */
   const halfTcp = new Map<string, Call>();
   const tallies = new Map<string, Tally>();
+  let recordedSince = now();
 
   function keep(id: string, call: Call): void {
     calls.set(id, call);
     table.add(call);
-    for (const oldest of calls.keys()) {
+    for (const [oldest, { time }] of calls) {
       if (calls.size <= maxCalls) break;
+      recordedSince = Math.max(recordedSince, time);
       calls.delete(oldest);
       halfTcp.delete(oldest);
     }
@@ -151,6 +155,7 @@ export function createCallLog({ maxCalls = 20_000, now }: CallLogOptions): CallL
       const newest = [...calls.values()].filter(({ time }) => time >= since).sort((a, b) => b.time - a.time);
       return newest.slice(0, limit);
     },
+    recordedSince: () => recordedSince,
     shares(split) {
       const counts = tallies.get(split)?.counts ?? new Map<string, number>();
       const total = [...counts.values()].reduce((sum, count) => sum + count, 0);

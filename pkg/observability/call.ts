@@ -3,6 +3,9 @@ import { numberOf, podOf, startMs, textOf } from './span.ts';
 
 export type Verdict = 'allowed' | 'denied' | 'would-deny';
 
+/** On an answer of `GET /api/requests`: from when on the calls are all there, where that is not as far back as was asked. */
+export const recordedSinceHeader = 'tulle-recorded-since';
+
 /**
  * One request (or TCP connection) that a sidecar reported: what `tulle whatif` replays, what `tulle suggest` reads, a row of
  * `GET /api/requests`. Empty text: not known.
