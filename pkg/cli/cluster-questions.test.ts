@@ -128,7 +128,7 @@ describe('the questions about policy, put to a cluster', function () {
     const { exitCode, out, err } = await shop.tulle('suggest', '-n', 'shop');
     assert.equal(exitCode, 0, err);
     assert.match(out, /kind: TrafficTarget/);
-    assert.match(err, /replayed: allows these 1 requests, nothing else/);
+    assert.match(err, /replayed: allows this 1 request, nothing else/);
   });
 
   describe('rights', () => {

@@ -8,6 +8,7 @@ import { writeYaml } from '../suggest/write-yaml.ts';
 import { type ClusterFlags, clusterFlagsOf } from './cluster-flags.ts';
 import { CliError, type CliContext } from './context.ts';
 import { orTwo, readInput, writeJson } from './mesh-input.ts';
+import { plural } from './plural.ts';
 import { readRecorded, toRecordedSince, warnIfCut } from './recorded-calls.ts';
 
 export interface SuggestFlags extends ClusterFlags {
@@ -40,7 +41,10 @@ export function runSuggest(context: CliContext, flags: SuggestFlags): Promise<nu
     const { facts, read } = await readInput(context, clusterFlagsOf(flags));
     const style = houseStyleOf(facts.snapshot.smi, read.files);
     const objects = suggestPolicy(facts, wanted, flags.paths, style);
-    if (objects.length === 0) throw new CliError(`${wanted.length} calls were refused, and they pass by now`, 2);
+    if (objects.length === 0) {
+      const what = wanted.length === 1 ? 'was refused, and it passes' : 'were refused, and they pass';
+      throw new CliError(`${plural(wanted.length, 'call')} ${what} by now`, 2);
+    }
     const text = writeYaml(objects, style.flow);
     // What is proven is the text: it is read again as any file is.
     const written = parseDocuments(text).map(({ value }) => value as RawObject);
@@ -63,9 +67,11 @@ function isMeant({ traceId, service }: Call, { trace, namespace }: SuggestFlags)
 }
 
 function describe({ wanted, allowed, alike, others, othersCount, left }: Proof): readonly string[] {
-  const rest = othersCount === 0 ? 'nothing else that was seen' : `${othersCount} other calls that were seen`;
-  const more = alike === 0 ? '' : `, ${alike} more that say the same`;
-  const all = allowed === wanted ? `these ${wanted} requests` : `${allowed} of these ${wanted} requests`;
+  const rest =
+    othersCount === 0 ? 'nothing else that was seen' : `${plural(othersCount, 'other call')} that the mesh saw`;
+  const more = alike === 0 ? '' : `, ${alike} more of the same kind`;
+  const requests = plural(wanted, 'request');
+  const all = allowed < wanted ? `${allowed} of ${requests}` : `${wanted === 1 ? 'this' : 'these'} ${requests}`;
   return [
     `replayed: allows ${all}${more}${othersCount === 0 ? ', ' : ', and '}${rest}`,
     ...others
