@@ -98,57 +98,56 @@ export function rewriteProbes({ containers, initContainers, open, taken }: Probe
 
 /** Gives each port of the app, by how it is asked, one listener; all TCP checks share one. */
 function createPlan(taken: ReadonlySet<number>) {
-  const listeners = new Map<string, ProbeListener>();
+  const listeners = new Map<string, { readonly port: number; readonly toListener: (port: number) => ProbeListener }>();
+  /** By key of their listener. */
+  const targets = new Map<string, Set<string>>();
+  /** By port of the app. */
+  const checks = new Map<number, TcpCheck>();
   let next: number = podPorts.probes;
 
-  function take(): number {
+  function listen(key: string, toListener: (port: number) => ProbeListener): number {
+    const known = listeners.get(key);
+    if (known) return known.port;
     while (taken.has(next)) next++;
-    return next++;
+    const port = next++;
+    listeners.set(key, { port, toListener });
+    return port;
   }
 
   return {
     http(appPort: number, tls: boolean, target: string): number {
       const key = `${tls ? 'https' : 'http'}/${appPort}`;
-      const known = listeners.get(key);
-      const port = known?.port ?? take();
-      const targets = known?.kind === 'http' ? known.targets : [];
-      const all = targets.includes(target) ? targets : [...targets, target];
-      listeners.set(key, { kind: 'http', port, appPort, tls, targets: all });
-      return port;
+      const own = targets.get(key) ?? new Set();
+      targets.set(key, own.add(target));
+      return listen(key, (port) => ({ kind: 'http', port, appPort, tls, targets: [...own] }));
     },
-    grpc(appPort: number): number {
-      const key = `grpc/${appPort}`;
-      const port = listeners.get(key)?.port ?? take();
-      listeners.set(key, { kind: 'grpc', port, appPort });
-      return port;
-    },
+    grpc: (appPort: number): number => listen(`grpc/${appPort}`, (port) => ({ kind: 'grpc', port, appPort })),
     tcp(check: TcpCheck): number {
-      const known = listeners.get('tcp');
-      const port = known?.port ?? take();
-      const checks = known?.kind === 'tcp' ? known.checks : [];
-      listeners.set('tcp', { kind: 'tcp', port, checks: addCheck(checks, check) });
-      return port;
+      checks.set(check.appPort, merge(checks.get(check.appPort), check));
+      return listen('tcp', (port) => ({ kind: 'tcp', port, checks: [...checks.values()] }));
     },
-    toListeners: (): readonly ProbeListener[] => [...listeners.values()],
+    toListeners: (): readonly ProbeListener[] =>
+      Array.from(listeners.values(), ({ port, toListener }) => toListener(port)),
   };
 }
 
-function addCheck(checks: readonly TcpCheck[], check: TcpCheck): readonly TcpCheck[] {
-  const same = checks.find(({ appPort }) => appPort === check.appPort);
-  if (!same) return [...checks, check];
-  const merged = {
+/** One check for two probes: as often as the more eager asks, as patient as the more patient. */
+function merge(known: TcpCheck | undefined, check: TcpCheck): TcpCheck {
+  if (!known) return check;
+  return {
     appPort: check.appPort,
-    intervalSeconds: Math.min(same.intervalSeconds, check.intervalSeconds),
-    timeoutSeconds: Math.max(same.timeoutSeconds, check.timeoutSeconds),
+    intervalSeconds: Math.min(known.intervalSeconds, check.intervalSeconds),
+    timeoutSeconds: Math.max(known.timeoutSeconds, check.timeoutSeconds),
   };
-  return checks.map((one) => (one === same ? merged : one));
 }
 
 /** The request line's target that the kubelet makes of a probe's `path`: Go's `url.Parse` and `RequestURI`. */
 export function toRequestTarget(path = '/'): string {
-  const [withoutFragment = ''] = path.split('#');
+  const [withoutFragment = ''] = path.split('#', 1);
   const rooted = withoutFragment.startsWith('/') ? withoutFragment : `/${withoutFragment}`;
-  return rooted.replace(/[^A-Za-z0-9\-._~!$&'()*+,;=:@/?%]+/gu, (odd) => encodeURIComponent(odd));
+  return rooted.replace(/[^A-Za-z0-9\-._~!$&'()*+,;=:@/?%]+/gu, (odd) =>
+    encodeURIComponent(Buffer.from(odd).toString()),
+  );
 }
 
 function clamp(value: number, least: number, most: number): number {

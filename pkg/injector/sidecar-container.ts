@@ -6,6 +6,7 @@ import { InjectionRefused, ownKeys } from './keys.ts';
 import type { Keyed } from './keys.ts';
 import type { Layout } from './layout.ts';
 import { scripts, toRootSecurity } from './packet-rules.ts';
+import { refuseLongArgument } from './pod-bounds.ts';
 import { toWorkloadName } from './pod.ts';
 import type { Container, Lifecycle, Pod } from './pod.ts';
 import { toPullPolicy } from './pull-policy.ts';
@@ -41,26 +42,29 @@ export function toSidecarContainer(options: SidecarOptions): Container {
   const annotations = pod.metadata?.annotations;
   const account = `${namespace}/${pod.spec?.serviceAccountName || 'default'}`;
   const resources = toSidecarResources(annotations, settings);
-  const bootstrap = toPodBootstrap({
-    nodeCluster: account,
-    controlPlane: {
-      namespace: settings.controlNamespace,
-      service: settings.service,
-      xdsPort: settings.xdsPort,
-      otlpPort: settings.otlpPort,
-      ...(knowsNoClusterNames(pod) && settings.serviceIp !== undefined ? { ip: settings.serviceIp } : {}),
-    },
-    ipv6: settings.ipv6 === true,
-    metrics,
-    probes,
-  });
+  const bootstrap = JSON.stringify(
+    toPodBootstrap({
+      nodeCluster: account,
+      controlPlane: {
+        namespace: settings.controlNamespace,
+        service: settings.service,
+        xdsPort: settings.xdsPort,
+        otlpPort: settings.otlpPort,
+        ...(knowsNoClusterNames(pod) && settings.serviceIp !== undefined ? { ip: settings.serviceIp } : {}),
+      },
+      ipv6: settings.ipv6 === true,
+      metrics,
+      probes,
+    }),
+  );
+  refuseLongArgument(bootstrap);
   return {
     name: sidecarName,
     image: toSidecarImage(annotations, settings),
     ...toPullPolicy(settings),
     command: [fast ? `${scripts}/tulle-sidecar.sh` : 'envoy'],
     args: [
-      ...['--config-yaml', escapeVariables(JSON.stringify(bootstrap))],
+      ...['--config-yaml', escapeVariables(bootstrap)],
       ...['--service-node', '$(POD_NAMESPACE)/$(POD_NAME)'],
       ...['--log-level', toLogLevel(annotations, settings)],
       ...['--concurrency', String(toConcurrency(resources, settings.concurrency))],

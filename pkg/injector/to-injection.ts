@@ -8,6 +8,7 @@ import type { PatchOperation } from './json-patch.ts';
 import { decodeSwitch, InjectionRefused, ownKeys } from './keys.ts';
 import type { Keyed } from './keys.ts';
 import { chooseLayout, type Layout } from './layout.ts';
+import { refuseTooMuch } from './pod-bounds.ts';
 import { allContainers } from './pod.ts';
 import type { Container, Pod, PodSpec } from './pod.ts';
 import { withPreStopSleep } from './pre-stop-sleep.ts';
@@ -53,6 +54,7 @@ function inject(
   settings: InjectionSettings,
 ): { readonly injected: Pod; readonly warnings: readonly string[] } {
   const spec = pod.spec ?? {};
+  refuseTooMuch(spec);
   const annotations = pod.metadata?.annotations;
   const layout = chooseLayout(pod, settings);
   const native = layout === 'native';
