@@ -7,7 +7,7 @@ import { createTracing } from '../../observability/tracing.ts';
 import { readLines } from '../lines.ts';
 import { callAdmin } from './admin-client.ts';
 import { createConnectionLines, decodeConnectionLine, toConnectionSpan } from './connection-spans.ts';
-import type { SpanContext } from './connection-spans.ts';
+import type { ConnectionLine, SpanContext } from './connection-spans.ts';
 import { followMesh } from './follow-mesh.ts';
 import type { MeshView } from './follow-mesh.ts';
 import { redirectAll } from './redirect-all.ts';
@@ -28,43 +28,67 @@ export async function runEnvoySidecar(
   { logger, write }: EnvoyRunnerOptions,
   signal: AbortSignal,
 ): Promise<number> {
-  const { envoy, redirect, drainMillis, resource, otlp } = config;
+  const { redirect, resource, otlp } = config;
   const stopping = new AbortController();
   const tracing = createTracing({ resource, receivers: otlp });
   const mesh = followMesh(config, logger, stopping.signal);
-  if (redirect) await redirectAll(redirect.tool, redirect.port, redirect.ownIp);
-  await mesh.ready;
+  try {
+    if (redirect) await redirectAll(redirect.tool, redirect.port, redirect.ownIp);
+    // Without a control plane it never is.
+    await doneOrAborted(mesh.ready, signal);
+    if (signal.aborted) return 0;
+    const onConnection = (line: ConnectionLine): void => {
+      const span = toConnectionSpan(line, toContext(config, mesh));
+      if (span) tracing.record(span);
+    };
+    return await runEnvoy(config, { logger, write }, onConnection, signal);
+  } finally {
+    stopping.abort();
+    await tracing.shutdown();
+  }
+}
+
+async function runEnvoy(
+  { envoy, drainMillis }: EnvoyRunnerConfig,
+  { logger, write }: EnvoyRunnerOptions,
+  onConnection: (line: ConnectionLine) => void,
+  signal: AbortSignal,
+): Promise<number> {
   // Left by one that was killed; Envoy would not start over it.
   rmSync(envoy.admin, { force: true });
   const child = spawn(envoy.program, [...envoy.args], { env: { ...envoy.env }, stdio: ['ignore', 'pipe', 'inherit'] });
-  const connections = createConnectionLines((line) => {
-    const span = toConnectionSpan(line, toContext(config, mesh));
-    if (span) tracing.record(span);
-  }, later);
+  const connections = createConnectionLines(onConnection, later);
   readLines(child.stdout, longestLine, (line) => {
     const connection = decodeConnectionLine(line);
     if (connection) connections.take(connection);
     write(`${line}\n`);
   });
-  const ended = new Promise<number>((resolve, reject) => {
-    child.once('error', reject);
-    child.once('close', (code, how) => {
-      if (!signal.aborted) logger.warn('Envoy ended', { code, signal: how });
-      resolve(signal.aborted ? 0 : (code ?? 1));
-    });
-  });
   const stop = async (): Promise<void> => {
     await drain(envoy.admin, drainMillis, logger);
     child.kill('SIGTERM');
   };
-  if (signal.aborted) void stop();
-  else signal.addEventListener('abort', () => void stop(), { once: true });
+  const onAbort = (): void => void stop();
+  signal.addEventListener('abort', onAbort, { once: true });
   try {
-    return await ended;
+    return await new Promise<number>((resolve, reject) => {
+      child.once('error', reject);
+      child.once('close', (code, how) => {
+        if (!signal.aborted) logger.warn('Envoy ended', { code, signal: how });
+        resolve(signal.aborted ? 0 : (code ?? 1));
+      });
+    });
   } finally {
-    stopping.abort();
-    await tracing.shutdown();
+    signal.removeEventListener('abort', onAbort);
   }
+}
+
+function doneOrAborted(done: Promise<void>, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const stop = (): void => resolve();
+    signal.addEventListener('abort', stop, { once: true });
+    if (signal.aborted) stop();
+    done.then(resolve, reject).finally(() => signal.removeEventListener('abort', stop));
+  });
 }
 
 function later(milliseconds: number, task: () => void): () => void {
