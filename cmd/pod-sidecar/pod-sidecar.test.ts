@@ -157,9 +157,10 @@ describe('tulle-rules.sh, in a pod', function () {
   });
 
   /** Which port answered. `uid` 1500 is the sidecar. */
-  function dial(from: string, address: string, uid = 1000): string {
+  function dial(from: string, address: string, uid = 1000, source?: string): string {
     const drop = ['setpriv', '--reuid', String(uid), '--clear-groups'];
-    const curl = ['curl', '-s', '--globoff', '-m', '3', `http://${address}/`];
+    const bind = source === undefined ? [] : ['--interface', `host!${source}`];
+    const curl = ['curl', '-s', '--globoff', '-m', '3', ...bind, `http://${address}/`];
     return run('ip', ['netns', 'exec', from, ...drop, ...curl]).output || 'nothing';
   }
 
@@ -187,6 +188,12 @@ describe('tulle-rules.sh, in a pod', function () {
 
   it('brings the sidecar’s calls of its own pod in by the front door', () => {
     assert.equal(dial(pod, `${podIp}:8080`, 1500), 'port 15003');
+  });
+
+  it('lets the sidecar bring what came in to the app at the pod’s own address', () => {
+    assert.equal(dial(pod, `${podIp}:8080`, 1500, '127.0.0.6'), 'port 8080');
+    // Nobody gets out by it.
+    for (const uid of [1000, 1500]) assert.equal(dial(pod, `${elsewhere}:80`, uid, '127.0.0.6'), 'nothing');
   });
 
   it('leaves DNS over TCP to the name servers alone, and no other port of theirs', () => {

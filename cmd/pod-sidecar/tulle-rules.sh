@@ -135,6 +135,8 @@ nat_rules() { # nat_rules 4|6, for iptables-restore: all of it or nothing is in 
     *:*) if [ "$family" = 6 ]; then to_pod_ip; fi ;;
     *) if [ "$family" = 4 ]; then to_pod_ip; fi ;;
   esac
+  # What came in for a port without Service, on its way to the app.
+  if [ "$family" = 4 ]; then echo '-A TULLE_OUTBOUND -o lo -s 127.0.0.6/32 -j RETURN'; fi
   # The sidecar calls its own pod where the app calls a Service that has this pod behind it: in by the front door.
   echo "-A TULLE_OUTBOUND -o lo ! -d $loopback -m owner --uid-owner $proxy_uid -j TULLE_IN_REDIRECT"
   echo "-A TULLE_OUTBOUND -o lo -j RETURN"

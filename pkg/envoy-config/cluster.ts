@@ -10,6 +10,8 @@ import {
   endpointsCluster,
   firstHopCluster,
   nowhereCluster,
+  ownAddressCluster,
+  ownAddressSource,
   passthroughCluster,
   tcpCluster,
 } from './names.ts';
@@ -198,6 +200,20 @@ export const passthrough: Cluster = {
   lb_policy: 'CLUSTER_PROVIDED',
   connect_timeout: connectTimeout,
   circuit_breakers: circuitBreakers,
+};
+
+/**
+ * To the pod's own address, which is what was dialled: so an app is reached as it would be without a sidecar, and not on
+ * loopback, where it may listen for itself alone.
+ */
+export const ownAddress: Cluster = {
+  '@type': 'type.googleapis.com/envoy.config.cluster.v3.Cluster',
+  name: ownAddressCluster,
+  type: 'ORIGINAL_DST',
+  lb_policy: 'CLUSTER_PROVIDED',
+  connect_timeout: '1s',
+  circuit_breakers: circuitBreakers,
+  upstream_bind_config: { source_address: { address: ownAddressSource, port_value: 0 } },
 };
 
 export const nowhere: Cluster = {

@@ -45,6 +45,9 @@ export type Cluster = Typed<
       readonly healthy_panic_threshold?: { readonly value: number };
       readonly locality_weighted_lb_config?: Record<string, never>;
     };
+    readonly upstream_bind_config?: {
+      readonly source_address: { readonly address: string; readonly port_value: number };
+    };
     readonly outlier_detection?: OutlierDetection;
     readonly circuit_breakers?: {
       readonly thresholds: readonly CircuitBreakerThresholds[];

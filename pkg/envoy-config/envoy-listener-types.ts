@@ -73,11 +73,6 @@ export type ListenerFilterState = Typed<
   { readonly on_accept: readonly FilterStateValue[] }
 >;
 
-export type NetworkFilterState = Typed<
-  'envoy.extensions.filters.network.set_filter_state.v3.Config',
-  { readonly on_new_connection: readonly FilterStateValue[] }
->;
-
 /** xds.type.matcher: a chain by name for each value that the input may have. */
 export interface FilterChainMatcher {
   readonly matcher_tree: {
@@ -115,11 +110,15 @@ export interface FilterChain {
 export interface FilterChainMatch {
   readonly destination_port?: number;
   readonly transport_protocol?: 'tls' | 'raw_buffer';
+  readonly source_prefix_ranges?: readonly {
+    readonly address_prefix: string;
+    readonly prefix_len: number;
+  }[];
 }
 
 export interface NetworkFilter {
   readonly name: string;
-  readonly typed_config: HttpConnectionManager | TcpProxy | NetworkRbac | NetworkFilterState;
+  readonly typed_config: HttpConnectionManager | TcpProxy | NetworkRbac;
 }
 
 export type TcpProxy = Typed<

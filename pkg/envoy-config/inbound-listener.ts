@@ -20,7 +20,8 @@ import {
   inboundPortListener,
   inboundRoutes,
   nowhereCluster,
-  passthroughCluster,
+  ownAddressCluster,
+  ownAddressSource,
   peersSecret,
   rootsSecret,
   toServiceOf,
@@ -28,6 +29,7 @@ import {
 import { isHttp } from './protocol.ts';
 import { memoize } from './memo.ts';
 import { namedSources, tcpSources } from './rbac.ts';
+import { podPorts } from './pod-bootstrap.ts';
 import { keepChains, toTcpChain, type TcpChain, type TcpChains } from './tcp-chain.ts';
 import { toServerTls } from './tls.ts';
 
@@ -66,9 +68,14 @@ function makeInboundListeners(
   };
   const listeners =
     interception.kind === 'redirect'
-      ? [toRedirectListener(policy, interception.port, policy.ports.flatMap(chainsOf))]
+      ? [toRedirectListener(policy, interception.port, portsOfApp(policy, interception.port).flatMap(chainsOf))]
       : policy.ports.map((port) => toSocketListener(port, interception.template, chainsOf(port)));
   return { listeners, peers, tcpChains: keepChains(previous, tcpChains) };
+}
+
+/** A Service may say that the app listens where the sidecar does. */
+function portsOfApp({ ports }: InboundPolicy, inbound: number): readonly InboundPort[] {
+  return ports.filter(({ port }) => !ownPorts(inbound).includes(port));
 }
 
 function toRedirectListener(policy: InboundPolicy, port: number, chains: readonly FilterChain[]): Listener {
@@ -82,12 +89,12 @@ function toRedirectListener(policy: InboundPolicy, port: number, chains: readonl
     traffic_direction: 'INBOUND',
     listener_filters: [originalDst, tlsInspector],
     ...toInspection(open && serverFirst),
-    filter_chains: chains,
+    filter_chains: [...chains, ...toOwnChains(port)],
     // A port that no Service leads to: nobody in the mesh dials it, and in enforce mode nobody else is served.
     default_filter_chain: {
       name: 'other',
       filters: open
-        ? [toSamePort, toTcpProxy(passthroughCluster, 'inbound/other')]
+        ? [toTcpProxy(ownAddressCluster, 'inbound/other')]
         : [toTcpProxy(nowhereCluster, 'inbound/other', { ...unnamed, mode: 'enforce' })],
     },
   };
@@ -95,19 +102,22 @@ function toRedirectListener(policy: InboundPolicy, port: number, chains: readonl
 
 const unnamed: ConnectionFacts = { direction: 'inbound', service: '', verdict: 'denied', reason: 'NoTarget' };
 
-/** To the address that was dialled, the pod's own, the connection would be led back to this very listener. */
-const toSamePort: NetworkFilter = {
-  name: 'envoy.filters.network.set_filter_state',
-  typed_config: {
-    '@type': 'type.googleapis.com/envoy.extensions.filters.network.set_filter_state.v3.Config',
-    on_new_connection: [
-      {
-        object_key: 'envoy.network.transport_socket.original_dst_address',
-        format_string: { text_format_source: { inline_string: '127.0.0.1:%DOWNSTREAM_LOCAL_PORT%' } },
-      },
-    ],
-  },
-};
+/**
+ * Two kinds of connections would go round in circles, or reach the admin API: those to ports of the sidecar itself, which
+ * come in here like all others, and those that this listener makes and that rules of an older version lead back to it.
+ */
+function toOwnChains(port: number): readonly FilterChain[] {
+  const filters = [toTcpProxy(nowhereCluster, 'inbound/own')];
+  const source = { address_prefix: ownAddressSource, prefix_len: 32 };
+  return [
+    ...ownPorts(port).map((own) => ({ name: `own/${own}`, filter_chain_match: { destination_port: own }, filters })),
+    { name: 'own', filter_chain_match: { source_prefix_ranges: [source] }, filters },
+  ];
+}
+
+function ownPorts(inbound: number): readonly number[] {
+  return [podPorts.admin, podPorts.outbound, inbound];
+}
 
 function toSocketListener(port: InboundPort, template: string, chains: readonly FilterChain[]): Listener {
   const path = template.replace('{port}', String(port.port));

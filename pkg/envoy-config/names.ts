@@ -85,6 +85,15 @@ export function internalCluster(key: ServicePortKey): string {
 /** What is not of the mesh, as it is. */
 export const passthroughCluster = 'passthrough';
 
+/** The pod's own address, at the port that was dialled. */
+export const ownAddressCluster = 'own-address';
+
+/**
+ * Where what comes in for a port without Service comes from, for the app: the packet rules let it pass (tulle-rules.sh),
+ * where the sidecar's own calls to its pod are led in by the front door.
+ */
+export const ownAddressSource = '127.0.0.6';
+
 /** What is not of the mesh, by its name: for the explicit proxy. */
 export const egressName = 'egress';
 

@@ -168,6 +168,7 @@ describe('toXdsResources', () => {
       return last.listeners
         .get('inbound')
         ?.filter_chains?.map(({ name }) => name)
+        .filter((name) => name?.startsWith('8080/'))
         .join();
     });
   }

@@ -1,7 +1,7 @@
 import type { ServiceIdentity } from '../policy/identity.ts';
 import type { InboundPolicy } from '../policy/inbound.ts';
 import type { DirectoryEntry, MeshSettings, ProxyPolicy } from '../policy/proxy-policy.ts';
-import { toAppClusters } from './cluster.ts';
+import { ownAddress, toAppClusters } from './cluster.ts';
 import type { Cluster, ClusterLoadAssignment } from './envoy-cluster-types.ts';
 import { toAddressBook } from './address-book.ts';
 import type { ExtensionConfig, Listener } from './envoy-listener-types.ts';
@@ -52,7 +52,6 @@ export interface XdsResources {
  */
 export function toXdsResources(policy: ProxyPolicy, mode: InterceptionMode, previous?: XdsResources): XdsResources {
   const { inbound, reach, settings, directory } = policy;
-  const appPorts = mode.inbound.kind === 'sockets' ? mode.inbound.appPorts : undefined;
   const into = toInboundListeners(inbound, settings, mode.inbound, previous?.tcpChains ?? noChains);
   const out = toReachResources(reach, mode.outbound);
   const door =
@@ -65,7 +64,11 @@ export function toXdsResources(policy: ProxyPolicy, mode: InterceptionMode, prev
     scopes: out.scopes,
     refusals: door.refusals,
     extensions: door.extensions,
-    clusters: clustersOf(toInboundClusters(inbound, settings.tracing.sampling, appPorts), out.clusters, door.clusters),
+    clusters: clustersOf(
+      toInboundClusters(inbound, settings.tracing.sampling, mode.inbound),
+      out.clusters,
+      door.clusters,
+    ),
     endpoints: out.endpoints,
     peers: into.peers,
     tcpChains: into.tcpChains,
@@ -105,15 +108,20 @@ const maxAppClusters = 10_000;
 function toInboundClusters(
   inbound: InboundPolicy,
   sampling: number,
-  appPorts: ReadonlyMap<number, number> | undefined,
+  interception: InterceptionMode['inbound'],
 ): readonly Cluster[] {
+  const isRedirect = interception.kind === 'redirect';
+  const appPorts = isRedirect ? undefined : interception.appPorts;
   const ports = inbound.ports.map(({ port, protocol }) => {
     const appPort = appPorts?.get(port) ?? port;
     const http = isHttp(protocol) ? { sampling } : undefined;
     return { key: `${port}/${appPort}/${http?.sampling}`, make: () => toAppClusters(port, appPort, http) };
   });
   const all = ports.map(({ key }) => key).join(' ');
-  return sharedClusters(`all ${all}`, () => ports.flatMap(({ key, make }) => sharedClusters(key, make)));
+  return sharedClusters(`${interception.kind} ${all}`, () => [
+    ...ports.flatMap(({ key, make }) => sharedClusters(key, make)),
+    ...(isRedirect ? [ownAddress] : []),
+  ]);
 }
 
 function sharedClusters(key: string, make: () => readonly Cluster[]): readonly Cluster[] {

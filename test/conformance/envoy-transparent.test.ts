@@ -57,7 +57,8 @@ function addPods(names: readonly [string, string]): void {
     inside('ip', 'link', 'set', 'tulle0', 'up');
     inside('ip', 'route', 'add', 'default', 'via', other);
     const nat = (...rule: string[]): void => inside('iptables', '-t', 'nat', '-A', ...rule);
-    // As in a pod: what Envoy sends to its own pod comes in by the front door.
+    // As in a pod: what Envoy sends to its own pod comes in by the front door, but for what came in by it.
+    nat('OUTPUT', ...'-o lo -s 127.0.0.6/32 -p tcp -j RETURN'.split(' '));
     nat('OUTPUT', ...'-o lo ! -d 127.0.0.0/8 -p tcp -m owner --uid-owner 0 -j REDIRECT --to-ports 15003'.split(' '));
     nat('OUTPUT', '-p', 'tcp', '-m', 'owner', '--uid-owner', '0', '-j', 'RETURN');
     nat('OUTPUT', '-p', 'tcp', '-d', '127.0.0.0/8', '-j', 'RETURN');
@@ -117,7 +118,8 @@ const appSource = `
 import { createServer } from 'node:http';
 import { createServer as createTcp } from 'node:net';
 createServer((q, s) => s.end('cart ' + q.url)).listen(8080, '127.0.0.1');
-createServer((q, s) => s.end('unnamed ' + q.url)).listen(9999, '127.0.0.1');
+createServer((q, s) => s.end('unnamed ' + q.url)).listen(9999, '0.0.0.0');
+createServer((q, s) => s.end('private ' + q.url)).listen(9998, '127.0.0.1');
 createTcp((socket) => { socket.on('error', () => {}); socket.end('220 banner'); }).listen(3306, '127.0.0.1');
 `;
 
@@ -202,6 +204,11 @@ describe('Envoy with transparent interception', function () {
     });
   }
 
+  /** In the server's pod, those that were closed lately too: who dials itself has thousands. */
+  function connections(): number {
+    return run('ip', 'netns', 'exec', server, 'cat', '/proc/net/tcp', '/proc/net/tcp6').output.split('\n').length;
+  }
+
   it('leads a call to a Service through both sidecars', async () => {
     assert.deepEqual(await ask('http://10.96.0.1/items'), { status: '200', body: 'cart /items' });
   });
@@ -234,6 +241,30 @@ describe('Envoy with transparent interception', function () {
     assert.equal((await ask(`http://${serverIp}:9999/`)).status, '000');
     await publish('permissive');
     await until(async () => (await ask(`http://${serverIp}:9999/`)).body === 'unnamed /');
+    await publish('enforce');
+    await until(async () => (await ask(`http://${serverIp}:9999/`)).status === '000');
+  });
+
+  it('opens nothing in permissive mode that is closed without a sidecar, and does not dial itself', async () => {
+    await publish('permissive');
+    await until(async () => (await ask(`http://${serverIp}:9999/`)).body === 'unnamed /');
+    // What listens on loopback alone: of the app, and as Envoy's admin API; and the ports of the sidecar itself.
+    for (const port of [9998, 15000, 15001, 15003])
+      for (const asRoot of [false, true])
+        assert.equal((await ask(`http://${serverIp}:${port}/`, asRoot)).status, '000', String(port));
+    assert.ok(connections() < 200, `it dialled itself: ${connections()} connections`);
+    await publish('enforce');
+    await until(async () => (await ask(`http://${serverIp}:9999/`)).status === '000');
+  });
+
+  it('does not go round in circles by packet rules that lead its own connections back', async () => {
+    await publish('permissive');
+    await until(async () => (await ask(`http://${serverIp}:9999/`)).body === 'unnamed /');
+    const own = '-o lo -s 127.0.0.6/32 -p tcp -j RETURN'.split(' ');
+    must('ip', 'netns', 'exec', server, 'iptables', '-t', 'nat', '-D', 'OUTPUT', ...own);
+    assert.equal((await ask(`http://${serverIp}:9999/`)).status, '000');
+    assert.ok(connections() < 200, `it dialled itself: ${connections()} connections`);
+    must('ip', 'netns', 'exec', server, 'iptables', '-t', 'nat', '-I', 'OUTPUT', ...own);
     await publish('enforce');
     await until(async () => (await ask(`http://${serverIp}:9999/`)).status === '000');
   });
