@@ -12,7 +12,7 @@ export interface VisitOptions {
   readonly log?: string;
   readonly isReady: SidecarProgram['isReady'];
   onLine?(stream: 'out' | 'err', line: string): void;
-  /** Ends it. */
+  /** Ends it; one that has not been started then never is. */
   readonly signal?: AbortSignal;
 }
 
@@ -31,6 +31,7 @@ export function runVisitor(options: VisitOptions): Promise<VisitEnd> {
   const { ticket, log, signal } = options;
   return new Promise((resolve) => {
     let ended = false;
+    let started = false;
     const end = (result: VisitEnd): void => {
       if (ended) return;
       ended = true;
@@ -74,9 +75,12 @@ export function runVisitor(options: VisitOptions): Promise<VisitEnd> {
       },
       onExit: (reason) => end({ code: 1, failure: reason }),
     });
-    signal?.addEventListener('abort', () => launcher.tell({ type: 'signal', name: 'app', signal: 'SIGTERM' }), {
-      once: true,
-    });
+    const stop = (): void => {
+      if (started) launcher.tell({ type: 'signal', name: 'app', signal: 'SIGTERM' });
+      else end({ code: codeOf({ code: null, signal: 'SIGTERM' }) });
+    };
+    signal?.addEventListener('abort', stop, { once: true });
+    if (signal?.aborted === true) stop();
 
     async function startWhenReady(): Promise<void> {
       const deadline = Date.now() + readyMs;
@@ -85,6 +89,9 @@ export function runVisitor(options: VisitOptions): Promise<VisitEnd> {
           return end({ code: 1, failure: 'its sidecar got no policy within 15 s: is the controller running?' });
         await pause(30);
       }
+      // It was told to end meanwhile.
+      if (ended) return;
+      started = true;
       const { program, args, cwd } = options;
       const env = { ...options.env, ...ticket.env };
       launcher.tell({
