@@ -1,3 +1,4 @@
+import { isUtf8 } from 'node:buffer';
 import type { Pod } from './pod.ts';
 import type { Injection } from './to-injection.ts';
 
@@ -13,7 +14,12 @@ export interface AdmissionRequest {
   readonly pod: Pod | undefined;
 }
 
-export type Answer = Injection | { readonly kind: 'refuse'; readonly message: string; readonly code: number };
+/** What is answered: bounded, whatever was asked. */
+export type Answer =
+  | { readonly kind: 'skip'; readonly reason: string }
+  /** `patch`: JSON, empty where nothing changes. */
+  | { readonly kind: 'patch'; readonly patch: string; readonly warnings: readonly string[] }
+  | { readonly kind: 'refuse'; readonly message: string; readonly code: number };
 
 /** What was sent is no AdmissionReview of admission.k8s.io/v1. */
 export class MalformedReview extends Error {
@@ -21,14 +27,22 @@ export class MalformedReview extends Error {
 }
 
 const longestName = 512;
+const longestReason = 1000;
+/** The API server takes no larger object. */
+const longestPatch = 3 * 1024 * 1024;
+/** All warnings of an answer together are cut at 4096 characters by the API server, and each at 256. */
+const maxWarnings = 12;
+const longestWarning = 250;
 
 /** Whoever reaches the webhook may ask, not the API server alone: what is only told to people is cut. */
 function clip(text: string): string {
   return text.slice(0, longestName);
 }
 
-export function decodeReview(text: string): AdmissionRequest {
-  const review = toRecord(parse(text), 'the body');
+export function decodeReview(body: Buffer): AdmissionRequest {
+  // Each byte that is none would become three.
+  if (!isUtf8(body)) throw new MalformedReview('the body is not UTF-8');
+  const review = toRecord(parse(body.toString('utf8')), 'the body');
   if (review['kind'] !== 'AdmissionReview' || review['apiVersion'] !== 'admission.k8s.io/v1') {
     throw new MalformedReview(
       `AdmissionReview of admission.k8s.io/v1 is understood, not ${quote(review['kind'])} of ${quote(review['apiVersion'])}`,
@@ -56,6 +70,36 @@ export function decodeReview(text: string): AdmissionRequest {
   };
 }
 
+/** The answer to a pod that is injected like this. */
+export function toAnswer(injection: Injection): Answer {
+  switch (injection.kind) {
+    case 'skip':
+      return { kind: 'skip', reason: cut(injection.reason, longestReason) };
+    case 'refuse':
+      return toRefusal(injection.message, 422);
+    case 'patch': {
+      const patch = injection.patch.length > 0 ? JSON.stringify(injection.patch) : '';
+      if (patch.length > longestPatch) {
+        return toRefusal('the pod with its sidecar is larger than anything that the API server takes', 422);
+      }
+      return { kind: 'patch', patch, warnings: toWarnings(injection.warnings) };
+    }
+  }
+}
+
+export function toRefusal(message: string, code: number): Answer {
+  return { kind: 'refuse', message: cut(message, longestReason), code };
+}
+
+function toWarnings(all: readonly string[]): readonly string[] {
+  const told = all.slice(0, maxWarnings).map((warning) => cut(`tulle: ${warning}`, longestWarning));
+  return all.length > maxWarnings ? [...told, `tulle: and ${all.length - maxWarnings} more`] : told;
+}
+
+function cut(text: string, length: number): string {
+  return text.length > length ? `${text.slice(0, length - 1)}…` : text;
+}
+
 export function toReview({ uid }: AdmissionRequest, answer: Answer): object {
   return {
     apiVersion: 'admission.k8s.io/v1',
@@ -71,18 +115,13 @@ function toResponse(answer: Answer): object {
     case 'patch':
       return {
         allowed: true,
-        ...(answer.patch.length > 0
-          ? { patchType: 'JSONPatch', patch: Buffer.from(JSON.stringify(answer.patch)).toString('base64') }
-          : {}),
-        // Longer ones are cut by the API server, all of them together.
-        ...(answer.warnings.length > 0
-          ? { warnings: answer.warnings.map((warning) => `tulle: ${warning}`.slice(0, 250)) }
-          : {}),
+        ...(answer.patch === '' ? {} : { patchType: 'JSONPatch', patch: Buffer.from(answer.patch).toString('base64') }),
+        ...(answer.warnings.length > 0 ? { warnings: answer.warnings } : {}),
       };
     case 'refuse': {
-      const code = 'code' in answer ? answer.code : 422;
+      const { code, message } = answer;
       const reason = code === 422 ? 'Invalid' : 'InternalError';
-      return { allowed: false, status: { status: 'Failure', code, reason, message: `tulle: ${answer.message}` } };
+      return { allowed: false, status: { status: 'Failure', code, reason, message: `tulle: ${message}` } };
     }
   }
 }

@@ -74,7 +74,7 @@ describe('the injection webhook', () => {
     fetch(`${url}${injectionPath}?timeout=10s`, {
       method: 'POST',
       headers: { 'content-type': type },
-      body: typeof body === 'string' ? body : JSON.stringify(body),
+      body: typeof body === 'string' || body instanceof Buffer ? body : JSON.stringify(body),
     });
   async function ask(url: string, pod: unknown, request?: object): Promise<Review['response']> {
     const answer = await post(url, reviewOf(pod, request));
@@ -181,6 +181,59 @@ describe('the injection webhook', () => {
     assert.equal((await ask(url, podOf())).allowed, true);
   });
 
+  it('decides on no more than it can hold of what large bodies become', async () => {
+    let answer = (): void => undefined;
+    const known = new Promise<InjectionNamespace>((resolve) => (answer = () => resolve(meshed)));
+    const url = await serve({ namespaceOf: () => known });
+    const large = podOf({}, {}, { large: 'x'.repeat(3 * 1024 * 1024) });
+    const asked = Array.from({ length: 3 }, () => post(url, reviewOf(large)));
+    assert.equal((await Promise.race(asked)).status, 503);
+    answer();
+    const statuses = await Promise.all(asked.map(async (one) => (await one).status));
+    assert.deepEqual(statuses.sort(), [200, 200, 503]);
+    assert.equal((await ask(url, podOf())).allowed, true);
+  });
+
+  it('asks the API server about a namespace a few times for many pods that name it at once', async () => {
+    let asked = 0;
+    const namespaceOf = (_name: string, fresh = false): InjectionNamespace | undefined => {
+      if (fresh) asked += 1;
+      return fresh ? meshed : undefined;
+    };
+    const url = await serve({ namespaceOf });
+    const answers = await Promise.all(Array.from({ length: 100 }, () => ask(url, podOf())));
+    assert.ok(answers.every(({ patch }) => patch !== undefined));
+    assert.ok(asked < 20, `asked ${asked} times`);
+  });
+
+  it('answers and tells little of what is long', async () => {
+    const url = await serve();
+    const long = 'x'.repeat(1_000_000);
+    const refused = await ask(url, podOf({}, {}, { 'tulle.dev/log-level': long }));
+    assert.ok((refused.status?.message ?? '').length < 1_100);
+    const probe = { httpGet: { port: long } };
+    const containers = Array.from({ length: 3 }, () => ({ ...podOf().spec?.containers?.[0], readinessProbe: probe }));
+    const { warnings = [] } = await ask(url, podOf({}, { containers }));
+    assert.ok(warnings.length === 3 && warnings.every((warning) => warning.length <= 250));
+    const many = Array.from({ length: 150 }, () => ({ name: 'c', readinessProbe: { httpGet: { port: 'no' } } }));
+    const { warnings: few = [] } = await ask(url, podOf({}, { containers: many }));
+    assert.deepEqual([few.length, few.at(-1)], [13, 'tulle: and 138 more']);
+    assert.ok(lines.every((line) => line.length < 4_000));
+  });
+
+  it('refuses a pod that is too large with its sidecar', async () => {
+    const url = await serve();
+    // With an ordinary sidecar the patch has all containers.
+    const pod = podOf({ name: 'web', image: 'x'.repeat(3_200_000) });
+    const { allowed, status } = await ask(
+      await serve({ settings: () => ({ ...settings, nativeSidecars: 'never' }) }),
+      pod,
+    );
+    assert.deepEqual([allowed, status?.code], [false, 422]);
+    assert.match(status?.message ?? '', /larger than anything that the API server takes/);
+    assert.equal((await ask(url, podOf())).allowed, true);
+  });
+
   it('has nothing to say to what is not the creation of a pod', async () => {
     const url = await serve();
     for (const request of [
@@ -195,6 +248,7 @@ describe('the injection webhook', () => {
     const url = await serve();
     const status = async (body: unknown, type?: string): Promise<number> => (await post(url, body, type)).status;
     assert.equal(await status('{'), 400);
+    assert.equal(await status(Buffer.concat([Buffer.from('{"a":"'), Buffer.alloc(9, 0xff), Buffer.from('"}')])), 400);
     assert.equal(await status('[]'), 400);
     assert.equal(await status({ kind: 'AdmissionReview', apiVersion: 'admission.k8s.io/v1beta1' }), 400);
     assert.equal(await status(reviewOf(podOf(), { uid: undefined })), 400);

@@ -2,7 +2,9 @@ import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http
 import type { Logger } from '../observability/logger.ts';
 import { durationBuckets } from '../observability/metrics.ts';
 import type { Metrics } from '../observability/metrics.ts';
-import { decodeReview, MalformedReview, toReview } from './admission-review.ts';
+import { createAnswerLog } from './answer-log.ts';
+import { createFreshNamespaces } from './fresh-namespaces.ts';
+import { decodeReview, MalformedReview, toAnswer, toRefusal, toReview } from './admission-review.ts';
 import type { AdmissionRequest, Answer } from './admission-review.ts';
 import { whyNotOfTheMesh } from './decide-injection.ts';
 import type { InjectionNamespace, InjectionSettings } from './injection-settings.ts';
@@ -32,6 +34,8 @@ export interface InjectorOptions {
 const maxBytes = 4 * 1024 * 1024;
 /** Of all bodies that are on their way at once: anybody may send them, and memory is the control plane's. */
 const maxHeldBytes = 48 * 1024 * 1024;
+/** Of all that are being decided on: what is read of a hostile body takes some twenty times its size. */
+const maxDecidedBytes = 8 * 1024 * 1024;
 
 /** Where the webhook configuration of the chart calls, as OSM's did. */
 export const injectionPath = '/mutate-pod-creation';
@@ -52,7 +56,13 @@ export function createInjectorApp(options: InjectorOptions): RequestListener {
     [],
     durationBuckets,
   );
+  const freshNamespace = createFreshNamespaces({
+    lookUp: async (name) => options.namespaceOf(name, true),
+    now,
+  });
+  const tellOf = createAnswerLog(log, now);
   let held = 0;
+  let decided = 0;
 
   async function handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const path = request.url?.split('?')[0];
@@ -64,18 +74,29 @@ export function createInjectorApp(options: InjectorOptions): RequestListener {
     const started = now();
     const body = await readBody(request);
     if (body === 'too large') return send(response, 413, { message: `more than ${maxBytes} bytes` });
-    if (body === 'too many') return send(response, 503, { message: 'too much is asked at once; try again' });
-    const review = decodeReview(body.text);
+    if (body === 'too many' || decided + body.length > maxDecidedBytes) {
+      return send(response, 503, { message: 'too much is asked at once; try again' });
+    }
+    decided += body.length;
+    try {
+      await answerBody(body, response);
+      seconds.observe((now() - started) / 1000);
+    } finally {
+      decided -= body.length;
+    }
+  }
+
+  async function answerBody(body: Buffer, response: ServerResponse): Promise<void> {
+    const review = decodeReview(body);
     // Only names that are there: nobody may fill the metrics with others.
     let namespace = '';
     const answer = await answerTo(review, (found) => (namespace = found));
     answers.inc({ answer: answer.kind, namespace });
-    seconds.observe((now() - started) / 1000);
     tell(review, answer);
     send(response, 200, toReview(review, answer));
   }
 
-  async function readBody(request: IncomingMessage): Promise<{ readonly text: string } | 'too large' | 'too many'> {
+  async function readBody(request: IncomingMessage): Promise<Buffer | 'too large' | 'too many'> {
     const chunks: Buffer[] = [];
     let size = 0;
     if (Number(request.headers['content-length'] ?? 0) > maxBytes) return 'too large';
@@ -89,7 +110,7 @@ export function createInjectorApp(options: InjectorOptions): RequestListener {
         if (held > maxHeldBytes) return 'too many';
         chunks.push(chunk as Buffer);
       }
-      return { text: Buffer.concat(chunks).toString('utf8') };
+      return Buffer.concat(chunks);
     } finally {
       held -= size;
     }
@@ -99,12 +120,12 @@ export function createInjectorApp(options: InjectorOptions): RequestListener {
     try {
       return await within(options.timeoutMillis ?? 8_000, decide(review, onFound));
     } catch (error) {
-      log.error('a pod could not be injected', { namespace: review.namespace, pod: review.name, error });
-      return {
-        kind: 'refuse',
-        code: 500,
-        message: `the sidecar could not be added (${(error as Error).message}); it is tried again with the next attempt to create the pod`,
-      };
+      tellOf('error', 'a pod could not be injected', { namespace: review.namespace, pod: review.name, error });
+      const message = (error as Error).message.slice(0, 500);
+      return toRefusal(
+        `the sidecar could not be added (${message}); it is tried again with the next attempt to create the pod`,
+        500,
+      );
     }
   }
 
@@ -116,30 +137,31 @@ export function createInjectorApp(options: InjectorOptions): RequestListener {
     const settings = options.settings();
     let namespace = await options.namespaceOf(name);
     if (namespace === undefined || whyNotOfTheMesh(namespace, settings) !== undefined) {
-      namespace = await options.namespaceOf(name, true);
+      namespace = await freshNamespace(name);
     }
     if (namespace === undefined) throw new Error(`namespace ${name} is not known here yet`);
     onFound(name);
-    const injection = toInjection(pod, namespace, settings);
-    if (injection.kind === 'patch' && !dryRun) await options.prepareNamespace(name);
-    return injection;
+    const answer = toAnswer(toInjection(pod, namespace, settings));
+    if (answer.kind === 'patch' && !dryRun) await options.prepareNamespace(name);
+    return answer;
   }
 
   function tell({ namespace, name, dryRun, user }: AdmissionRequest, answer: Answer): void {
     const fields = { namespace, pod: name, user, ...(dryRun ? { dryRun } : {}) };
-    if (answer.kind === 'refuse') log.warn('a pod is refused', { ...fields, reason: answer.message });
-    else if (answer.kind === 'skip') log.info('a pod stays without a sidecar', { ...fields, reason: answer.reason });
-    else log.info('a pod gets its sidecar', { ...fields, warnings: answer.warnings });
+    if (answer.kind === 'refuse') tellOf('warn', 'a pod is refused', { ...fields, reason: answer.message });
+    else if (answer.kind === 'skip')
+      tellOf('info', 'a pod stays without a sidecar', { ...fields, reason: answer.reason });
+    else tellOf('info', 'a pod gets its sidecar', { ...fields, warnings: answer.warnings });
   }
 
   return (request, response) => {
     handle(request, response).catch((error: unknown) => {
       if (error instanceof MalformedReview) {
-        log.warn('an admission review can not be read', { reason: error.message });
+        tellOf('warn', 'an admission review can not be read', { reason: error.message });
         answers.inc({ answer: 'malformed', namespace: '' });
         send(response, 400, { message: error.message });
       } else if (!request.destroyed || !response.destroyed) {
-        log.error('an admission review failed', { error });
+        tellOf('error', 'an admission review failed', { error });
         send(response, 500, { message: 'internal error; see the log of the control plane' });
       }
     });

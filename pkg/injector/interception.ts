@@ -5,6 +5,8 @@ import { InjectionRefused, type Keyed } from './keys.ts';
 
 /** More than anybody needs; each is a rule that every connection walks through. */
 const maxItems = 250;
+/** Characters: as many of the longest ranges, with spaces between. */
+const longestList = 16 * 1024;
 
 /** What is led past the sidecar of one pod: the mesh's lists and what its annotations add. */
 export function toInterception(annotations: Keyed, settings: InterceptionLists = {}): Required<InterceptionLists> {
@@ -25,6 +27,11 @@ function union<T>(some: readonly T[] = [], more: readonly T[]): readonly T[] {
 
 function toItems<T>(found: FoundKey | undefined, decode: (item: string) => T): readonly T[] {
   if (found === undefined || found.value.trim() === '') return [];
+  if (found.value.length > longestList) {
+    throw new InjectionRefused(
+      `annotation ${found.key} of the pod has ${found.value.length} characters; ${longestList} are allowed`,
+    );
+  }
   const items = found.value.split(',').map((item) => item.trim());
   if (items.length > maxItems) {
     throw new InjectionRefused(`annotation ${found.key} of the pod has ${items.length} items; ${maxItems} are allowed`);

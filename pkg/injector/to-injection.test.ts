@@ -140,6 +140,7 @@ describe('a pod that can not work is refused', () => {
         ['openservicemesh.io/outbound-ip-range-inclusion-list', '10.0.0.0/33', /not a range/],
         ['openservicemesh.io/outbound-ip-range-exclusion-list', 'fd00::/8,x/8', /"x\/8" is not a range/],
         ['openservicemesh.io/outbound-port-exclusion-list', Array(300).fill('1').join(), /300 items; 250 are allowed/],
+        ['tulle.dev/outbound-port-exclusion-list', ','.repeat(99_999), /has 99999 characters; 16384 are allowed/],
         ['tulle.dev/log-level', 'loud', /"loud": write trace, debug/],
         ['tulle.dev/sidecar-image', 'x; rm', /write the name of an image/],
         ['tulle.dev/sidecar-cpu-request', 'much', /"much": write a quantity/],
