@@ -95,7 +95,16 @@ function toPiece(digit: string, places: readonly Place[], before: Piece | undefi
 }
 
 function toConfig(digit: string, expression: string): ExtensionConfig {
-  const typed_config: ListenerFilterState = {
+  return {
+    '@type': 'type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig',
+    name: addressPiece(digit),
+    typed_config: toFilter(expression),
+  };
+}
+
+/** Writes down the chain that the expression says, if it says one. */
+function toFilter(expression: string): ListenerFilterState {
+  return {
     '@type': filterType,
     on_accept: [
       {
@@ -105,11 +114,6 @@ function toConfig(digit: string, expression: string): ExtensionConfig {
         format_string: { text_format_source: { inline_string: `%CEL(${expression})%` } },
       },
     ],
-  };
-  return {
-    '@type': 'type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig',
-    name: addressPiece(digit),
-    typed_config,
   };
 }
 
@@ -136,12 +140,18 @@ function toExpression(digit: string, http: readonly string[], tcp: readonly stri
 /** Names of the chains of the outbound listener. */
 export const httpChain = 'http';
 export const tcpChain = 'tcp';
+/** For what dialled the listener itself, on loopback: no rule leads that here, and led on it would come here again. */
+export const ownChain = 'own';
 
 /** Every piece is asked of every connection; what none of them knows is not of the mesh. */
-export const addressFilters: readonly ListenerFilter[] = digits.map((digit) => ({
-  name: addressPiece(digit),
-  config_discovery: { config_source: ads, type_urls: [filterType] },
-}));
+export function toAddressFilters(listenerPort: number): readonly ListenerFilter[] {
+  const itself = `destination.address.startsWith('127.') && destination.address.endsWith(':${listenerPort}')`;
+  const pieces = digits.map((digit): ListenerFilter => ({
+    name: addressPiece(digit),
+    config_discovery: { config_source: ads, type_urls: [filterType] },
+  }));
+  return [...pieces, { name: 'own', typed_config: toFilter(`${itself} ? '${ownChain}' : ''`) }];
+}
 
 function toChain(name: string): FilterChainMatcher['matcher_tree']['exact_match_map']['map'][string] {
   return {
@@ -158,6 +168,6 @@ export const chainMatcher: FilterChainMatcher = {
         key: chainKey,
       },
     },
-    exact_match_map: { map: { [httpChain]: toChain(httpChain), [tcpChain]: toChain(tcpChain) } },
+    exact_match_map: { map: Object.fromEntries([httpChain, tcpChain, ownChain].map((name) => [name, toChain(name)])) },
   },
 };

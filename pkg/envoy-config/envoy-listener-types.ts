@@ -39,7 +39,8 @@ export interface ListenerFilter {
   readonly name: string;
   readonly typed_config?:
     | Typed<'envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector'>
-    | Typed<'envoy.extensions.filters.listener.original_dst.v3.OriginalDst'>;
+    | Typed<'envoy.extensions.filters.listener.original_dst.v3.OriginalDst'>
+    | ListenerFilterState;
   /** The configuration comes by itself, so that a change of it changes no listener. */
   readonly config_discovery?: {
     readonly config_source: ConfigSource;

@@ -2,7 +2,7 @@ import type { EndpointSet } from '../policy/endpoints.ts';
 import type { OutboundService } from '../policy/outbound.ts';
 import type { MeshSettings } from '../policy/proxy-policy.ts';
 import type { ConnectionFacts } from './access-log.ts';
-import { addressFilters, chainMatcher, httpChain, tcpChain } from './address-book.ts';
+import { chainMatcher, httpChain, ownChain, tcpChain, toAddressFilters } from './address-book.ts';
 import { outboundReplies } from './denial.ts';
 import type { Listener, NetworkFilter } from './envoy-listener-types.ts';
 import { outboundFilters } from './http-filters.ts';
@@ -106,11 +106,12 @@ export function toOutboundListener(settings: MeshSettings, { port, meshOnly }: R
     use_original_dst: true,
     traffic_direction: 'OUTBOUND',
     // `use_original_dst` alone would find out the address after these.
-    listener_filters: [originalDst, ...addressFilters],
+    listener_filters: [originalDst, ...toAddressFilters(port)],
     filter_chain_matcher: chainMatcher,
     filter_chains: [
       { name: httpChain, filters: [toManager(settings, 'outbound')] },
       { name: tcpChain, filters: [toTcpProxy(nowhereCluster, 'denied', denied)] },
+      { name: ownChain, filters: [toTcpProxy(nowhereCluster, ownChain)] },
     ],
     default_filter_chain: {
       name: 'egress',

@@ -205,8 +205,8 @@ describe('Envoy with transparent interception', function () {
   }
 
   /** In the server's pod, those that were closed lately too: who dials itself has thousands. */
-  function connections(): number {
-    return run('ip', 'netns', 'exec', server, 'cat', '/proc/net/tcp', '/proc/net/tcp6').output.split('\n').length;
+  function connections(name: string = server): number {
+    return run('ip', 'netns', 'exec', name, 'cat', '/proc/net/tcp', '/proc/net/tcp6').output.split('\n').length;
   }
 
   it('leads a call to a Service through both sidecars', async () => {
@@ -255,6 +255,13 @@ describe('Envoy with transparent interception', function () {
     assert.ok(connections() < 200, `it dialled itself: ${connections()} connections`);
     await publish('enforce');
     await until(async () => (await ask(`http://${serverIp}:9999/`)).status === '000');
+  });
+
+  it('does not dial itself for an app that dials its ports', async () => {
+    for (const address of ['127.0.0.1', clientIp])
+      for (const port of [15001, 15003])
+        assert.equal((await ask(`http://${address}:${port}/`)).status, '000', `${address}:${port}`);
+    assert.ok(connections(client) < 200, `it dialled itself: ${connections(client)} connections`);
   });
 
   it('does not go round in circles by packet rules that lead its own connections back', async () => {
