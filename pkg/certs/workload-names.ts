@@ -5,7 +5,9 @@ export const controllerName = 'controller.tulle';
 
 /**
  * What the certificate of a workload says: its SPIFFE ID, and `<account>.<namespace>.<trust domain>` for peers that check
- * DNS names (DECISIONS I1). The control plane's own has DNS names alone: its fixed one, and those of its Service.
+ * DNS names (DECISIONS I1). Not where that could be the name of a Service, `bank.pay.svc.cluster.local`: who may create
+ * accounts may not be somebody's server. The control plane's own has DNS names alone: its fixed one, and those of its
+ * Service.
  */
 export function toLeafNames(owner: string, serviceNames: readonly string[] = []): LeafNames {
   if (owner === controllerName) return { uris: [], dnsNames: [controllerName, ...serviceNames] };
@@ -13,5 +15,6 @@ export function toLeafNames(owner: string, serviceNames: readonly string[] = [])
   if (domain === undefined || namespace === undefined || account === undefined) {
     throw new Error(`not the identity of a workload: ${JSON.stringify(owner)}`);
   }
-  return { uris: [owner], dnsNames: [`${account}.${namespace}.${domain}`] };
+  const isName = !account.includes('.') && namespace !== 'svc' && !/^svc(\.|$)/.test(domain);
+  return { uris: [owner], dnsNames: isName ? [`${account}.${namespace}.${domain}`] : [] };
 }
