@@ -41,6 +41,13 @@ export async function runSession(
   });
   const viewing = new AbortController();
   let changed = (): void => undefined;
+  let isRead = false;
+  const tellFirstRead = (): void => {
+    const wanted = mesh?.wanted();
+    if (isRead || !wanted) return;
+    isRead = true;
+    if (wanted.workloads === 0) display.say('no workload is in these files yet; they are watched');
+  };
   try {
     mesh = await startLaptopMesh(context, flags, {
       onStart: ({ run, isolation, api, inputs }) => {
@@ -51,13 +58,16 @@ export async function runSession(
         );
         display.say(`page ${api}`);
       },
-      onChange: () => changed(),
+      onChange: () => {
+        tellFirstRead();
+        changed();
+      },
       onNotice: (text) => display.say(text),
       onLog: (source, stream, line) => {
         if (flags.logs === true) display.say(`${source}${stream === 'err' ? ' !' : ' |'} ${line}`);
       },
     });
-    if (mesh.pods().length === 0) display.say('no workload is in these files yet; they are watched');
+    tellFirstRead();
     changed = watchMesh(toWatched(mesh, toMeshConfig(flags).mode), display, viewing.signal);
     if (flags.runFor !== undefined) {
       const timer = setTimeout(() => end.abort(), parseDuration(flags.runFor));

@@ -13,6 +13,7 @@ import { launcherCommand } from './launcher-handle.ts';
 import { localPrograms } from './local-programs.ts';
 import { planWorkload, type WorkloadPlan } from './plan-workload.ts';
 import { createPodFleet } from './pod-fleet.ts';
+import { podKey } from './pod-plan.ts';
 import type { PodRunner } from './pod-runner.ts';
 import { createPodStarter, type JoinTicket } from './pod-starter.ts';
 import { markProcess } from './processes.ts';
@@ -53,8 +54,17 @@ export interface SupervisorOptions {
   onLog(source: string, stream: 'out' | 'err', line: string): void;
 }
 
+/** What is to run, by the last read of the files. */
+export interface WantedPods {
+  readonly workloads: number;
+  /** `namespace/name` of each; those of a workload that can't run as it stands are not known. */
+  readonly pods: readonly string[];
+}
+
 export interface Supervisor {
   pods(): readonly PodRunner[];
+  /** Undefined until the files have been read. Pods are started after that: one that is wanted may not be in `pods` yet. */
+  wanted(): WantedPods | undefined;
   /** Of running the workloads; those of the policy are the controller's. */
   problems(): readonly Problem[];
   readonly controllerRestarts: number;
@@ -78,6 +88,7 @@ export async function startSupervisor(options: SupervisorOptions): Promise<Super
   const programs = localPrograms(machine.env['PATH'] ?? '', machine.node, options.images);
   let problems: readonly Problem[] = [];
   let latest: MeshRead | undefined;
+  let wantedPods: WantedPods | undefined;
   let visits = 0;
   const workloads = createKeptWorkloads((owner, file) =>
     options.onNotice(`${owner} goes on as it was until ${file} can be read whole`),
@@ -125,6 +136,7 @@ export async function startSupervisor(options: SupervisorOptions): Promise<Super
     });
     const wanted = workloads.next(placed, read.problems);
     problems = wanted.flatMap((plan) => plan.problems).map((problem) => withPosition(problem, read));
+    wantedPods = { workloads: wanted.length, pods: wanted.flatMap(podKeysOf) };
     fleet.want(wanted);
     options.onChange();
   }
@@ -183,6 +195,7 @@ export async function startSupervisor(options: SupervisorOptions): Promise<Super
 
   return {
     pods: () => fleet.pods(),
+    wanted: () => wantedPods,
     problems: () => [
       ...problems,
       ...fleet.problems().map((problem) => (latest ? withPosition(problem, latest) : problem)),
@@ -211,6 +224,10 @@ export async function startSupervisor(options: SupervisorOptions): Promise<Super
       run.remove();
     },
   };
+}
+
+function podKeysOf({ pod, replicas }: WorkloadPlan): readonly string[] {
+  return pod ? Array.from({ length: replicas }, (_, ordinal) => podKey(pod(ordinal))) : [];
 }
 
 function withPosition(problem: Problem, read: MeshRead): Problem {

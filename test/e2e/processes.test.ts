@@ -165,6 +165,29 @@ describe('processes', function () {
     folder.remove();
   });
 
+  it('says that no workload is there only where there is none', async () => {
+    const folder = makeFolder('none');
+    const args = ['up', '-f', folder.path, '--run-for', '2s'];
+    const none = await tulle(args);
+    assert.equal(none.code, 0, none.output);
+    assert.match(none.output, /^no workload is in these files yet; they are watched$/m);
+    writeFileSync(join(folder.path, 'a.yaml'), deployment('steady', sleeper('steady')));
+    const mesh = startTulle(['up', '-f', folder.path]);
+    await mesh.line(/shop\/steady-\w+-0: Ready/);
+    assert.equal(await mesh.stop(), 0);
+    assert.doesNotMatch(mesh.output(), /no workload/);
+    folder.remove();
+  });
+
+  it('ends with 1 when its time was too short for anything to start', async () => {
+    const folder = makeFolder('short');
+    writeFileSync(join(folder.path, 'a.yaml'), deployment('steady', sleeper('steady')));
+    const { code, output } = await tulle(['up', '-f', folder.path, '--run-for', '0s']);
+    assert.equal(code, 1, output);
+    assert.match(output, /at the end (not ready: shop\/steady-\w+-0|the files had not been read)/);
+    folder.remove();
+  });
+
   it('reads standard input; programs are looked for where the user is', async () => {
     const folder = makeFolder('stdin');
     writeFileSync(join(folder.path, 'here.mjs'), 'console.log("found here"); setInterval(() => {}, 1000);');
