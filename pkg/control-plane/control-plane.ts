@@ -5,16 +5,18 @@ import type { Locate, MeshConfig, MeshSnapshot, Pod } from '../catalog/snapshot.
 import type { CertificateAuthority } from '../certs/authority.ts';
 import type { LeafCertificates } from '../certs/leaf-certificates.ts';
 import { controllerName } from '../certs/workload-names.ts';
-import type { MeshState, MeshView } from '../dashboard/mesh-view.ts';
+import type { MeshState, MeshView, ProxyState } from '../dashboard/mesh-view.ts';
 import type { Logger } from '../observability/logger.ts';
 import type { Metrics } from '../observability/metrics.ts';
-import { formatProblem, type Outcome, type Problem } from '../problem/problem.ts';
+import type { Outcome, Problem } from '../problem/problem.ts';
 import { type AdsServer, type Authenticate, createAdsServer } from '../xds/ads-server.ts';
 import type { MessageEncoder } from '../xds/message-encoder.ts';
 import type { AdsServerLimits } from '../xds/server-limits.ts';
 import { createEnvoyResources } from './envoy-resources.ts';
+import { createLiveView } from './live-view.ts';
 import { createMeshSource, type MeshSource } from './mesh-source.ts';
-import { toPodStates, toProxyStates, toServiceStates, toSplitStates } from './mesh-state.ts';
+import { toProxyStates } from './mesh-state.ts';
+import { createProblemLog } from './problem-log.ts';
 import { createSecretViews } from './secret-views.ts';
 import { RenewableServerCredentials } from './server-credentials.ts';
 
@@ -64,9 +66,8 @@ export function createControlPlane(options: ControlPlaneOptions): ControlPlane {
   const secrets = createSecretViews({ authority, leaves, loadEncoder });
   const source = createMeshSource({ secrets, envoy, log });
   const servers: AdsServer[] = [];
-  const listeners = new Set<() => void>();
   const credentials: RenewableServerCredentials[] = [];
-  const told = new Set<string>();
+  const logProblems = createProblemLog(log);
   const buildSeconds = metrics.histogram('tulle_build_seconds', 'Building the mesh from what was read');
   const buildFailures = metrics.counter(
     'tulle_build_failures_total',
@@ -74,26 +75,14 @@ export function createControlPlane(options: ControlPlaneOptions): ControlPlane {
   );
   let snapshot: MeshSnapshot | undefined;
   let problems: readonly Problem[] = [];
-  let parts: { readonly [K in 'services' | 'pods' | 'splits']: () => MeshState[K] } | undefined;
-  let state: MeshState | undefined;
-  let telling = false;
   let review: (() => void) | undefined;
-
-  function changed(): void {
-    state = undefined;
-    for (const listener of listeners) listener();
-  }
-
-  /** A thousand proxies that acknowledge one change are one piece of news. */
-  function statusChanged(): void {
-    state = undefined;
-    if (telling) return;
-    telling = true;
-    setImmediate(() => {
-      telling = false;
-      changed();
-    });
-  }
+  const proxies = (): readonly ProxyState[] => toProxyStates(servers.flatMap((server) => server.status()));
+  const view = createLiveView({
+    controller: { id: options.id, isolation: options.isolation, inputs: options.inputs },
+    mesh,
+    inForce: () => ({ snapshot, model: source.model(), problems }),
+    proxies,
+  });
 
   function apply(input: MeshInput): void {
     const start = performance.now();
@@ -114,7 +103,7 @@ export function createControlPlane(options: ControlPlaneOptions): ControlPlane {
     // Proxies come first: what people are told can wait until they have been sent what is theirs.
     review = () => {
       problems = [...input.problems, ...outcome.problems.map((problem) => withPosition(problem, input.locate))];
-      tell(problems);
+      logProblems(problems);
       options.onProblems?.(problems);
     };
     setImmediate(reviewNow);
@@ -125,14 +114,13 @@ export function createControlPlane(options: ControlPlaneOptions): ControlPlane {
     const run = review;
     if (run === undefined) return;
     review = undefined;
-    parts = undefined;
     try {
       run();
     } catch (error) {
       buildFailures.inc();
       log.error('the problems of the mesh could not be found or told; the mesh itself is in force', { error });
     }
-    changed();
+    view.meshChanged();
   }
 
   /** Notes where the sidecars of these pods are reached; gives those for whom that changed. */
@@ -155,19 +143,6 @@ export function createControlPlane(options: ControlPlaneOptions): ControlPlane {
     for (const server of servers) server.disconnect(({ pod }) => pod !== undefined && gone.has(pod), 'the pod is gone');
   }
 
-  /** Each problem once, and again when it has been gone in between. */
-  function tell(current: readonly Problem[]): void {
-    const texts = new Set(current.map(formatProblem));
-    for (const problem of current) {
-      const text = formatProblem(problem);
-      if (told.has(text)) continue;
-      told.add(text);
-      const level = problem.severity === 'warning' ? 'warn' : problem.severity;
-      log[level]('problem', { problem: text });
-    }
-    for (const text of told) if (!texts.has(text)) told.delete(text);
-  }
-
   const stopRenewals = [
     authority.subscribe(() => source.refresh()),
     leaves.subscribe((owner) => {
@@ -186,51 +161,13 @@ export function createControlPlane(options: ControlPlaneOptions): ControlPlane {
   const problemGauge = metrics.gauge('tulle_problems', 'Problems of the mesh in force', ['severity']);
   metrics.onCollect(() => {
     reviewNow();
-    const proxies = toProxyStates(servers.flatMap((server) => server.status()));
-    const count = (wanted: string): number => proxies.filter((proxy) => stateOf(proxy.types) === wanted).length;
+    const states = proxies().map(({ types }) => stateOf(types));
+    const count = (wanted: string): number => states.filter((state) => state === wanted).length;
     for (const each of ['synced', 'pending', 'refused']) gauge.set(count(each), { state: each });
     for (const severity of ['error', 'warning', 'info']) {
       problemGauge.set(problems.filter((problem) => problem.severity === severity).length, { severity });
     }
   });
-
-  /** For the page alone: each part is made when it is asked for, and stays until the mesh changes. */
-  function createParts(): NonNullable<typeof parts> {
-    const model = source.model();
-    const known = snapshot;
-    return {
-      services: lazily(() => (known && model ? toServiceStates(known, model) : [])),
-      pods: lazily(() => (known && model ? toPodStates(known) : [])),
-      splits: lazily(() => (model ? toSplitStates(model) : [])),
-    };
-  }
-
-  function toState(): MeshState {
-    const { services, pods, splits } = (parts ??= createParts());
-    // Asking how far each proxy is costs a look at all of them: done for who reads it.
-    const proxies = lazily(() => toProxyStates(servers.flatMap((server) => server.status())));
-    return {
-      id: options.id,
-      mode: snapshot?.config.mode ?? mesh.mode,
-      modeFrom: snapshot?.config.modeFrom ?? mesh.modeFrom,
-      trustDomain: mesh.trustDomain,
-      isolation: options.isolation,
-      inputs: options.inputs,
-      problems,
-      get services() {
-        return services();
-      },
-      get pods() {
-        return pods();
-      },
-      get splits() {
-        return splits();
-      },
-      get proxies() {
-        return proxies();
-      },
-    };
-  }
 
   return {
     source,
@@ -240,13 +177,9 @@ export function createControlPlane(options: ControlPlaneOptions): ControlPlane {
     view: {
       state() {
         reviewNow();
-        state ??= toState();
-        return state;
+        return view.state();
       },
-      subscribe(listener) {
-        listeners.add(listener);
-        return () => listeners.delete(listener);
-      },
+      subscribe: (listener) => view.subscribe(listener),
     },
     async listen(address, authenticate, security) {
       const server = createAdsServer({
@@ -258,7 +191,7 @@ export function createControlPlane(options: ControlPlaneOptions): ControlPlane {
         ...(now ? { now } : {}),
         ...(options.limits ? { limits: options.limits } : {}),
       });
-      server.onStatus(statusChanged);
+      server.onStatus(() => view.proxiesChanged());
       servers.push(server);
       if (security === 'plaintext') return server.listen(address, ServerCredentials.createInsecure());
       const own = new RenewableServerCredentials(leaves.of(controllerName));
@@ -271,11 +204,6 @@ export function createControlPlane(options: ControlPlaneOptions): ControlPlane {
       await Promise.all(servers.map((server) => server.close()));
     },
   };
-}
-
-function lazily<T>(make: () => T): () => T {
-  let made: { readonly value: T } | undefined;
-  return () => (made ??= { value: make() }).value;
 }
 
 function withPosition(problem: Problem, locate: Locate | undefined): Problem {

@@ -14,6 +14,7 @@ import type { AdsServerLimits } from '../xds/server-limits.ts';
 import { createMessageEncoder, type DescriptorNode, type MessageEncoder } from '../xds/message-encoder.ts';
 import type { ControllerConfig } from './config.ts';
 import { type ControlPlane, createControlPlane } from './control-plane.ts';
+import { lazily } from './lazily.ts';
 
 export interface CoreOptions {
   readonly config: ControllerConfig;
@@ -63,7 +64,7 @@ export async function openCore(options: CoreOptions): Promise<Core> {
     authority,
     leaves,
     build: (snapshot) => builder.build(snapshot),
-    loadEncoder: once(() => loadEncoder(config.protosFile)),
+    loadEncoder: lazily(() => loadEncoder(config.protosFile)),
     log,
     metrics,
     ...(onProblems ? { onProblems } : {}),
@@ -79,9 +80,4 @@ export async function openCore(options: CoreOptions): Promise<Core> {
 
 function loadEncoder(file: string): MessageEncoder {
   return createMessageEncoder(JSON.parse(readFileSync(file, 'utf8')) as DescriptorNode);
-}
-
-function once<T>(make: () => T): () => T {
-  let made: { readonly value: T } | undefined;
-  return () => (made ??= { value: make() }).value;
 }
