@@ -109,7 +109,7 @@ function toLbEndpoint({ address, identity, meshed, pod, ip }: Endpoint, backend?
     metadata: {
       filter_metadata: {
         ...(meshed && identity !== '' ? { 'envoy.transport_socket_match': toPeerMatch(identity) } : {}),
-        ...(ip === undefined ? {} : { 'envoy.lb': { pod } }),
+        ...(ip === undefined ? {} : { 'envoy.lb': { pod: toSubset({ pod, ip }) } }),
         tulle: {
           pod,
           ...(destination === '' ? {} : { destination }),
@@ -118,6 +118,11 @@ function toLbEndpoint({ address, identity, meshed, pod, ip }: Endpoint, backend?
       },
     },
   };
+}
+
+/** By which one endpoint of a headless Service is picked. Addresses that are no pod's are several of one name: ''. */
+export function toSubset({ pod, ip = '' }: Pick<Endpoint, 'pod' | 'ip'>): string {
+  return pod === '' ? ip : pod;
 }
 
 export function toAddress(address: EndpointAddress): Address {

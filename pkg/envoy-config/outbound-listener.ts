@@ -4,6 +4,7 @@ import type { MeshSettings } from '../policy/proxy-policy.ts';
 import type { ConnectionFacts } from './access-log.ts';
 import { chainMatcher, httpChain, ownChain, tcpChain, toAddressFilters } from './address-book.ts';
 import { outboundReplies } from './denial.ts';
+import { toSubset } from './endpoint.ts';
 import type { Listener, NetworkFilter } from './envoy-listener-types.ts';
 import { outboundFilters } from './http-filters.ts';
 import { toHttpConnectionManager } from './http-connection-manager.ts';
@@ -35,7 +36,7 @@ export function toVirtualListeners(service: OutboundService): readonly Listener[
 /** The pods of a headless TCP Service are dialled by their own addresses: each has its listener, and leads to itself. */
 export function toPodListeners(service: OutboundService, { endpoints }: EndpointSet): readonly Listener[] {
   return endpoints.flatMap((endpoint) => {
-    const filter = toTcpProxy(tcpCluster(service.key), `outbound/${service.key}`, toFacts(service), endpoint.pod);
+    const filter = toTcpProxy(tcpCluster(service.key), `outbound/${service.key}`, toFacts(service), toSubset(endpoint));
     return podAddresses(service, endpoint).map(({ ip, port }) => toVirtualListener(service, ip, filter, port));
   });
 }

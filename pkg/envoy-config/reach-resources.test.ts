@@ -42,7 +42,7 @@ const services = fc
     const split = backends.length > 0 ? [{ backends: backends.map(toBackend) }] : [];
     const addresses = headless ? [] : [address];
     const routes = [...split, { backends: [toBackend(name)] }];
-    const base = { key: keyOf(name), namespace: 'n', name, port: 80, hostnames: [] };
+    const base = { key: keyOf(name), namespace: 'n', name, port: 80 };
     return { ...base, protocol, headless, addresses, routes };
   });
 
@@ -102,4 +102,52 @@ describe('what a reach takes', () => {
     assert.equal(after.listeners, before.listeners);
     assert.equal(after.endpoints.get(key)?.endpoints?.length, 0);
   });
+
+  for (const protocol of ['http', 'tcp'] as const)
+    for (const [bank, trap] of [
+      ['bank', 'trap'],
+      ['zbank', 'atrap'],
+    ] as const)
+      it(`a headless ${protocol} Service does not get what is dialled at the address of another (${trap}, ${bank})`, () => {
+        const address = '10.96.0.77';
+        const service = (name: string, headless: boolean, as: 'http' | 'tcp'): OutboundService => ({
+          key: keyOf(name),
+          namespace: 'n',
+          name,
+          port: 80,
+          protocol: as,
+          addresses: headless ? [] : [address],
+          headless,
+          routes: [{ backends: [{ weight: 1, service: name, port: 80, endpoints: keyOf(name) }] }],
+        });
+        const endpoint = (ip: string) => ({
+          address: { kind: 'ip' as const, ip, port: 80 },
+          pod: '',
+          identity: '' as const,
+          meshed: false,
+          ready: true,
+          ip,
+          port: 80,
+        });
+        const written = [address, '203.0.113.1', '203.0.113.2'];
+        for (const own of ['http', 'tcp'] as const) {
+          const two = [service(bank, false, own), service(trap, true, protocol)];
+          const ordered = two.sort((a, b) => (a.key < b.key ? -1 : 1));
+          const reach = toReach(ordered, [
+            { key: keyOf(bank), endpoints: [] },
+            { key: keyOf(trap), endpoints: written.map(endpoint) },
+          ]);
+          const { scopes, listeners, endpoints } = toReachResources(reach, transparent.outbound);
+          const scope = scopes.get(`${address}:80`)?.route_configuration?.virtual_hosts[0]?.name;
+          const chains = listeners
+            .filter(({ address: at }) => at?.socket_address?.address === address)
+            .map(({ filter_chains }) => filter_chains?.[0]?.name);
+          // A listener takes a connection before any scope is asked.
+          assert.equal(own === 'http' ? scope : chains.join(), keyOf(bank), own);
+          if (own === 'http') assert.deepEqual(chains, []);
+          // Each of its own addresses is a place of its own.
+          const subsets = JSON.stringify([...endpoints.values()]).matchAll(/"envoy.lb":\{"pod":"([^"]*)"/g);
+          assert.deepEqual([...subsets].map(([, pod]) => pod).sort(), [...written].sort());
+        }
+      });
 });

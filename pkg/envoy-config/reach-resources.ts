@@ -37,8 +37,10 @@ const followers = { redirect: createFollower('redirect'), proxy: createFollower(
 function createFollower(kind: Kind): (reach: Reach) => ReachResources {
   const followServices = createServiceFollower(kind);
   const allListeners = createFlatMap((each: ServiceResources) => each.listeners);
+  const allPodListeners = createFlatMap((each: ServiceResources) => each.podListeners);
   const allRoutes = createFlatMap((each: ServiceResources) => each.routes);
   const allScopes = createFlatMap((each: ServiceResources) => each.scopes);
+  const allPodScopes = createFlatMap((each: ServiceResources) => each.podScopes);
   const tcpClusters = createFlatMap(({ tcp }: ServiceResources) => tcp.clusters);
   const tcpEndpoints = createFlatMap(({ tcp }: ServiceResources) => tcp.endpoints);
   const httpClusters = createFlatMap(({ http }: ServiceResources) => http.clusters);
@@ -46,9 +48,15 @@ function createFollower(kind: Kind): (reach: Reach) => ReachResources {
   const httpEndpoints = createFlatMap(({ http }: ServiceResources) => http.endpoints);
   return (reach) => {
     const all = followServices(reach);
-    const scopes = toFirst(allScopes(all));
+    const [ofServices, ofPods] = [allScopes(all), allPodScopes(all)];
+    const scopes = toFirst(ofServices, ofPods);
     return {
-      listeners: onePerAddress(allListeners(all), scopes),
+      listeners: onePerAddress(
+        allListeners(all),
+        ofPods.length === 0 ? scopes : toFirst(ofServices, none),
+        allPodListeners(all),
+        scopes,
+      ),
       routes: allRoutes(all),
       scopes,
       // Where some Service leads to its pods one by one, its cluster is one that knows them.
@@ -68,32 +76,53 @@ const toEndpoints = memoize((tcp: List<ClusterLoadAssignment>, http: List<Cluste
   return new Map([...tcp, ...http]);
 });
 
-/** Headless Services may share a pod: the first one has its address. */
-const toFirst = memoize((scopes: List<ScopedRouteConfiguration>) => {
+/**
+ * Headless Services may share a pod: the first one has its address. None has that of another Service: what its endpoints
+ * are may be written by hand.
+ */
+const toFirst = memoize((ofServices: List<ScopedRouteConfiguration>, ofPods: List<ScopedRouteConfiguration>) => {
+  const scopes = [...ofServices, ...ofPods];
   const map = new Map(scopes);
   return map.size === scopes.length ? map : new Map([...scopes, ...scopes.toReversed()]);
 });
 
+const none: List<never> = [];
+
 type List<T> = readonly Named<T>[];
 
+type Taken = { has(dialled: string): boolean };
+
 /** Envoy takes one listener for an address, and refuses the rest of the push beside a second one. */
-function onePerAddress(listeners: readonly Listener[], taken: { has(dialled: string): boolean }): readonly Listener[] {
-  const dialled = new Set<string>();
-  const kept = listeners.filter(({ address }) => {
-    const { address: ip = '', port_value: port = 0 } = address?.socket_address ?? {};
-    const at = toDialled(ip, port);
-    if (dialled.has(at) || taken.has(at)) return false;
-    dialled.add(at);
-    return true;
-  });
-  return kept.length === listeners.length ? listeners : kept;
-}
+const onePerAddress = memoize(
+  (
+    ofServices: readonly Listener[],
+    taken: Taken,
+    ofPods: readonly Listener[],
+    takenForPods: Taken,
+  ): readonly Listener[] => {
+    const dialled = new Set<string>();
+    const isFree = ({ address }: Listener, by: Taken): boolean => {
+      const { address: ip = '', port_value: port = 0 } = address?.socket_address ?? {};
+      const at = toDialled(ip, port);
+      if (dialled.has(at) || by.has(at)) return false;
+      dialled.add(at);
+      return true;
+    };
+    return [
+      ...ofServices.filter((listener) => isFree(listener, taken)),
+      ...ofPods.filter((listener) => isFree(listener, takenForPods)),
+    ];
+  },
+);
 
 /** What one Service port takes. Several Services may lead to the same clusters. */
 interface ServiceResources {
   readonly listeners: readonly Listener[];
+  /** At addresses of pods. */
+  readonly podListeners: readonly Listener[];
   readonly routes: readonly RouteConfiguration[];
   readonly scopes: readonly Named<ScopedRouteConfiguration>[];
+  readonly podScopes: readonly Named<ScopedRouteConfiguration>[];
   readonly tcp: Destinations;
   /** `podClusters`: in the place of those that do not know single pods. */
   readonly http: Destinations & { readonly podClusters: readonly Named<Cluster>[] };
@@ -106,8 +135,10 @@ interface Destinations {
 
 const nothing: ServiceResources = {
   listeners: [],
+  podListeners: [],
   routes: [],
   scopes: [],
+  podScopes: [],
   tcp: { clusters: [], endpoints: [] },
   http: { clusters: [], podClusters: [], endpoints: [] },
 };
@@ -186,14 +217,14 @@ function toHttp(service: OutboundService, sets: readonly EndpointSet[], kind: Ki
   return {
     ...nothing,
     routes: kind === 'proxy' ? [routesOf(service)] : [],
-    scopes: kind === 'redirect' ? scopesOf(service, sets) : [],
+    ...(kind === 'redirect' ? scopesOf(service, sets) : {}),
     http: { clusters, podClusters: service.headless ? clusters : [], endpoints: sets.map((set) => endpointsOf(set)) },
   };
 }
 
 function toTcp(service: OutboundService, sets: readonly EndpointSet[], kind: Kind): ServiceResources {
-  const listeners = kind === 'redirect' ? listenersOf(service, sets) : [];
-  return { ...nothing, listeners, tcp: tcpDestinationsOf(service, ...sets) };
+  const listeners = kind === 'redirect' ? listenersOf(service, sets) : {};
+  return { ...nothing, ...listeners, tcp: tcpDestinationsOf(service, ...sets) };
 }
 
 // Asked again when only the endpoints of a Service changed, and for each kind: what is the same must be the same object.
@@ -218,16 +249,16 @@ function byCluster(assignment: ClusterLoadAssignment): Named<ClusterLoadAssignme
   return [assignment.cluster_name, assignment];
 }
 
-function listenersOf(service: OutboundService, sets: readonly EndpointSet[]): readonly Listener[] {
-  if (!service.headless) return virtualListenersOf(service);
+function listenersOf(service: OutboundService, sets: readonly EndpointSet[]): Partial<ServiceResources> {
+  if (!service.headless) return { listeners: virtualListenersOf(service) };
   const set = ownSet(service, sets);
-  return set === undefined ? [] : podListenersOf(service, set);
+  return set === undefined ? {} : { podListeners: podListenersOf(service, set) };
 }
 
-function scopesOf(service: OutboundService, sets: readonly EndpointSet[]): List<ScopedRouteConfiguration> {
-  if (!service.headless) return serviceScopesOf(service);
+function scopesOf(service: OutboundService, sets: readonly EndpointSet[]): Partial<ServiceResources> {
+  if (!service.headless) return { scopes: serviceScopesOf(service) };
   const set = ownSet(service, sets);
-  return set === undefined ? [] : podScopesOf(service, set);
+  return set === undefined ? {} : { podScopes: podScopesOf(service, set) };
 }
 
 /** The pods of a headless Service itself, whatever a split does with its name. */

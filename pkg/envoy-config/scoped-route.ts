@@ -1,6 +1,7 @@
 import type { Endpoint, EndpointSet } from '../policy/endpoints.ts';
 import type { OutboundService } from '../policy/outbound.ts';
 import type { DirectoryEntry } from '../policy/proxy-policy.ts';
+import { toSubset } from './endpoint.ts';
 import type { ScopedRouteConfiguration, VirtualHost } from './envoy-route-types.ts';
 import { dialledHeader, retries, toDeniedRoute, toPodRoutes, toServiceRoutes } from './route.ts';
 
@@ -18,7 +19,7 @@ export function toServiceScopes(service: OutboundService): readonly ScopedRouteC
 /** The pods of a headless Service are dialled by their own addresses, and each address leads to its pod. */
 export function toPodScopes(service: OutboundService, { endpoints }: EndpointSet): readonly ScopedRouteConfiguration[] {
   return endpoints.flatMap((endpoint) => {
-    const routes = toPodRoutes(service, endpoint.pod);
+    const routes = toPodRoutes(service, toSubset(endpoint));
     return podAddresses(service, endpoint).map(({ ip, port }) =>
       toScope(toDialled(ip, port), { name: service.key, domains: ['*'], routes, retry_policy: retries }),
     );
