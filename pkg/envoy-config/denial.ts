@@ -42,13 +42,15 @@ const peerTrace = extract(
 const service = '%METADATA(ROUTE:tulle:service)%';
 const details = '%RESPONSE_CODE_DETAILS%';
 const request = '%REQ(:METHOD)% %REQ(:PATH)%';
+/** In a command between quotes, which a path may hold as well: what is pasted must not run what a caller wrote. */
+const quotedPath = `'%CEL(request.path.contains("'") ? '/...' : request.path)%'`;
 
 /**
  * As the Node sidecar says it (pkg/sidecar/denial.ts). Envoy does not know its own trace where it writes an answer: routes
  * that refuse write it down before (trace-telling.ts); for others the caller's stands in, and `-` where none came.
  */
 function toDenialText(why: string, { name, asked }: Caller, trace: string): SubstitutionFormat {
-  const ask = `tulle explain ${asked} ${service} %REQ(:METHOD)% '%REQ(:PATH)%'`;
+  const ask = `tulle explain ${asked} ${service} %REQ(:METHOD)% ${quotedPath}`;
   const text = `tulle: ${why}: ${name} -> ${service} ${request}; ask: ${ask}; ${trace}`;
   return toText(`RBAC: access denied\n${text}\n`);
 }

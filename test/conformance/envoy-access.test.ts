@@ -155,6 +155,9 @@ for (const { title, find } of envoys) {
         `\ntulle: RequestNotAllowed: ${call}; trace ${refused.traceId}: tulle suggest --trace `,
       );
       assert.match(refused.body, wanted);
+      // A command that is pasted must not run what a caller wrote.
+      const sly = await kept.get("/x';id;'");
+      assert.match(sly.body, /ask: tulle explain shop\/web shop\/cart:8080 GET '\/\.\.\.'; trace/);
       assert.match(
         (await plain.get('/')).body,
         /: unknown -> shop\/cart:8080 GET \/; ask: tulle explain - shop\/cart:8080 /,
