@@ -59,7 +59,10 @@ const emptyDiff: ViewDiff = { changed: nothing, removed: nothing };
 export function createResponseEncoder(): ResponseEncoder {
   const diffs = new WeakMap<ResourceView, WeakMap<ResourceView, ViewDiff>>();
   const knownDiffs = new WeakMap<ReadonlyMap<string, string>, WeakMap<ResourceView, ViewDiff>>();
-  const deltas = new WeakMap<readonly EncodedResource[], Map<string, readonly ResponseBody[]>>();
+  const deltas = new WeakMap<
+    readonly EncodedResource[],
+    Map<string, WeakMap<readonly string[], readonly ResponseBody[]>>
+  >();
   const sotws = new WeakMap<readonly EncodedResource[], Map<string, ResponseBody>>();
   const versions = new WeakMap<ResourceView, string>();
   const lists = new WeakMap<ResourceView, readonly EncodedResource[]>();
@@ -111,12 +114,16 @@ export function createResponseEncoder(): ResponseEncoder {
     },
 
     delta({ typeUrl, changed, removed }) {
-      // A list that is asked for again is the very one of a shared diff; lists made for one stream are asked for once.
-      const key = `${typeUrl} ${removed.join(' ')}`;
-      const known = changed === nothing ? undefined : deltas.get(changed);
-      const bodies = known?.get(key) ?? toDeltaBodies({ typeUrl, changed, removed }, nextNonce);
-      if (known) known.set(key, bodies);
-      else if (changed !== nothing) deltas.set(changed, new Map([[key, bodies]]));
+      if (changed === nothing) return toDeltaBodies({ typeUrl, changed, removed }, nextNonce);
+      // Lists that are asked for again are the very ones of a shared diff. What one stream alone has is remembered no
+      // longer than by it: a client may make up as many names as it likes.
+      const gone = removed.length === 0 ? nothing : removed;
+      const byType = deltas.get(changed) ?? new Map<string, WeakMap<readonly string[], readonly ResponseBody[]>>();
+      deltas.set(changed, byType);
+      const known = byType.get(typeUrl) ?? new WeakMap<readonly string[], readonly ResponseBody[]>();
+      byType.set(typeUrl, known);
+      const bodies = known.get(gone) ?? toDeltaBodies({ typeUrl, changed, removed }, nextNonce);
+      known.set(gone, bodies);
       return bodies;
     },
 

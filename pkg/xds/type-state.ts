@@ -91,15 +91,14 @@ export function collect(state: TypeState, current: ResourceView, encoder: Respon
     if (resource) changed.push(resource);
     else removed.push(name);
   }
-  return { changed: sharedList(changed, diff.changed, encoder.listOf(current)), removed };
+  const whole = encoder.listOf(current);
+  return {
+    changed: changed.length === whole.length ? whole : sharedList(changed, diff.changed),
+    removed: sharedList(removed, diff.removed),
+  };
 }
 
 /** An equal list that other streams have too, so that its bytes are made once. */
-function sharedList(
-  list: readonly EncodedResource[],
-  changed: readonly EncodedResource[],
-  whole: readonly EncodedResource[],
-): readonly EncodedResource[] {
-  if (list.length === whole.length) return whole;
-  return list.length === changed.length && list.every((resource, i) => resource === changed[i]) ? changed : list;
+function sharedList<T>(list: readonly T[], shared: readonly T[]): readonly T[] {
+  return list.length === shared.length && list.every((one, i) => one === shared[i]) ? shared : list;
 }
