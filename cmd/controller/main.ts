@@ -1,10 +1,10 @@
 import { readFileSync } from 'node:fs';
 import { decodeControllerConfig } from '../../pkg/control-plane/config.ts';
 import { runController, toApiServer } from '../../pkg/control-plane/run-controller.ts';
-import { createLogger, type LogLevel } from '../../pkg/observability/logger.ts';
+import { createLogger, decodeLogLevel } from '../../pkg/observability/logger.ts';
 import { build, version } from '../version.ts';
 
-const level = (/^(debug|info|warn|error)$/.exec(process.env['TULLE_LOG_LEVEL'] ?? '')?.[0] ?? 'info') as LogLevel;
+const level = decodeLogLevel(process.env['TULLE_LOG_LEVEL']);
 const log = createLogger({ level, component: 'controller', write: (line) => process.stderr.write(line) });
 
 function fail(error: unknown): never {

@@ -1,12 +1,12 @@
 import { readFileSync } from 'node:fs';
-import { createLogger, type LogLevel } from '../../pkg/observability/logger.ts';
+import { createLogger, decodeLogLevel } from '../../pkg/observability/logger.ts';
 import { decodeSidecarConfig } from '../../pkg/sidecar/config.ts';
 import { runSidecar } from '../../pkg/sidecar/run-sidecar.ts';
 import { version } from '../version.ts';
 
-const level = ['debug', 'info', 'warn', 'error'].find((name) => name === process.env['TULLE_LOG_LEVEL']) ?? 'info';
+const level = decodeLogLevel(process.env['TULLE_LOG_LEVEL']);
 const write = (line: string): boolean => process.stderr.write(line);
-const logger = createLogger({ level: level as LogLevel, component: 'sidecar', write });
+const logger = createLogger({ level, component: 'sidecar', write });
 
 function fail(error: unknown): never {
   logger.error('the sidecar ends after an error', { error });

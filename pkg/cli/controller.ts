@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { runController } from '../control-plane/run-controller.ts';
-import { createLogger } from '../observability/logger.ts';
+import { createLogger, decodeLogLevel } from '../observability/logger.ts';
 import { CliError, type CliContext } from './context.ts';
 import { choosePort } from './laptop-mesh.ts';
 import { toMeshConfig } from './mesh-config.ts';
@@ -14,7 +14,8 @@ export async function runControllerCommand(context: CliContext, flags: Controlle
   }
   const end = new AbortController();
   const stopListening = context.onSignal(() => end.abort());
-  const log = createLogger({ level: 'info', component: 'controller', write: (line) => context.stderr.write(line) });
+  const level = decodeLogLevel(context.env['TULLE_LOG_LEVEL']);
+  const log = createLogger({ level, component: 'controller', write: (line) => context.stderr.write(line) });
   const apiPort = await choosePort(flags.port);
   const config = {
     id: 'controller',

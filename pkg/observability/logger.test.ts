@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { createLogger, type LogLevel } from './logger.ts';
+import { createLogger, decodeLogLevel, type LogLevel } from './logger.ts';
 
 function capture(level: LogLevel) {
   const lines: string[] = [];
@@ -53,5 +53,13 @@ describe('createLogger', () => {
     log.info('long', { text: 'x'.repeat(100_000) });
 
     assert.ok((lines[0]?.length ?? 0) < 10_000);
+  });
+});
+
+describe('decodeLogLevel', () => {
+  it('takes the four levels, and anything else for info', () => {
+    for (const level of ['debug', 'info', 'warn', 'error']) assert.equal(decodeLogLevel(level), level);
+    for (const other of [undefined, '', 'DEBUG', 'trace', 'warn\n', 'toString'])
+      assert.equal(decodeLogLevel(other), 'info');
   });
 });

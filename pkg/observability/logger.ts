@@ -23,6 +23,11 @@ export interface LoggerOptions {
 
 const ranks: Readonly<Record<LogLevel, number>> = { debug: 0, info: 1, warn: 2, error: 3 };
 
+/** `TULLE_LOG_LEVEL`; `info` for anything that is no level. */
+export function decodeLogLevel(text: string | undefined): LogLevel {
+  return text !== undefined && Object.hasOwn(ranks, text) ? (text as LogLevel) : 'info';
+}
+
 /** Longer values are cut: what comes from outside must not fill a disk. */
 const maxText = 8192;
 
