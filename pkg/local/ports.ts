@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { createServer } from 'node:net';
 
-/** A free loopback port: the wanted one, else one that stays the same for the same name from run to run when it can. */
+/** A free loopback port, none of those that are taken; the same for the same name from run to run where it can be. */
 export async function freePort(name: string, taken: ReadonlySet<number>): Promise<number> {
   const start = createHash('sha256').update(name).digest().readUInt16BE(0);
   for (let i = 0; i < 50; i += 1) {
