@@ -30,14 +30,13 @@ export function guardLoopback(request: Request, response: Response, next: NextFu
   const host = request.headers.host ?? '';
   const { origin } = request.headers;
   const site = request.headers['sec-fetch-site'];
-  const refused =
-    !loopbackNames.has(hostnameOf(host) ?? '')
-      ? `this address does not answer to the name "${host.slice(0, 100)}"`
-      : origin !== undefined && origin !== `http://${host}` && origin !== `https://${host}`
+  const refused = !loopbackNames.has(hostnameOf(host) ?? '')
+    ? `this address does not answer to the name "${host.slice(0, 100)}"`
+    : origin !== undefined && origin !== `http://${host}` && origin !== `https://${host}`
+      ? 'another page may not ask here'
+      : (site === 'cross-site' || site === 'same-site') && request.headers['sec-fetch-mode'] !== 'navigate'
         ? 'another page may not ask here'
-        : (site === 'cross-site' || site === 'same-site') && request.headers['sec-fetch-mode'] !== 'navigate'
-          ? 'another page may not ask here'
-          : undefined;
+        : undefined;
   if (refused === undefined) next();
   else response.status(403).type('text/plain').send(`${refused}\n`);
 }
