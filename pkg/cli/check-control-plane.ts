@@ -1,5 +1,6 @@
 import { X509Certificate } from 'node:crypto';
 import type { MeshReport } from '../dashboard/dashboard.ts';
+import type { Problem } from '../problem/problem.ts';
 import { type ClusterAccess } from './cluster-access.ts';
 import { isAbsent, isForbidden } from './cluster-answers.ts';
 import { type MeshSettings, readMeshSettings } from './cluster-settings.ts';
@@ -62,7 +63,7 @@ export async function checkControlPlane(
   }
   const [first] = reports;
   if (first === undefined) return undefined;
-  group.ok('mode', `${first.mode}, by ${first.modeFrom}${first.mode === 'permissive' ? ': nothing is denied' : ''}`);
+  checkMode(first, group);
   group.ok('trust domain', first.trustDomain);
   const [container] = deployment.spec.template.spec.containers;
   return {
@@ -73,6 +74,19 @@ export async function checkControlPlane(
     pullPolicy: container?.imagePullPolicy ?? 'IfNotPresent',
     ...(version !== undefined && { version }),
   };
+}
+
+/** That the MeshConfig, or a namespace, names no mode: it has a line of its own. */
+export function isAboutMode({ resource, field, reason }: Problem): boolean {
+  const isModed = resource.kind === 'MeshConfig' || resource.kind === 'Namespace';
+  return isModed && reason === 'FieldInvalid' && field.endsWith('/tulle.dev~1mode');
+}
+
+function checkMode({ mode, modeFrom, problems }: MeshReport, group: CheckGroup): void {
+  const wrong = problems.find((problem) => problem.resource.kind === 'MeshConfig' && isAboutMode(problem));
+  if (wrong === undefined)
+    group.ok('mode', `${mode}, by ${modeFrom}${mode === 'permissive' ? ': nothing is denied' : ''}`);
+  else group.error('mode', `${mode}, by ${modeFrom}: ${wrong.message}`, wrong.fix);
 }
 
 async function readDeployment(

@@ -1,56 +1,13 @@
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { installed, makeCaBundle, wellMesh } from './check.fixture.ts';
 import type { CliContext } from './context.ts';
 import { type FakeCluster, type FakeObject, failure, startFakeCluster } from './fake-cluster.fixture.ts';
 import { type Ran, runTulle } from './run-tulle.fixture.ts';
-
-const smi = ['v1alpha1', 'v1alpha2', 'v1alpha3', 'v1alpha4'];
-const crds: Readonly<Record<string, readonly string[]>> = {
-  'traffictargets.access.smi-spec.io': smi,
-  'httproutegroups.specs.smi-spec.io': smi,
-  'tcproutes.specs.smi-spec.io': smi,
-  'trafficsplits.split.smi-spec.io': smi,
-  'udproutes.specs.smi-spec.io': ['v1alpha4'],
-  'identitybindings.access.smi-spec.io': ['v1alpha4'],
-  'meshconfigs.config.openservicemesh.io': ['v1alpha1', 'v1alpha2'],
-};
-
-function installed(caBundle: string): Record<string, FakeObject> {
-  const place = '/api/v1/namespaces/tulle-system';
-  const metadata = { name: 'tulle-controller', namespace: 'tulle-system', labels: { app: 'tulle-controller' } };
-  return {
-    '/apis/apps/v1/namespaces/tulle-system/deployments/tulle-controller': {
-      metadata: { ...metadata, labels: { 'app.kubernetes.io/version': '0.1.0' } },
-      spec: { replicas: 2, template: { spec: { containers: [{ image: 'tulle/controller:0.1.0' }] } } },
-      status: { readyReplicas: 2 },
-    },
-    [`${place}/services/tulle-controller`]: { metadata, spec: { selector: { app: 'tulle-controller' } } },
-    [`${place}/pods/tulle-controller-1`]: {
-      metadata: { ...metadata, name: 'tulle-controller-1' },
-      status: { conditions: [{ type: 'Ready', status: 'True' }] },
-    },
-    [`${place}/configmaps/tulle-controller`]: { metadata, data: { 'config.json': '{}' } },
-    '/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/tulle-injector-osm': {
-      metadata: { name: 'tulle-injector-osm' },
-      webhooks: [{ name: 'a', clientConfig: { caBundle } }],
-    },
-    ...Object.fromEntries(
-      Object.entries(crds).map(([name, versions]) => [
-        `/apis/apiextensions.k8s.io/v1/customresourcedefinitions/${name}`,
-        {
-          metadata: { name },
-          spec: { versions: versions.map((version) => ({ name: version, served: true })) },
-          status: { conditions: [{ type: 'Established', status: 'True' }] },
-        },
-      ]),
-    ),
-  };
-}
 
 describe('tulle check', function () {
   this.timeout(60_000);
@@ -66,12 +23,7 @@ describe('tulle check', function () {
 
   before(async () => {
     cwd = mkdtempSync(join(tmpdir(), 't-'));
-    const files = ['-keyout', join(cwd, 'key.pem'), '-out', join(cwd, 'ca.pem')];
-    const kind = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256'];
-    execFileSync('openssl', ['req', '-x509', ...kind, '-nodes', '-days', '100', '-subj', '/CN=ca', ...files], {
-      stdio: 'ignore',
-    });
-    caBundle = readFileSync(join(cwd, 'ca.pem')).toString('base64');
+    caBundle = makeCaBundle(cwd);
     controller = createServer((request, response) => {
       const { pathname } = new URL(request.url ?? '/', 'http://fake');
       response.end(JSON.stringify(pathname === '/api/requests' ? recorded() : mesh));
@@ -87,13 +39,7 @@ describe('tulle check', function () {
     writeFileSync(join(cwd, 'config'), cluster.kubeconfig());
     cluster.forwards.set('tulle-system/tulle-controller-1:9092', (controller.address() as AddressInfo).port);
     seen = { allowed: 200, denied: 403 };
-    mesh = {
-      mode: 'permissive',
-      modeFrom: 'chart value mode',
-      trustDomain: 'cluster.local',
-      proxies: [],
-      problems: [],
-    };
+    mesh = wellMesh;
     cluster.intercept = (method, path) => {
       if (path === '/version') return { status: 200, body: { minor: '34', gitVersion: 'v1.34.4' } };
       if (method === 'GET' && /\/tulle-check-\w+\/pods$/.test(path)) return { status: 200, body: { items: ran(path) } };

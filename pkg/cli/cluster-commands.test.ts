@@ -132,6 +132,14 @@ describe('the commands for clusters', function () {
       );
     });
 
+    it('lists a mode that there is not as what it is: enforce', async () => {
+      const labels = { 'openservicemesh.io/monitored-by': 'osm' };
+      cluster.objects.set('/api/v1/namespaces/shop', namespace('shop', labels, { 'tulle.dev/mode': 'strict' }));
+      assert.match((await tulle('namespace', 'list')).out, /^shop .* enforce, since "strict" is no mode$/m);
+      const [listed] = JSON.parse((await tulle('namespace', 'list', '-o', 'json')).out) as [Record<string, unknown>];
+      assert.deepEqual([listed['mode'], listed['unknownMode']], ['enforce', 'strict']);
+    });
+
     it('is data with -o json', async () => {
       const { out } = await tulle('namespace', 'add', 'shop', 'gone', '-o', 'json');
       assert.deepEqual(JSON.parse(out), [

@@ -103,11 +103,11 @@ export function listNamespaces(context: CliContext, flags: NamespaceFlags): Prom
       if (flags.output === 'json') writeJson(context, states);
       else if (states.length === 0) writeLines(context, ['no namespace is in a mesh: tulle namespace add NAMESPACE']);
       else {
-        const rows = states.map(({ namespace, mesh, injection, ignored, mode }) => [
+        const rows = states.map(({ namespace, mesh, injection, ignored, mode, unknownMode }) => [
           namespace,
           mesh ?? '-',
           ignored ? 'disabled (ignored)' : (injection ?? 'enabled (by the label)'),
-          mode ?? '- (as the mesh)',
+          unknownMode === undefined ? (mode ?? '- (as the mesh)') : `enforce, since "${unknownMode}" is no mode`,
         ]);
         writeLines(context, toTable([['NAMESPACE', 'MESH', 'SIDECAR-INJECTION', 'MODE'], ...rows]));
       }

@@ -1,0 +1,70 @@
+import type { MeshReport } from '../dashboard/dashboard.ts';
+import { injectedKey, modeKey } from '../provider/objects/mesh-keys.ts';
+import type { ControlPlane } from './check-control-plane.ts';
+import type { CheckGroup } from './check-report.ts';
+import type { ClusterAccess } from './cluster-access.ts';
+import { hasSidecar, isOptedOut, type PodObject } from './cluster-pods.ts';
+import { type NamespaceObject, stateOf, unclearSwitches } from './namespace-state.ts';
+import { plural } from './plural.ts';
+
+const shown = 5;
+
+/** One namespace of the mesh: its mode, whether pods can be created in it, and whether they have their sidecars. */
+export async function checkNamespace(
+  access: ClusterAccess,
+  namespace: NamespaceObject,
+  pods: readonly PodObject[],
+  { reports, version }: ControlPlane,
+  group: CheckGroup,
+): Promise<void> {
+  const { name, labels, annotations } = namespace.metadata;
+  const { mode, unknownMode, injection } = stateOf(namespace);
+  let isWell = true;
+  const error = (detail: string, hint: string): void => ((isWell = false), group.error(name, detail, hint));
+  const warning = (detail: string, hint: string): void => ((isWell = false), group.warning(name, detail, hint));
+
+  if (unknownMode !== undefined) {
+    const verb = annotations?.[modeKey] === undefined ? 'label' : 'annotate';
+    error(
+      `enforce, since "${unknownMode}" is no mode`,
+      `kubectl ${verb} namespace ${name} --overwrite ${modeKey}=enforce, or permissive or shadow`,
+    );
+  }
+  const injected = pods.filter(hasSidecar);
+  const bare = pods.filter((pod) => !hasSidecar(pod) && !isOptedOut(pod));
+  const restart = `kubectl rollout restart deployment,statefulset,daemonset -n ${name}`;
+  const isOff = injection === 'disabled';
+  const admission = labels?.['pod-security.kubernetes.io/enforce'];
+  if (!isOff && (admission === 'restricted' || admission === 'baseline'))
+    warning(
+      `Pod Security "${admission}" refuses the init container that redirects traffic`,
+      `kubectl label namespace ${name} pod-security.kubernetes.io/enforce=privileged --overwrite`,
+    );
+  const stale = injected.filter(
+    ({ metadata }) => version !== undefined && metadata.annotations?.[injectedKey] !== version,
+  );
+  if (isOff && injected.length === 0)
+    warning('its pods get no sidecar', `tulle namespace add ${name}, unless that is meant`);
+  else if (!isOff && bare.length > 0)
+    warning(`${bare.length} of ${pods.length} pods have no sidecar: ${listOf(bare)}`, restart);
+  else if (stale.length > 0)
+    warning(`${plural(stale.length, 'pod')} with a sidecar of another version: ${listOf(stale)}`, restart);
+  if (!isWell) return;
+  const [mesh] = reports;
+  const holds =
+    mode === undefined ? `${mesh?.mode ?? ''}, by ${mesh?.modeFrom ?? ''}` : `${mode}, by its own annotation`;
+  group.ok(name, `${holds}; ${plural(injected.length, 'pod')} with sidecar`);
+}
+
+/** Namespaces whose pods run on with sidecars though they are not in the mesh. */
+export function checkLeft(reports: readonly MeshReport[], group: CheckGroup): void {
+  // Every replica says the same.
+  for (const { resource, reason, message, fix } of reports[0]?.problems ?? []) {
+    if (reason === 'NamespaceLeft') group.warning(resource.name, message, fix);
+  }
+}
+
+function listOf(pods: readonly PodObject[]): string {
+  const names = pods.slice(0, shown).map(({ metadata }) => metadata.name);
+  return `${names.join(', ')}${pods.length > shown ? ` and ${pods.length - shown} more` : ''}`;
+}
