@@ -3,6 +3,7 @@ import type { ServiceIdentity } from '../policy/identity.ts';
 import type { AppProtocol } from '../policy/inbound.ts';
 import type { ServicePortKey } from '../policy/outbound.ts';
 import type { Problem } from '../problem/problem.ts';
+import { createForeign, type ForeignAddress, reportForeign } from './foreign-addresses.ts';
 import { createGroupsOf, createLastRound, createSorted } from './lists.ts';
 import { keepList, sameContent, sameMembers } from './memo.ts';
 import type { Namespaces } from './namespaces.ts';
@@ -46,6 +47,7 @@ export function createBackings(): (
     ({ namespace, service }: EndpointSlice) => [`${namespace}/${service}`],
     compareName,
   );
+  const foreignTo = createForeign();
   const served = createLastRound(({ id }: Served) => id);
   let latest: readonly Backing[] = [];
   /** What `served` was made of, besides the Services themselves. */
@@ -53,7 +55,8 @@ export function createBackings(): (
 
   return (services, slices, workloads, namespaces) => {
     const slicesOf = groupSlices(slices);
-    const now = [slicesOf, workloads, namespaces];
+    const foreign = foreignTo(services, workloads);
+    const now = [slicesOf, workloads, namespaces, foreign];
     const isSettled = sameMembers(around, now);
     const next = inOrder(services).map((service, place): Served => {
       const id = idOf(service);
@@ -63,9 +66,14 @@ export function createBackings(): (
       const own = slicesOf.get(id) ?? noSlices;
       const pods = own.length > 0 ? podsOf(service, own, workloads) : selectedBy(service, workloads);
       const meshed = namespaces.isMeshed(service.namespace);
+      const refused = foreign.among(own);
       const isSame =
-        before?.service === service && before.own === own && before.meshed === meshed && sameMembers(before.pods, pods);
-      return isSame ? before : serve(id, { service, own, pods, meshed }, before);
+        before?.service === service &&
+        before.own === own &&
+        before.meshed === meshed &&
+        sameMembers(before.pods, pods) &&
+        sameContent(before.refused, refused);
+      return isSame ? before : serve(id, { service, own, pods, meshed, refused }, before);
     });
     around = now;
     const backings: Backing[] = [];
@@ -81,6 +89,8 @@ interface Behind {
   readonly own: readonly EndpointSlice[];
   readonly pods: readonly Workload[];
   readonly meshed: boolean;
+  /** What its slices name and nobody is led to. */
+  readonly refused: readonly ForeignAddress[];
 }
 
 interface Served extends Behind {
@@ -89,7 +99,7 @@ interface Served extends Behind {
 }
 
 const noSlices: readonly EndpointSlice[] = [];
-const nothingBehind = { own: noSlices, pods: [], meshed: false, backings: [] };
+const nothingBehind = { own: noSlices, pods: [], meshed: false, refused: [], backings: [] };
 const noSelector = {};
 const ids = new WeakMap<Service, string>();
 
@@ -101,12 +111,12 @@ function idOf(service: Service): string {
 
 /** A port that says the same as before is the same object. */
 function serve(id: string, behind: Behind, before: Served | undefined): Served {
-  const { service, own, pods, meshed } = behind;
-  const backings = service.ports.flatMap((port, i) => {
+  const first = behind.service.ports.findIndex(({ protocol }) => protocol === 'TCP');
+  const backings = behind.service.ports.flatMap((port, i) => {
     if (port.protocol !== 'TCP') return [];
     const key = `${id}:${port.port}`;
     const previous = before?.backings.find((backing) => backing.key === key);
-    const next = keepEndpoints(previous, buildBacking(key, service, i, port, own, pods, meshed));
+    const next = keepEndpoints(previous, buildBacking(key, behind, i, port, i === first));
     return [previous !== undefined && sameContent(previous, next) ? previous : next];
   });
   return { ...behind, id, backings };
@@ -144,14 +154,13 @@ function atOneOf(namespace: string, addresses: readonly string[], workloads: Wor
 
 function buildBacking(
   key: ServicePortKey,
-  service: Service,
+  behind: Behind,
   index: number,
   port: ServicePort,
-  slices: readonly EndpointSlice[],
-  pods: readonly Workload[],
-  meshed: boolean,
+  isFirst: boolean,
 ): Backing {
-  const problems: Problem[] = [];
+  const { service, own: slices, pods, refused } = behind;
+  const problems: Problem[] = isFirst && refused.length > 0 ? [reportForeign(service, refused)] : [];
   const report = (field: string, problem: Pick<Problem, 'severity' | 'reason' | 'message' | 'fix'>): void => {
     const resource = {
       apiVersion: 'v1',
@@ -176,7 +185,7 @@ function buildBacking(
   }
   const members =
     slices.length > 0
-      ? sliceMembers(service, port, slices, pods, meshed)
+      ? sliceMembers(port, behind)
       : pods.flatMap((workload) => selectedMember(service, port, workload) ?? []);
   const unresolved = slices.length === 0 && pods.find((workload) => targetPortOf(port, workload) === undefined);
   if (unresolved) {
@@ -210,13 +219,8 @@ function selectedMember(service: Service, port: ServicePort, workload: Workload)
   return { workload, endpoint: podEndpoint(workload, target, ready, hostname) };
 }
 
-function sliceMembers(
-  service: Service,
-  port: ServicePort,
-  slices: readonly EndpointSlice[],
-  pods: readonly Workload[],
-  meshed: boolean,
-): Member[] {
+function sliceMembers(port: ServicePort, { service, own: slices, pods, meshed, refused }: Behind): Member[] {
+  const foreign = new Set(refused.map(({ ip }) => ip));
   const members = new Map<string, Member>();
   for (const slice of slices) {
     const target = slice.ports.find(({ name }) => name === port.name)?.port ?? onlyPort(service, slice);
@@ -235,6 +239,7 @@ function sliceMembers(
       // A pod that was not seen yet must not be taken for a peer without sidecar, and be sent plaintext.
       if (name !== undefined && meshed) continue;
       for (const ip of addresses) {
+        if (foreign.has(ip)) continue;
         const address: EndpointAddress = { kind: 'ip', ip, port: target };
         const named = hostname !== undefined && { hostname };
         const endpoint = {

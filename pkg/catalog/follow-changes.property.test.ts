@@ -11,7 +11,7 @@ import {
   spaces,
 } from '../../test/support/arbitrary-mesh.ts';
 import { describeModel } from '../../test/support/describe-policy.ts';
-import { namespace, pod, routeGroup, service, split, target } from '../../test/support/snapshot.ts';
+import { namespace, pod, routeGroup, service, slice, split, target } from '../../test/support/snapshot.ts';
 import { buildMesh, createMeshBuilder } from './build-mesh.ts';
 import type { MeshSnapshot, RawObject } from './snapshot.ts';
 
@@ -75,6 +75,18 @@ const edit: fc.Arbitrary<Edit> = fc.oneof(
   fc
     .record({ name: fc.constantFrom(...spaces), mode: fc.constantFrom('enforce' as const, 'permissive' as const) })
     .map(({ name, mode }) => ({ list: 'namespaces' as const, with: namespace(name, { mode }) })),
+  fc.record({ i: one, ip: one }).map(({ i, ip }) => ({
+    list: 'services' as const,
+    with: service(space(i), `c${i}`, { clusterIPs: [`10.96.0.${ip}`] }),
+  })),
+  fc
+    .record({ i: one, ips: fc.array(fc.tuple(fc.constantFrom('10.1', '10.2', '10.96'), one), { maxLength: 3 }) })
+    .map(({ i, ips }) => ({
+      list: 'endpointSlices' as const,
+      with: slice({ namespace: space(i), name: `c${i}` }, [
+        { addresses: ips.map(([net, ip]) => `${net}.0.${ip}`), ready: true },
+      ]),
+    })),
   podOf.map((each) => ({ list: 'pods' as const, with: each })),
   serviceOf.map((each) => ({ list: 'services' as const, with: each })),
   smiOf.map((each) => ({ list: 'smi' as const, with: each })),

@@ -81,6 +81,8 @@ export interface Pod {
   readonly subdomain?: string;
   readonly ready: boolean;
   readonly meshed: boolean;
+  /** Its address is that of its node, and of others on it. */
+  readonly hostNetwork?: true;
   readonly ports: readonly { readonly name: string; readonly port: number }[];
   /**
    * Where its sidecar accepts mutual TLS for a port, `{port}` standing for the number: `unix:/run/x/in-{port}.sock`.

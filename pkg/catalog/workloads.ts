@@ -1,4 +1,5 @@
 import { type ServiceIdentity, toServiceIdentity, type TrustDomain } from '../policy/identity.ts';
+import { toPlainAddress } from './address.ts';
 import { createGroupsOf, createIndex, createListMap, createSorted } from './lists.ts';
 import { sameContent, sameMembers } from './memo.ts';
 import { compareKey } from './order.ts';
@@ -26,6 +27,8 @@ export interface Workloads {
   inNamespace(namespace: string): readonly Workload[];
   /** The pods of a namespace at an address. */
   atAddress(namespace: string, ip: string): readonly Workload[];
+  /** The pods of all namespaces at an address, in its plain spelling (address.ts). */
+  atPlainAddress(address: string): readonly Workload[];
 }
 
 /** Makes workloads of pods; keeps what did not change. Selecting costs what is found, not what there is. */
@@ -46,6 +49,10 @@ export function createWorkloadIndex(): (pods: readonly Pod[], trustDomain: Trust
   const groupByIdentity = createGroupsOf(({ identity }: Workload) => [identity], compareKey);
   const groupByNamespace = createGroupsOf(({ pod }: Workload) => [pod.namespace], compareKey);
   const groupByAddress = createGroupsOf(({ pod }: Workload) => [`${pod.namespace} ${pod.ip}`], compareKey);
+  const groupByPlainAddress = createGroupsOf(
+    ({ pod: { ip } }: Workload) => (ip === '' ? [] : [toPlainAddress(ip)]),
+    compareKey,
+  );
   const groupByLabel = createGroupsOf(
     ({ pod: { namespace, labels } }: Workload) =>
       Object.entries(labels).map(([key, value]) => toLabelKey(namespace, key, value)),
@@ -72,12 +79,14 @@ export function createWorkloadIndex(): (pods: readonly Pod[], trustDomain: Trust
     const byLabel = groupByLabel(all);
     const byNamespace = groupByNamespace(all);
     let byAddress: ReadonlyMap<string, readonly Workload[]> | undefined;
+    let byPlainAddress: ReadonlyMap<string, readonly Workload[]> | undefined;
     return {
       all,
       byKey,
       byIdentity: groupByIdentity(all),
       inNamespace: (namespace) => byNamespace.get(namespace) ?? nobody,
       atAddress: (namespace, ip) => (byAddress ??= groupByAddress(all)).get(`${namespace} ${ip}`) ?? nobody,
+      atPlainAddress: (address) => (byPlainAddress ??= groupByPlainAddress(all)).get(address) ?? nobody,
       select(namespace, selector) {
         const selection = selectionOf(namespace, selector);
         const { keys, wanted } = selection;

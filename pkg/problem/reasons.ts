@@ -33,6 +33,7 @@ export const problemReasons = [
   'ProtocolUnsupported',
   'ProtocolConflict',
   'ServiceUnsupported',
+  'EndpointForeign',
   // splits
   'RootInvalid',
   'RootNotFound',

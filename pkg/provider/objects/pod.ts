@@ -81,12 +81,13 @@ function placeOf(
   raw: RawObject,
   spec: JsonObject,
   status: JsonObject,
-): Pick<Pod, 'serviceAccount' | 'labels' | 'ip' | 'hostname' | 'subdomain' | 'ready'> {
+): Pick<Pod, 'serviceAccount' | 'labels' | 'ip' | 'hostNetwork' | 'hostname' | 'subdomain' | 'ready'> {
   const { hostname, subdomain } = spec;
   return {
     serviceAccount: serviceAccountOf(spec),
     labels: textMap(raw.metadata.labels),
     ip: typeof status['podIP'] === 'string' ? status['podIP'] : '',
+    ...(spec['hostNetwork'] === true && { hostNetwork: true as const }),
     ...(typeof hostname === 'string' && hostname !== '' && { hostname }),
     ...(typeof subdomain === 'string' && subdomain !== '' && { subdomain }),
     ready: isReady(status) && raw.metadata['deletionTimestamp' as keyof typeof raw.metadata] === undefined,
