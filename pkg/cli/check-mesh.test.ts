@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { type InstalledCluster, startInstalledCluster } from './check.fixture.ts';
-import type { FakeObject } from './fake-cluster.fixture.ts';
+import { type FakeObject, failure } from './fake-cluster.fixture.ts';
 
 const inMesh = { 'openservicemesh.io/monitored-by': 'osm' };
 
@@ -62,6 +62,136 @@ describe('what tulle check says of namespaces', function () {
         (await mesh.find('policy')).map(({ status }) => status),
         ['ok'],
         'told once',
+      );
+    });
+  });
+
+  describe('of pods that can not be created', () => {
+    const ago = (minutes: number): string => new Date(Date.now() - minutes * 60_000).toISOString();
+    const quota = 'Error creating: pods "web-1-x" is forbidden: exceeded quota: q, requested: limits.cpu=10m';
+    function refusal(name: string, kind: string, owner: string, message: string, minutes = 1): void {
+      put(`/api/v1/namespaces/shop/events/${name}`, {
+        metadata: { name, namespace: 'shop' },
+        reason: 'FailedCreate',
+        message,
+        lastTimestamp: ago(minutes),
+        involvedObject: { kind, name: owner, namespace: 'shop', apiVersion: kind === 'Job' ? 'batch/v1' : 'apps/v1' },
+      });
+    }
+    const replicaSet = (name: string, wanted: number, there: number): void =>
+      put(`/apis/apps/v1/namespaces/shop/replicasets/${name}`, {
+        metadata: { name, namespace: 'shop' },
+        spec: { replicas: wanted },
+        status: { replicas: there },
+      });
+    const details = async (): Promise<readonly string[]> =>
+      (await mesh.find('namespaces')).map(({ status, detail }) => `${status} ${detail}`);
+
+    it('is wrong, with the newest that the API server said of each workload', async () => {
+      namespace('shop', {});
+      replicaSet('web-1', 1, 0);
+      refusal('a', 'ReplicaSet', 'web-1', 'Error creating: something of before', 30);
+      refusal('b', 'ReplicaSet', 'web-1', quota);
+      assert.deepEqual(await details(), [`error ReplicaSet web-1 has 0 of 1 pods: ${quota}`]);
+      assert.equal((await mesh.check()).exitCode, 1);
+      assert.equal((await mesh.find('namespaces'))[0]?.hint, 'kubectl describe resourcequota -n shop');
+    });
+
+    it('leaves out what has its pods meanwhile, is gone, or was refused long ago', async () => {
+      namespace('shop', {});
+      replicaSet('well', 1, 1);
+      replicaSet('old', 1, 0);
+      refusal('a', 'ReplicaSet', 'well', quota);
+      refusal('b', 'ReplicaSet', 'gone', quota);
+      refusal('c', 'ReplicaSet', 'old', quota, 61);
+      assert.deepEqual(await details(), ['ok permissive, by chart value mode; 0 pods with sidecar']);
+    });
+
+    it('sees those of StatefulSets, DaemonSets and Jobs', async () => {
+      namespace('shop', {});
+      const part = (kind: string, object: object): void => {
+        put(`/apis/${kind === 'job' ? 'batch' : 'apps'}/v1/namespaces/shop/${kind}s/${kind}`, {
+          metadata: { name: kind, namespace: 'shop' },
+          ...object,
+        });
+      };
+      part('statefulset', { spec: { replicas: 3 }, status: { replicas: 1 } });
+      part('daemonset', { spec: {}, status: { desiredNumberScheduled: 2, currentNumberScheduled: 1 } });
+      part('job', { spec: { parallelism: 2, completions: 4 }, status: { succeeded: 3 } });
+      for (const kind of ['StatefulSet', 'DaemonSet', 'Job']) refusal(kind, kind, kind.toLowerCase(), 'no');
+      assert.deepEqual(
+        new Set(await details()),
+        new Set([
+          'error StatefulSet statefulset has 1 of 3 pods: no',
+          'error DaemonSet daemonset has 1 of 2 pods: no',
+          'error Job job has 0 of 1 pods: no',
+        ]),
+      );
+    });
+
+    it('says nothing of a Job that has ended or is suspended', async () => {
+      namespace('shop', {});
+      const job = (name: string, object: object): void => {
+        put(`/apis/batch/v1/namespaces/shop/jobs/${name}`, { metadata: { name, namespace: 'shop' }, ...object });
+        refusal(name, 'Job', name, 'no');
+      };
+      job('failed', { spec: {}, status: { conditions: [{ type: 'Failed', status: 'True' }] } });
+      job('waits', { spec: { suspend: true } });
+      assert.equal((await details()).length, 1);
+      assert.match((await details())[0] ?? '', /^ok /);
+    });
+
+    it('tells a few of many, and what others wrote without what a terminal obeys', async () => {
+      namespace('shop', {});
+      for (let i = 0; i < 9; i++) {
+        replicaSet(`web-${i}`, 1, 0);
+        refusal(`e${i}`, 'ReplicaSet', `web-${i}`, `no\u001b[2J\n${'x'.repeat(10_000)}`);
+      }
+      const found = await details();
+      assert.equal(found.length, 6);
+      assert.equal(found[5], "error 4 more workloads lack pods that can't be created");
+      assert.ok(found.every((line) => line.length < 700 && !/\p{Cc}/u.test(line)));
+    });
+
+    it('says once that events may not be read', async () => {
+      namespace('shop', {});
+      namespace('cart', {});
+      mesh.cluster.intercept = (_, path) =>
+        path.endsWith('/events') ? failure(403, 'Forbidden', 'events is forbidden') : undefined;
+      const found = (await mesh.find('namespaces')).filter(({ status }) => status === 'warning');
+      assert.deepEqual(
+        found.map(({ name, detail }) => [name, detail]),
+        [['events', "you may not read them: pods that can't be created are not seen"]],
+      );
+    });
+
+    it('names an annotation that refuses every new pod', async () => {
+      namespace('shop', { 'openservicemesh.io/sidecar-injection': 'maybe', 'tulle.dev/metrics': 'perhaps' });
+      pod('shop', 'cart');
+      assert.deepEqual(await details(), [
+        'error every new pod is refused, since its annotation openservicemesh.io/sidecar-injection is "maybe"',
+        'error every new pod is refused, since its annotation tulle.dev/metrics is "perhaps"',
+      ]);
+      const [first] = await mesh.find('namespaces');
+      assert.equal(
+        first?.hint,
+        'kubectl annotate namespace shop --overwrite openservicemesh.io/sidecar-injection=enabled, or disabled',
+      );
+    });
+
+    it('says of Pod Security once what it does, and no more that all is well', async () => {
+      namespace('shop', {}, { ...inMesh, 'pod-security.kubernetes.io/enforce': 'restricted' });
+      assert.deepEqual(await details(), [
+        'warning Pod Security "restricted" refuses the init container that redirects traffic',
+      ]);
+      replicaSet('web-1', 1, 0);
+      const message =
+        'Error creating: pods "web-1-x" is forbidden: violates PodSecurity "restricted:latest": runAsNonRoot';
+      refusal('a', 'ReplicaSet', 'web-1', message);
+      assert.deepEqual(await details(), [`error ReplicaSet web-1 has 0 of 1 pods: ${message}`]);
+      assert.equal(
+        (await mesh.find('namespaces'))[0]?.hint,
+        'kubectl label namespace shop pod-security.kubernetes.io/enforce=privileged --overwrite',
       );
     });
   });

@@ -4,6 +4,7 @@ import type { CheckGroup, CheckReport } from './check-report.ts';
 import { type ClusterAccess } from './cluster-access.ts';
 import { defaultControlNamespace, defaultMeshName } from './cluster-flags.ts';
 import { checkLeft, checkNamespace } from './check-namespace.ts';
+import { findRefusedWorkloads } from './check-refused-pods.ts';
 import { checkSidecars } from './check-sidecars.ts';
 import { hasSidecar, isOver, type PodObject } from './cluster-pods.ts';
 import { isIgnored, meshOf, type NamespaceObject } from './namespace-state.ts';
@@ -32,6 +33,7 @@ export async function checkMesh(
     );
   }
   const pods: PodObject[] = [];
+  let isBlind = false;
   for (const namespace of mine) {
     const { name } = namespace.metadata;
     const list = await cluster.request<{ readonly items: readonly PodObject[] }>(
@@ -40,9 +42,17 @@ export async function checkMesh(
       { signal },
     );
     const living = list.items.filter((pod) => !isOver(pod));
-    await checkNamespace(access, namespace, living, plane, namespaces);
+    const refused = await findRefusedWorkloads(access, name);
+    isBlind ||= refused === undefined;
+    checkNamespace(namespace, living, refused ?? [], plane, namespaces);
     pods.push(...living.filter(hasSidecar));
   }
+  if (isBlind)
+    namespaces.warning(
+      'events',
+      "you may not read them: pods that can't be created are not seen",
+      'list events is needed: the ClusterRole view gives it',
+    );
   checkLeft(plane.reports, namespaces);
   checkSidecars(pods, plane.reports, report.group('sidecars'));
   checkProblems(plane.reports, access, report.group('policy'));

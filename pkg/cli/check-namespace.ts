@@ -2,7 +2,7 @@ import type { MeshReport } from '../dashboard/dashboard.ts';
 import { injectedKey, modeKey } from '../provider/objects/mesh-keys.ts';
 import type { ControlPlane } from './check-control-plane.ts';
 import type { CheckGroup } from './check-report.ts';
-import type { ClusterAccess } from './cluster-access.ts';
+import type { RefusedWorkload } from './check-refused-pods.ts';
 import { hasSidecar, isOptedOut, type PodObject } from './cluster-pods.ts';
 import { type NamespaceObject, stateOf, unclearSwitches } from './namespace-state.ts';
 import { plural } from './plural.ts';
@@ -10,13 +10,13 @@ import { plural } from './plural.ts';
 const shown = 5;
 
 /** One namespace of the mesh: its mode, whether pods can be created in it, and whether they have their sidecars. */
-export async function checkNamespace(
-  access: ClusterAccess,
+export function checkNamespace(
   namespace: NamespaceObject,
   pods: readonly PodObject[],
+  refused: readonly RefusedWorkload[],
   { reports, version }: ControlPlane,
   group: CheckGroup,
-): Promise<void> {
+): void {
   const { name, labels, annotations } = namespace.metadata;
   const { mode, unknownMode, injection } = stateOf(namespace);
   let isWell = true;
@@ -30,16 +30,25 @@ export async function checkNamespace(
       `kubectl ${verb} namespace ${name} --overwrite ${modeKey}=enforce, or permissive or shadow`,
     );
   }
+  for (const { key, value } of unclearSwitches(namespace))
+    error(
+      `every new pod is refused, since its annotation ${key} is "${value}"`,
+      `kubectl annotate namespace ${name} --overwrite ${key}=enabled, or disabled`,
+    );
+  for (const workload of refused.slice(0, shown)) error(describeRefused(workload), hintOf(name, workload));
+  if (refused.length > shown)
+    error(
+      `${refused.length - shown} more workloads lack pods that can't be created`,
+      `kubectl get events -n ${name} --field-selector reason=FailedCreate`,
+    );
   const injected = pods.filter(hasSidecar);
   const bare = pods.filter((pod) => !hasSidecar(pod) && !isOptedOut(pod));
   const restart = `kubectl rollout restart deployment,statefulset,daemonset -n ${name}`;
   const isOff = injection === 'disabled';
   const admission = labels?.['pod-security.kubernetes.io/enforce'];
-  if (!isOff && (admission === 'restricted' || admission === 'baseline'))
-    warning(
-      `Pod Security "${admission}" refuses the init container that redirects traffic`,
-      `kubectl label namespace ${name} pod-security.kubernetes.io/enforce=privileged --overwrite`,
-    );
+  const isTold = refused.some(({ message }) => isPodSecurity(message));
+  if (!isOff && !isTold && (admission === 'restricted' || admission === 'baseline'))
+    warning(`Pod Security "${admission}" refuses the init container that redirects traffic`, allowPrivileged(name));
   const stale = injected.filter(
     ({ metadata }) => version !== undefined && metadata.annotations?.[injectedKey] !== version,
   );
@@ -54,6 +63,28 @@ export async function checkNamespace(
   const holds =
     mode === undefined ? `${mesh?.mode ?? ''}, by ${mesh?.modeFrom ?? ''}` : `${mode}, by its own annotation`;
   group.ok(name, `${holds}; ${plural(injected.length, 'pod')} with sidecar`);
+}
+
+function describeRefused({ kind, name, pods, message }: RefusedWorkload): string {
+  const count = pods === undefined ? 'lacks pods' : `has ${pods.there} of ${pods.wanted} pods`;
+  return `${kind} ${name} ${count}: ${message}`;
+}
+
+function hintOf(namespace: string, { kind, name, message }: RefusedWorkload): string {
+  if (isPodSecurity(message)) return allowPrivileged(namespace);
+  if (message.includes('exceeded quota') || message.includes('failed quota'))
+    return `kubectl describe resourcequota -n ${namespace}`;
+  if (/(?:maximum|minimum) \S+ usage per|limit to request ratio/.test(message))
+    return `kubectl describe limitrange -n ${namespace}; the sidecar's are set by tulle.dev/sidecar-{cpu,memory}-{request,limit} on pods`;
+  return `kubectl describe ${kind.toLowerCase()} -n ${namespace} ${name}`;
+}
+
+function isPodSecurity(message: string): boolean {
+  return message.includes('violates PodSecurity');
+}
+
+function allowPrivileged(namespace: string): string {
+  return `kubectl label namespace ${namespace} pod-security.kubernetes.io/enforce=privileged --overwrite`;
 }
 
 /** Namespaces whose pods run on with sidecars though they are not in the mesh. */
