@@ -64,4 +64,30 @@ describe('runProbe', () => {
     assert.deepEqual({ success, asked }, { success: false, asked: 3 });
     await new Promise((resolve) => app.close(resolve));
   });
+
+  it('fails where it can not even be asked', async () => {
+    const spec = { program: 'echo', args: ['a\0b'], env: {}, cwd: '/', confined: false };
+    const handlers = [
+      { kind: 'http' as const, port: 80, path: '/not a path', tls: false, headers: {} },
+      { kind: 'http' as const, port: 80, path: '/', tls: false, headers: { 'not a name': '' } },
+      { kind: 'tcp' as const, port: 70_000 },
+      { kind: 'exec' as const, spec },
+    ];
+    for (const handler of handlers) {
+      const end = new AbortController();
+      const probe = {
+        handler,
+        initialDelayMs: 0,
+        periodMs: 1,
+        timeoutMs: 1000,
+        successThreshold: 1,
+        failureThreshold: 1,
+        eager: false,
+      };
+      const runner = { hosts: ['127.0.0.1'], command: () => [spec.program, ...spec.args] };
+      const success = await new Promise<boolean>((resolve) => runProbe(probe, runner, end.signal, resolve));
+      end.abort();
+      assert.equal(success, false);
+    }
+  });
 });

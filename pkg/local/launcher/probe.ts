@@ -3,6 +3,7 @@ import { request } from 'node:http';
 import { request as tlsRequest } from 'node:https';
 import { connect } from 'node:net';
 import type { Probe, ProbeHandler, ProcessSpec } from '../launcher-protocol.ts';
+import { sendSignal } from '../processes.ts';
 
 export interface ProbeRunner {
   /** Addresses to try, in this order. */
@@ -23,7 +24,10 @@ export function runProbe(
   const started = Date.now();
 
   const check = async (): Promise<void> => {
-    const message = await runHandler(probe.handler, probe.timeoutMs, runner);
+    // What can't even be asked, a path with a space or a command with a NUL, has failed like any other.
+    const message = await runHandler(probe.handler, probe.timeoutMs, runner, signal).catch(
+      (error: Error) => error.message || 'it can not be asked',
+    );
     if (signal.aborted) return;
     const success = message === undefined;
     streak = success === last ? streak + 1 : 1;
@@ -51,8 +55,13 @@ export function runProbe(
 }
 
 /** What is wrong, or undefined. */
-async function runHandler(handler: ProbeHandler, timeoutMs: number, runner: ProbeRunner): Promise<string | undefined> {
-  if (handler.kind === 'exec') return runCommand(handler.spec, timeoutMs, runner);
+async function runHandler(
+  handler: ProbeHandler,
+  timeoutMs: number,
+  runner: ProbeRunner,
+  signal: AbortSignal,
+): Promise<string | undefined> {
+  if (handler.kind === 'exec') return runCommand(handler.spec, timeoutMs, runner, signal);
   const hosts = handler.host === undefined ? runner.hosts : [handler.host];
   let message: string | undefined = 'no address';
   for (const host of hosts) {
@@ -100,17 +109,27 @@ function answersWell(
   });
 }
 
-function runCommand(spec: ProcessSpec, timeoutMs: number, runner: ProbeRunner): Promise<string | undefined> {
+/** Nothing that it starts outlives its time, or its pod. */
+function runCommand(
+  spec: ProcessSpec,
+  timeoutMs: number,
+  runner: ProbeRunner,
+  signal: AbortSignal,
+): Promise<string | undefined> {
   return new Promise((resolve) => {
     const [program = '', ...args] = runner.command(spec);
-    const child = spawn(program, args, {
-      cwd: spec.cwd,
-      env: { ...spec.env },
-      stdio: 'ignore',
-      timeout: timeoutMs,
-      killSignal: 'SIGKILL',
-    });
-    child.once('error', (error) => resolve(error.message));
-    child.once('exit', (code, signal) => resolve(code === 0 ? undefined : `ended with ${code ?? signal}`));
+    const child = spawn(program, args, { cwd: spec.cwd, env: { ...spec.env }, stdio: 'ignore', detached: true });
+    const kill = (): void => {
+      if (child.pid !== undefined) sendSignal(-child.pid, 'SIGKILL');
+    };
+    const timer = setTimeout(kill, timeoutMs);
+    signal.addEventListener('abort', kill, { once: true });
+    const end = (message?: string): void => {
+      clearTimeout(timer);
+      signal.removeEventListener('abort', kill);
+      resolve(message);
+    };
+    child.once('error', (error) => end(error.message));
+    child.once('exit', (code, how) => end(code === 0 ? undefined : `ended with ${code ?? how}`));
   });
 }

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { connect, createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'mocha';
 import { readJsonLines, writeJsonLine } from '../json-lines.ts';
-import type { LauncherCommand, LauncherEvent, ProcessSpec } from '../launcher-protocol.ts';
+import type { LauncherCommand, LauncherEvent, Probe, ProcessSpec } from '../launcher-protocol.ts';
 import { isRunning, markProcess } from '../processes.ts';
 import { runLauncher } from './run-launcher.ts';
 
@@ -76,5 +76,29 @@ describe('runLauncher', () => {
     });
     const lines = events.flatMap((entry) => (entry.type === 'log' ? [entry.line] : []));
     assert.deepEqual(lines, ['x'.repeat(16_384), 'short', 'last']);
+  });
+
+  it('tells of what can not be started, and goes on', async () => {
+    tell({ type: 'start', name: 'unsayable', spec: spec('echo', 'a\0b') });
+    tell({ type: 'start', name: 'unlogged', spec: { ...spec('echo'), log: join(dir, 'nowhere', 'app.log') } });
+    tell({ type: 'start', name: 'missing', spec: spec('/nowhere/program') });
+    tell({ type: 'start', name: 'app', spec: spec('true') });
+    await event('failed', 'unsayable');
+    await event('failed', 'unlogged');
+    await event('failed', 'missing');
+    await event('exited', 'app');
+  });
+
+  it('ends a probe that is being asked', async () => {
+    const file = join(dir, 'pid');
+    const asking = spec('sh', '-c', `echo $$ > ${file}.new; mv ${file}.new ${file}; sleep 60; true`);
+    const times = { initialDelayMs: 0, periodMs: 1_000, timeoutMs: 60_000, successThreshold: 1, failureThreshold: 1 };
+    const probe: Probe = { ...times, handler: { kind: 'exec', spec: asking }, eager: false };
+    tell({ type: 'watch', name: 'app', kind: 'liveness', probe });
+    while (!existsSync(file)) await new Promise((resolve) => setTimeout(resolve, 5));
+    const mark = markProcess(Number(readFileSync(file, 'utf8')));
+    control.end();
+    await done;
+    while (isRunning(mark)) await new Promise((resolve) => setTimeout(resolve, 5));
   });
 });

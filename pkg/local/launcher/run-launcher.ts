@@ -5,7 +5,7 @@ import { readJsonLines, writeJsonLine } from '../json-lines.ts';
 import type { LauncherCommand, LauncherEvent, LauncherOptions, ProbeKind, ProcessSpec } from '../launcher-protocol.ts';
 import { readLines } from '../lines.ts';
 import { confinedCommand, confinedProgram } from './confine.ts';
-import { shareLogFile } from './log-file.ts';
+import { shareLogFile, type LogFile } from './log-file.ts';
 import { runProbe } from './probe.ts';
 import { runRelay } from './relay.ts';
 
@@ -25,13 +25,20 @@ export function runLauncher(control: Duplex, options: LauncherOptions): Promise<
   function start(name: string, spec: ProcessSpec): void {
     const [program = '', ...args] = commandOf(spec);
     const inherits = spec.log === undefined;
-    const child = spawn(program, args, {
-      cwd: spec.cwd,
-      env: { ...spec.env },
-      stdio: inherits ? 'inherit' : ['ignore', 'pipe', 'pipe'],
-      // A group of its own: what the app starts ends with it. One with our terminal stays in the foreground.
-      detached: !inherits,
-    });
+    const log = spec.log === undefined ? undefined : shareLogFile(spec.log);
+    let child: ChildProcess;
+    try {
+      child = spawn(program, args, {
+        cwd: spec.cwd,
+        env: { ...spec.env },
+        stdio: inherits ? 'inherit' : ['ignore', 'pipe', 'pipe'],
+        // A group of its own: what the app starts ends with it. One with our terminal stays in the foreground.
+        detached: !inherits,
+      });
+    } catch (error) {
+      log?.close();
+      throw error;
+    }
     running.set(name, child);
     child.once('spawn', () => tell({ type: 'started', name, pid: child.pid ?? 0 }));
     child.once('error', (error) => {
@@ -44,11 +51,10 @@ export function runLauncher(control: Duplex, options: LauncherOptions): Promise<
       if (!isConfined(spec) && !inherits) signalGroup(child, 'SIGKILL');
       tell({ type: 'exited', name, code, signal });
     });
-    if (spec.log !== undefined) keepOutput(name, child, spec.log, spec.logPrefix ?? '');
+    if (log) keepOutput(name, child, log, spec.logPrefix ?? '');
   }
 
-  function keepOutput(name: string, child: ChildProcess, file: string, prefix: string): void {
-    const log = shareLogFile(file);
+  function keepOutput(name: string, child: ChildProcess, log: LogFile, prefix: string): void {
     const outputs = [
       { stream: 'out', readable: child.stdout },
       { stream: 'err', readable: child.stderr },
@@ -88,7 +94,13 @@ export function runLauncher(control: Duplex, options: LauncherOptions): Promise<
         if (running.has(command.name)) return;
         if (isConfined(command.spec)) confinedNames.add(command.name);
         else confinedNames.delete(command.name);
-        return start(command.name, command.spec);
+        try {
+          start(command.name, command.spec);
+        } catch (error) {
+          // Arguments that are too long, or a log that can't be opened: the others of the pod go on.
+          tell({ type: 'failed', name: command.name, message: (error as Error).message });
+        }
+        return;
       case 'signal': {
         const child = running.get(command.name);
         if (child) signalProcess(command.name, child, command.signal, confinedNames.has(command.name));
@@ -116,6 +128,7 @@ export function runLauncher(control: Duplex, options: LauncherOptions): Promise<
   return new Promise((resolve) => {
     readJsonLines(control, (message) => obey(message as LauncherCommand));
     const end = (): void => {
+      for (const probe of probes.values()) probe.abort();
       for (const [name, child] of running) signalProcess(name, child, 'SIGKILL', confinedNames.has(name));
       resolve();
     };
