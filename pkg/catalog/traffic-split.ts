@@ -165,17 +165,16 @@ function toRoutes(
   if (matches.kind === 'some' && matches.match.length === 0) return nothing;
   const origin = { kind, namespace, name };
   const ports = root.ports.filter(({ protocol }) => protocol === 'TCP').map(({ port }) => port);
-  const routes = ports.map((port): [number, OutboundRoute] => {
-    const weighted = mergeSame(backends).map((backend) => toBackend(split, backend, port, services, report));
-    return [
-      port,
-      {
-        ...(matches.kind === 'some' && { match: matches.match }),
-        origin,
-        backends: weighted,
-      },
-    ];
-  });
+  const merged = mergeSame(backends);
+  const routes = ports.map((port): [number, OutboundRoute] => [
+    port,
+    {
+      ...(matches.kind === 'some' && { match: matches.match }),
+      origin,
+      backends: merged.map((backend) => toBackend(namespace, backend, port, services)),
+    },
+  ]);
+  reportExcluded(merged, routes, namespace, services, report);
   return new Map(routes);
 }
 
@@ -195,58 +194,75 @@ function mergeSame(backends: readonly TrafficSplitBackend[]): readonly TrafficSp
   return [...byService.values()];
 }
 
-/**
- * A backend of one port. What can't take traffic is excluded and its share goes to the others; that is an error once it
- * has weight: a canary may be named, at weight 0, before it is created.
- */
+/** A backend of one port. What can't take traffic is excluded and its share goes to the others. */
 function toBackend(
-  split: TrafficSplit,
-  { service: name, weight, index }: TrafficSplitBackend,
+  namespace: string,
+  { service: name, weight }: TrafficSplitBackend,
   port: number,
   services: ServicesByName,
-  report: Reporter['report'],
 ): WeightedBackend {
-  const { namespace } = split;
-  const backend = {
-    weight,
-    service: name,
-    port,
-    endpoints: `${namespace}/${name}:${port}`,
-  };
-  const field = `/spec/backends/${index}/service`;
-  const severity = weight > 0 ? 'error' : 'info';
-  const effect = weight > 0 ? 'so the other backends take its share' : 'which takes no traffic at weight 0';
+  const backend = { weight, service: name, port, endpoints: `${namespace}/${name}:${port}` };
   const service = services.get(`${namespace}/${name}`);
-  if (service === undefined) {
-    const message = `no Service "${name}" in namespace "${namespace}", ${effect}`;
-    report(field, {
-      severity,
-      reason: 'BackendNotFound',
-      message,
-      fix: 'create it, or correct the name',
-    });
-    return { ...backend, excluded: 'BackendNotFound' };
+  if (service === undefined) return { ...backend, excluded: 'BackendNotFound' };
+  if (shapeOf(service) !== undefined) return { ...backend, excluded: 'ServiceUnsupported' };
+  const isServed = service.ports.some((candidate) => candidate.port === port && candidate.protocol === 'TCP');
+  return isServed ? backend : { ...backend, excluded: 'BackendPortMissing' };
+}
+
+/**
+ * Says of each backend that can't take traffic what becomes of its share, once for all ports where it is the same. It is an
+ * error once it has weight: a canary may be named, at weight 0, before it is created.
+ */
+function reportExcluded(
+  backends: readonly TrafficSplitBackend[],
+  routes: readonly (readonly [number, OutboundRoute])[],
+  namespace: string,
+  services: ServicesByName,
+  report: Reporter['report'],
+): void {
+  const empty = new Set(routes.filter(([, route]) => !route.backends.some(takes)).map(([port]) => port));
+  for (const [i, { service: name, weight, index }] of backends.entries()) {
+    const severity = weight > 0 ? 'error' : 'info';
+    const tell = (reason: Problem['reason'], what: string, ports: readonly number[], fix: string): void =>
+      report(`/spec/backends/${index}/service`, {
+        severity,
+        reason,
+        message: `${what}, ${weight > 0 ? shareOf(ports, empty) : 'which takes no traffic at weight 0'}`,
+        fix,
+      });
+    const ports = routes.map(([port]) => port);
+    const service = services.get(`${namespace}/${name}`);
+    const shape = service && shapeOf(service);
+    if (routes.length === 0) continue;
+    if (service === undefined) {
+      const what = `no Service "${name}" in namespace "${namespace}"`;
+      tell('BackendNotFound', what, ports, 'create it, or correct the name');
+    } else if (shape !== undefined) {
+      const what = `Service "${name}" is ${shape} and can't be a backend`;
+      tell('ServiceUnsupported', what, ports, 'give it a cluster address');
+    } else {
+      for (const [port, route] of routes) {
+        if (route.backends[i]?.excluded === undefined) continue;
+        tell(
+          'BackendPortMissing',
+          `Service "${name}" lacks port ${port} of the root`,
+          [port],
+          `add port ${port} to it`,
+        );
+      }
+    }
   }
-  const unsupported = shapeOf(service);
-  if (unsupported) {
-    const message = `Service "${name}" is ${unsupported} and can't be a backend, ${effect}`;
-    report(field, {
-      severity,
-      reason: 'ServiceUnsupported',
-      message,
-      fix: 'give it a cluster address',
-    });
-    return { ...backend, excluded: 'ServiceUnsupported' };
-  }
-  if (!service.ports.some((candidate) => candidate.port === port && candidate.protocol === 'TCP')) {
-    const message = `Service "${name}" lacks port ${port} of the root, ${effect}`;
-    report(field, {
-      severity,
-      reason: 'BackendPortMissing',
-      message,
-      fix: `add port ${port} to it`,
-    });
-    return { ...backend, excluded: 'BackendPortMissing' };
-  }
-  return backend;
+}
+
+function takes({ weight, excluded }: WeightedBackend): boolean {
+  return weight > 0 && excluded === undefined;
+}
+
+/** What becomes of a share on these ports, of which some have no backend that takes traffic. */
+function shareOf(ports: readonly number[], empty: ReadonlySet<number>): string {
+  const lost = ports.filter((port) => empty.has(port));
+  if (lost.length === 0) return 'so the other backends take its share';
+  const refused = 'every request that is split is answered with 503';
+  if (lost.length === ports.length) return `and no other backend takes traffic, so ${refused}`;
+  return `so the other backends take its share, but on port ${lost.join(', ')} there is none: ${refused} there`;
 }
