@@ -2,6 +2,7 @@ import type { MessageTypeDefinition } from '@grpc/proto-loader';
 import { fromJSON } from '@grpc/proto-loader';
 import { unifyEnvoySpan } from './envoy-span.ts';
 import { otlpDescriptor } from './otlp-descriptor.ts';
+import { checkJsonSize, checkProtobufSize } from './otlp-size.ts';
 import type { Span, SpanEvent, SpanKind, SpanLink, SpanResource, SpanScope, Tag } from './span.ts';
 
 /** What an export request held. A span that can't be used is left out and counted, its neighbours are kept. */
@@ -25,13 +26,15 @@ function messageType(name: string): MessageTypeDefinition<object, object> {
   return types[`tulle.otlp.${name}`] as MessageTypeDefinition<object, object>;
 }
 
-/** Throws when the bytes are no ExportTraceServiceRequest. */
+/** Throws when the bytes are no ExportTraceServiceRequest, and `OtlpTooLarge` for too many spans or parts of them. */
 export function decodeOtlpProtobuf(body: Buffer): DecodedExport {
+  checkProtobufSize(body);
   return decodeExport(otlpMessages.request.deserialize(body));
 }
 
-/** Throws when the text is no JSON object. OTLP/JSON has hex ids and numbers for enums. */
+/** Throws when the text is no JSON object, or too large. OTLP/JSON has hex ids and numbers for enums. */
 export function decodeOtlpJson(body: Buffer): DecodedExport {
+  checkJsonSize(body);
   const value: unknown = JSON.parse(body.toString('utf8'));
   if (typeof value !== 'object' || value === null || Array.isArray(value)) throw new Error('not a JSON object');
   return decodeExport(value);
@@ -48,12 +51,13 @@ function decodeExport(request: object): DecodedExport {
     for (const scopeSpans of listOf(resourceSpans['scopeSpans'])) {
       const scope = decodeScope(fieldsOf(scopeSpans['scope']));
       for (const fields of listOf(scopeSpans['spans'])) {
-        try {
-          spans.push(unifyEnvoySpan(decodeSpan(fields, resource, scope)));
-        } catch (error) {
-          rejected += 1;
-          reason ??= (error as Error).message;
+        const span = decodeSpan(fields, resource, scope);
+        if (typeof span !== 'string') {
+          spans.push(unifyEnvoySpan(span));
+          continue;
         }
+        rejected += 1;
+        reason ??= span;
       }
     }
   }
@@ -76,13 +80,26 @@ function decodeScope(fields: Fields): SpanScope {
 
 const kinds: readonly SpanKind[] = ['unspecified', 'internal', 'server', 'client', 'producer', 'consumer'];
 
-function decodeSpan(fields: Fields, resource: SpanResource, scope: SpanScope): Span {
+/** Or why it can't be used: an error for each of thousands would cost far more than to decode them. */
+function decodeSpan(fields: Fields, resource: SpanResource, scope: SpanScope): Span | string {
   const status = fieldsOf(fields['status']);
   const startNs = decodeTime(fields['startTimeUnixNano']);
+  const traceId = decodeId(fields['traceId'], 16);
+  if (traceId === undefined) return noId('trace id', 16);
+  const spanId = decodeId(fields['spanId'], 8);
+  if (spanId === undefined) return noId('span id', 8);
+  const parentSpanId = decodeParentId(fields['parentSpanId']);
+  if (parentSpanId === undefined) return noId('parent span id', 8);
+  const links: SpanLink[] = [];
+  for (const each of listOf(fields['links'])) {
+    const link = decodeLink(each);
+    if (typeof link === 'string') return link;
+    links.push(link);
+  }
   return {
-    traceId: decodeId(fields['traceId'], 16, 'trace id'),
-    spanId: decodeId(fields['spanId'], 8, 'span id'),
-    parentSpanId: decodeParentId(fields['parentSpanId']),
+    traceId,
+    spanId,
+    parentSpanId,
     traceState: decodeText(fields['traceState']),
     name: decodeText(fields['name']),
     kind: kinds[decodeEnum(fields['kind'], 'SPAN_KIND_', kinds)] ?? 'unspecified',
@@ -90,7 +107,7 @@ function decodeSpan(fields: Fields, resource: SpanResource, scope: SpanScope): S
     durationNs: Number(decodeTime(fields['endTimeUnixNano']) - startNs),
     attributes: decodeAttributes(fields['attributes']),
     events: listOf(fields['events']).map(decodeEvent),
-    links: listOf(fields['links']).map(decodeLink),
+    links,
     status: statuses[decodeEnum(status['code'], 'STATUS_CODE_', statuses)] ?? 'unset',
     statusMessage: decodeText(status['message']),
     resource,
@@ -114,25 +131,27 @@ function decodeEvent(fields: Fields): SpanEvent {
   };
 }
 
-function decodeLink(fields: Fields): SpanLink {
-  return {
-    traceId: decodeId(fields['traceId'], 16, 'trace id of a link'),
-    spanId: decodeId(fields['spanId'], 8, 'span id of a link'),
-    attributes: decodeAttributes(fields['attributes']),
-  };
+function decodeLink(fields: Fields): SpanLink | string {
+  const traceId = decodeId(fields['traceId'], 16);
+  if (traceId === undefined) return noId('trace id of a link', 16);
+  const spanId = decodeId(fields['spanId'], 8);
+  if (spanId === undefined) return noId('span id of a link', 8);
+  return { traceId, spanId, attributes: decodeAttributes(fields['attributes']) };
 }
 
-function decodeParentId(value: unknown): string {
+function decodeParentId(value: unknown): string | undefined {
   const text = idText(value);
-  return text === '' || /^0+$/.test(text) ? '' : decodeId(value, 8, 'parent span id');
+  return text === '' || /^0+$/.test(text) ? '' : decodeId(value, 8);
 }
 
-function decodeId(value: unknown, length: number, what: string): string {
+function decodeId(value: unknown, length: number): string | undefined {
   const text = idText(value);
-  if (text.length !== 2 * length || !/^[0-9a-f]+$/.test(text) || /^0+$/.test(text)) {
-    throw new Error(`${what} is not ${length} bytes that are not all zero`);
-  }
-  return text;
+  const isId = text.length === 2 * length && /^[0-9a-f]+$/.test(text) && !/^0+$/.test(text);
+  return isId ? text : undefined;
+}
+
+function noId(what: string, length: number): string {
+  return `${what} is not ${length} bytes that are not all zero`;
 }
 
 function idText(value: unknown): string {

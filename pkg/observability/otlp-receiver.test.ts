@@ -108,6 +108,26 @@ describe('the OTLP receiver', () => {
     assert.equal((await post(gzipSync(large), 'application/json', 'gzip')).status, 413);
   });
 
+  it('refuses more spans, or parts of spans, than an export has, before it decodes them', async () => {
+    const encode = (message: object): Uint8Array => gzipSync(otlpMessages.request.serialize(message));
+    const many = (count: number, part: object): object[] => Array.from({ length: count }, () => part);
+    const attributes = many(250_001, { key: '' });
+    // In JSON a span is an object among others.
+    const batches: readonly (readonly [binary: number, text: number, batch: object])[] = [
+      [200, 200, request(...many(8_192, {}))],
+      [413, 200, request(...many(20_001, {}))],
+      [413, 413, request({ attributes })],
+      [413, 413, request({ events: [{ attributes }] })],
+      [413, 413, { resourceSpans: [{ resource: { attributes } }] }],
+      [413, 413, request({ attributes: [{ key: 'a', value: { kvlistValue: { values: attributes } } }] })],
+    ];
+    for (const [binary, text, batch] of batches) {
+      assert.equal((await post(encode(batch), 'application/x-protobuf', 'gzip')).status, binary);
+      assert.equal((await post(gzipSync(JSON.stringify(batch)), 'application/json', 'gzip')).status, text);
+    }
+    assert.deepEqual(taken, []);
+  });
+
   it('answers what it cannot decode with a status in the encoding of the request', async () => {
     const text = await post('{', 'application/json');
     assert.equal(text.status, 400);

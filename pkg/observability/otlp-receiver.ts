@@ -1,6 +1,7 @@
 import type { ErrorRequestHandler, Request, Response, Router } from 'express';
 import express from 'express';
 import { decodeOtlpJson, decodeOtlpProtobuf, otlpMessages } from './otlp-decode.ts';
+import { OtlpTooLarge } from './otlp-size.ts';
 import type { Span } from './span.ts';
 
 const maxBodyBytes = 4 * 1024 * 1024;
@@ -19,7 +20,7 @@ export interface OtlpReceiverOptions {
 
 /**
  * `POST /v1/traces`: OTLP/HTTP, protobuf and JSON, gzip or not (opentelemetry-proto, OTLP/HTTP 1.x).
- * 4 MiB at most once inflated (413), another content type or encoding is 415, undecodable is 400; the answer comes in the
+ * 4 MiB and 20,000 spans at most once inflated (413), another content type or encoding is 415, undecodable is 400; the answer comes in the
  * encoding of the request. Spans that can't be used are counted in `partial_success`, the others are taken.
  */
 export function createOtlpReceiver(options: OtlpReceiverOptions): Router {
@@ -45,7 +46,9 @@ function receive(options: OtlpReceiverOptions, request: Request, response: Respo
   try {
     decoded = type === protobuf ? decodeOtlpProtobuf(content) : decodeOtlpJson(content);
   } catch (error) {
-    sendStatus(response, 400, type, `cannot decode: ${(error as Error).message}`);
+    const { message } = error as Error;
+    if (error instanceof OtlpTooLarge) sendStatus(response, 413, type, message);
+    else sendStatus(response, 400, type, `cannot decode: ${message}`);
     return;
   }
   const spans = decoded.spans.filter((span) => mayReport(span, request));
