@@ -17,8 +17,7 @@ describe('the plain ports of a control plane', () => {
       }
       const answer = await fetch(`http://127.0.0.1:${server.port}/`);
       assert.equal(await answer.text(), 'well');
-      const closed = held.slice(0, 100).map((socket) => socket.destroyed || once(socket.resume(), 'close'));
-      await Promise.all(closed);
+      for (const socket of held.slice(0, 100)) if (!socket.destroyed) await once(socket.resume(), 'close');
       assert.equal(held.at(-1)?.destroyed, false);
     } finally {
       for (const socket of held) socket.destroy();

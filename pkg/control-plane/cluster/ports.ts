@@ -17,7 +17,10 @@ export async function listenPlain(
   port: number,
   at: 'everywhere' | 'loopback',
 ): Promise<{ readonly port: number; readonly close: () => Promise<void> }> {
-  const server = createServer({ maxHeaderSize: at === 'loopback' ? 16_384 : 4_096, connectionsCheckingInterval: 1_000 }, app);
+  const server = createServer(
+    { maxHeaderSize: at === 'loopback' ? 16_384 : 4_096, connectionsCheckingInterval: 1_000 },
+    app,
+  );
   const open = new Set<Socket>();
   server.on('connection', (socket) => {
     open.add(socket);
