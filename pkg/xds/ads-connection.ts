@@ -49,6 +49,8 @@ export function openConnection(options: ConnectionOptions): AdsConnection {
   let client: XdsClient | undefined;
   /** Whose it is: counted among the streams of this client. */
   let counted: ClientName | undefined;
+  /** What is counted of its names among those of its client. */
+  let held = 0;
   let writing = false;
   let ended = false;
   /** It says nothing more, and has not read what it was written last. */
@@ -100,8 +102,19 @@ export function openConnection(options: ConnectionOptions): AdsConnection {
     ended = true;
     clearTimeout(firstRequest);
     clearTimeout(expiry);
+    // The call may last until its client ends it.
+    stream.close();
+    weigh();
     if (counted) options.discount(counted);
     onClose();
+  }
+
+  /** False: its client has said too many names. */
+  function weigh(): boolean {
+    const more = stream.held() - held;
+    if (more === 0 || !counted) return true;
+    held += more;
+    return options.hold(counted, more);
   }
 
   const nameOf = (): string => counted?.pod ?? counted?.identity ?? toPeerAddress(peer);
@@ -153,6 +166,7 @@ export function openConnection(options: ConnectionOptions): AdsConnection {
     const state = source.stateOf?.(client);
     if ((state !== undefined && state === settled) || !budget.admit(pump)) return;
     const body = stream.next();
+    weigh();
     settled = body ? undefined : state;
     if (!body) return;
     const { typeUrl: type } = body;
@@ -173,6 +187,10 @@ export function openConnection(options: ConnectionOptions): AdsConnection {
   function receive(message: Buffer): void {
     settled = undefined;
     const event = stream.receive(message);
+    if (!weigh() && event.kind !== 'refused') {
+      refuse({ ...exhausted, kind: 'limit', reason: 'too many resource names of one client' });
+      return;
+    }
     switch (event.kind) {
       case 'refused':
         refuse({ ...exhausted, kind: 'limit', reason: event.reason });
@@ -238,7 +256,7 @@ export function openConnection(options: ConnectionOptions): AdsConnection {
 
   function take(message: Buffer, known: (Authentication & { readonly ok: true }) | undefined): void {
     if (ended) return;
-    if (!allowance()) {
+    if (!allowance(message.length)) {
       refuse({ ...exhausted, kind: 'flood', reason: 'too many requests' });
       return;
     }

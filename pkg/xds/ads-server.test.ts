@@ -4,8 +4,9 @@ import { silentLogger } from '../observability/logger.ts';
 import { Metrics } from '../observability/metrics.ts';
 import type { ServiceIdentity } from '../policy/identity.ts';
 import { type AdsServer, type AuthenticationRequest, createAdsServer } from './ads-server.ts';
-import { adsPaths } from './discovery.ts';
+import { adsPaths, encodeDeltaRequest } from './discovery.ts';
 import { encodeNode } from './node-info.ts';
+import { tulleTypes } from './resources.ts';
 import { toBytesField } from './wire.ts';
 
 const identity = 'spiffe://test/ns/shop/sa/web' as ServiceIdentity;
@@ -47,7 +48,7 @@ describe('the ADS server, where tokens alone say who a client is', () => {
         );
       },
       byTokenAlone: true,
-      limits: { streamsPerClient: 2, pendingStreams: 2 },
+      limits: { streamsPerClient: 2, pendingStreams: 2, nameBytes: 10_000 },
       log: silentLogger,
       metrics: new Metrics(),
     });
@@ -132,6 +133,29 @@ describe('the ADS server, where tokens alone say who a client is', () => {
     assert.equal(await codeOf(open('bad')), status.UNAUTHENTICATED);
     assert.equal(await codeOf(open('waiting')), status.RESOURCE_EXHAUSTED);
     assert.deepEqual(admitted.slice(-3), [true, true, false]);
+  });
+
+  it('bounds what is held of the names of one client over all its streams, until they end', async () => {
+    const typeUrl = tulleTypes.outbound;
+    const subscribe = Array.from({ length: 60 }, (_, i) => `shop/service-${i}`);
+    const request = encodeDeltaRequest({ typeUrl, subscribe, unsubscribe: [], initialVersions: new Map(), nonce: '' });
+    const say = async (): Promise<ClientDuplexStream<Buffer, Buffer>> => {
+      const before = server.status().length;
+      const call = open('good');
+      call.on('error', () => undefined);
+      call.write(request);
+      await until(() => server.status().filter(({ types }) => types.length > 0).length > before);
+      return call;
+    };
+    const first = await say();
+    const second = open('good');
+    const code = codeOf(second);
+    second.write(request);
+    assert.equal(await code, status.RESOURCE_EXHAUSTED);
+    assert.equal(server.status().length, 1);
+    first.cancel();
+    await until(() => server.status().length === 0);
+    (await say()).cancel();
   });
 
   it('keeps little of what a client says of itself', async () => {

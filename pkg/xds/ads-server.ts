@@ -107,8 +107,8 @@ export function createAdsServer(options: AdsServerOptions): AdsServer {
   });
   const doors = new Set<NetServer>();
   const streams = createStreamIndex<AdsConnection>();
-  /** Open streams by client. */
-  const counts = new Map<string, number>();
+  /** Open streams by client, and bytes of the names that it has said on them. */
+  const counts = new Map<string, { streams: number; held: number }>();
   const listeners = new Set<() => void>();
   const pending = createPendingStreams(limits);
   let serving = false;
@@ -164,15 +164,21 @@ export function createAdsServer(options: AdsServerOptions): AdsServer {
       byTokenAlone: options.byTokenAlone === true,
       admit: (client) => {
         const key = keyOf(client);
-        const count = counts.get(key) ?? 0;
-        if (count >= limits.streamsPerClient) return false;
-        counts.set(key, count + 1);
+        const count = counts.get(key) ?? { streams: 0, held: 0 };
+        if (count.streams >= limits.streamsPerClient) return false;
+        count.streams += 1;
+        counts.set(key, count);
         settle();
         pass.known();
         streams.assign(connection, client.pod);
         return true;
       },
       discount: (client) => discount(keyOf(client)),
+      hold: (client, bytes) => {
+        const count = counts.get(keyOf(client));
+        if (count) count.held += bytes;
+        return (count?.held ?? 0) <= limits.nameBytes;
+      },
       onStatus: changed,
       onClose: () => {
         settle();
@@ -187,9 +193,10 @@ export function createAdsServer(options: AdsServerOptions): AdsServer {
   }
 
   function discount(key: string): void {
-    const count = (counts.get(key) ?? 1) - 1;
-    if (count > 0) counts.set(key, count);
-    else counts.delete(key);
+    const count = counts.get(key);
+    if (!count) return;
+    count.streams -= 1;
+    if (count.streams <= 0) counts.delete(key);
   }
 
   /** Offers a change to the streams that it concerns. What changes meanwhile starts one more round, however often it does. */

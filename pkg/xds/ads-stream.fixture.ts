@@ -1,4 +1,5 @@
-import { createAdsStream, type AdsEvent, type AdsLimits, type AdsProtocol, type AdsStream } from './ads-stream.ts';
+import type { AdsLimits } from './ads-limits.ts';
+import { createAdsStream, type AdsEvent, type AdsProtocol, type AdsStream } from './ads-stream.ts';
 import {
   decodeAny,
   decodeDeltaResponse,

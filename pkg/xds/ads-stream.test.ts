@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { openStream, type ReadResponse } from './ads-stream.fixture.ts';
+import { encodeDeltaRequest, encodeSotwRequest } from './discovery.ts';
 import { tulleTypes } from './resources.ts';
 import { envoyTypes } from './type-traits.ts';
 
@@ -167,16 +168,86 @@ describe('AdsStream, delta', () => {
     );
   });
 
-  it('ignores types that are not served, and refuses floods of them', () => {
-    const test = openStream('delta', { names: 3, nameLength: 10, types: 2 });
-    assert.equal(test.delta({ typeUrl: 'x/Unknown' }).kind, 'subscribed');
-    assert.equal(test.next(), undefined);
-    assert.equal(test.delta({ typeUrl: outbound }).kind, 'refused', 'the type URL is too long');
-    assert.equal(test.delta({ typeUrl: 'x/a', subscribe: ['a', 'b', 'c'] }).kind, 'subscribed');
-    assert.equal(test.delta({ typeUrl: 'x/a', subscribe: ['d'] }).kind, 'refused');
-    assert.equal(test.delta({ typeUrl: 'x/a', subscribe: ['x'.repeat(11)] }).kind, 'refused');
-    assert.equal(test.delta({ typeUrl: 'x/b' }).kind, 'refused');
+  it('refuses what is too long, too many or no message', () => {
+    const test = openStream('delta', { names: 3, nameLength: 80, nameBytes: 10_000, types: 24 });
+    assert.equal(test.delta({ typeUrl: 'x'.repeat(81) }).kind, 'refused', 'the type URL is too long');
+    assert.equal(test.delta({ typeUrl: endpoints, subscribe: ['a', 'b'] }).kind, 'subscribed');
+    assert.equal(test.delta({ typeUrl: route, subscribe: ['c'] }).kind, 'subscribed');
+    assert.equal(test.delta({ typeUrl: route, subscribe: ['d'] }).kind, 'refused');
+    assert.equal(test.delta({ typeUrl: route, unsubscribe: ['d', 'c'] }).kind, 'subscribed');
+    assert.equal(test.delta({ typeUrl: endpoints, subscribe: ['x'.repeat(81)] }).kind, 'refused');
     assert.throws(() => test.stream.receive(Buffer.from([0xff, 0xff, 0xff])));
+  });
+
+  it('holds nothing of what is said of types that nobody serves, gives no answer, and refuses floods of them', () => {
+    const test = openStream('delta', { names: 100, nameLength: 80, nameBytes: 100_000, types: 3 });
+    const initialVersions = new Map([['a', '1']]);
+    assert.equal(test.delta({ typeUrl: 'x/Unknown', subscribe: ['a'], initialVersions }).kind, 'subscribed');
+    assert.equal(test.delta({ typeUrl: 'constructor', subscribe: ['a'], initialVersions }).kind, 'subscribed');
+    assert.deepEqual([test.stream.held(), test.next(), test.stream.status()], [0, undefined, []]);
+    assert.equal(test.delta({ typeUrl: endpoints, subscribe: ['a'] }).kind, 'subscribed');
+    assert.equal(test.delta({ typeUrl: 'x/Unknown' }).kind, 'refused');
+  });
+
+  it('counts what a client says that it has as it counts subscriptions, until it has been answered', () => {
+    const limits = { names: 3, nameLength: 80, nameBytes: 10_000, types: 24 };
+    const versionsOf = (...names: string[]) => new Map(names.map((name) => [name, '1']));
+    const test = openStream('delta', limits);
+    assert.equal(test.delta({ typeUrl: outbound, initialVersions: versionsOf('a', 'b', 'c') }).kind, 'subscribed');
+    assert.ok(test.stream.held() > 0);
+    assert.equal(test.delta({ typeUrl: sets, initialVersions: versionsOf('d') }).kind, 'refused');
+
+    const answered = openStream('delta', limits);
+    answered.set(outbound, {});
+    answered.delta({ typeUrl: outbound, initialVersions: versionsOf('a', 'b', 'c') });
+    assert.deepEqual(answered.take()?.removed, ['a', 'b', 'c']);
+    assert.equal(answered.stream.held(), 0);
+    assert.equal(answered.delta({ typeUrl: sets, initialVersions: versionsOf('d') }).kind, 'subscribed');
+    answered.stream.close();
+    assert.equal(answered.stream.held(), 0);
+  });
+
+  it('bounds what all names take that a client has said, those that it takes back while it gives no answer as well', () => {
+    const limits = { names: 1_000, nameLength: 80, nameBytes: 20_000, types: 24 };
+    const subscribing = openStream('delta', limits);
+    const long = (i: number): string => `${i}`.padEnd(80, 'x');
+    let taken = 0;
+    while (taken < 1_000 && subscribing.delta({ typeUrl: endpoints, subscribe: [long(taken)] }).kind !== 'refused')
+      taken += 1;
+    assert.ok(taken > 10 && taken < 100, `${taken} of 80 characters`);
+
+    const test = openStream('delta', limits);
+    test.set(outbound, { a: '1' });
+    test.delta({ typeUrl: outbound });
+    test.next();
+    taken = 0;
+    while (taken < 1_000 && test.delta({ typeUrl: outbound, unsubscribe: [long(taken)] }).kind !== 'refused')
+      taken += 1;
+    assert.ok(taken > 10 && taken < 100, `${taken} of 80 characters`);
+  });
+
+  it('reads no request to its end that names too much', () => {
+    const limits = { names: 10, nameLength: 80, nameBytes: 500, types: 24 };
+    const none = {
+      typeUrl: outbound,
+      subscribe: [],
+      unsubscribe: [],
+      initialVersions: new Map<string, string>(),
+      nonce: '',
+    };
+    const names = Array.from({ length: 11 }, (_, i) => `${i}`);
+    const bad = Buffer.from([0xff, 0xff]);
+    for (const request of [
+      { ...none, subscribe: names },
+      { ...none, unsubscribe: names },
+      { ...none, subscribe: ['x'.repeat(501)] },
+      { ...none, initialVersions: new Map(names.map((name) => [name, '1'])) },
+    ]) {
+      const event = openStream('delta', limits).stream.receive(Buffer.concat([encodeDeltaRequest(request), bad]));
+      assert.deepEqual(event, { kind: 'refused', reason: 'too many resource names' });
+    }
+    const sotw = encodeSotwRequest({ typeUrl: outbound, version: '', names, nonce: '' });
+    assert.equal(openStream('sotw', limits).stream.receive(Buffer.concat([sotw, bad])).kind, 'refused');
   });
 });
 

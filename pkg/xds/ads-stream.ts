@@ -1,25 +1,19 @@
+import { type AdsLimits, defaultAdsLimits } from './ads-limits.ts';
 import {
   decodeDeltaRequest,
   decodeSotwRequest,
   type DeltaRequest,
   type RpcStatus,
   type SotwRequest,
+  TooManyNames,
 } from './discovery.ts';
 import { emptyView } from './encode.ts';
 import type { EncodedResource, ResourceView } from './resources.ts';
 import { hashVersions, type ResponseBody, type ResponseEncoder } from './response-encoder.ts';
-import { collect, createTypeState, inScope, type TypeState } from './type-state.ts';
+import { collect, costOf, createTypeState, inScope, setKnown, type TypeState } from './type-state.ts';
+import { traitsOf } from './type-traits.ts';
 
 export type AdsProtocol = 'delta' | 'sotw';
-
-export interface AdsLimits {
-  /** Resource names that one stream may be subscribed to, all types together. */
-  readonly names: number;
-  readonly nameLength: number;
-  readonly types: number;
-}
-
-export const defaultAdsLimits: AdsLimits = { names: 50_000, nameLength: 1024, types: 24 };
 
 /** What a request meant, for the log and the metrics. */
 export type AdsEvent =
@@ -57,28 +51,36 @@ export interface AdsStream {
   receive(message: Buffer): AdsEvent;
   next(): ResponseBody | undefined;
   status(): readonly AdsTypeStatus[];
+  /** Bytes of memory for names that the client has said (`AdsLimits.nameBytes`). */
+  held(): number;
+  /** Forgets all: nothing is received or composed any more. */
+  close(): void;
 }
 
 export function createAdsStream(options: AdsStreamOptions): AdsStream {
   const { protocol, view, encoder, now, limits = defaultAdsLimits } = options;
   const types = new Map<string, TypeState>();
   let ordered: TypeState[] = [];
-  let nameCount = 0;
+  /** Requests for types that nobody serves. */
+  let ignored = 0;
 
-  function stateOf(typeUrl: string): TypeState {
+  function stateOf(typeUrl: string): TypeState | undefined {
     const known = types.get(typeUrl);
     if (known) return known;
-    const state = createTypeState(typeUrl);
+    const traits = traitsOf(typeUrl);
+    if (!traits) return undefined;
+    const state = createTypeState(typeUrl, traits);
     types.set(typeUrl, state);
     ordered = [...types.values()].sort((a, b) => a.traits.order - b.traits.order);
     return state;
   }
 
-  /** The string of the view rather than the client's own copy of it: thousands of streams name the same resources. */
-  const intern = (state: TypeState, name: string): string =>
-    view(state.typeUrl)?.resources.get(name)?.name ?? name.slice();
+  const countNames = (): number => ordered.reduce((sum, { names, known }) => sum + names.size + (known?.size ?? 0), 0);
+  const held = (): number => ordered.reduce((sum, state) => sum + costOf(state), 0);
 
   function subscribe(state: TypeState, names: readonly string[]): void {
+    if (names.length === 0) return;
+    const current = view(state.typeUrl);
     for (const name of names) {
       if (name === '*') {
         state.owed ||= !state.wildcard;
@@ -86,8 +88,8 @@ export function createAdsStream(options: AdsStreamOptions): AdsStream {
         state.wildcard = true;
         continue;
       }
-      if (!state.names.has(name)) nameCount += 1;
-      const interned = intern(state, name);
+      // The string of the view rather than the client's own copy of it: thousands of streams name the same resources.
+      const interned = current?.resources.get(name)?.name ?? name;
       state.names.add(interned);
       state.fresh.add(interned);
     }
@@ -100,7 +102,7 @@ export function createAdsStream(options: AdsStreamOptions): AdsStream {
         state.stale.clear();
         continue;
       }
-      if (state.names.delete(name)) nameCount -= 1;
+      state.names.delete(name);
       // The client forgets it; what a wildcard still covers has to be told again.
       if (state.wildcard) state.fresh.add(name);
       else {
@@ -110,14 +112,12 @@ export function createAdsStream(options: AdsStreamOptions): AdsStream {
     }
   }
 
-  function receiveDelta(request: DeltaRequest): AdsEvent {
-    const first = !types.has(request.typeUrl);
-    const state = stateOf(request.typeUrl);
+  function receiveDelta(state: TypeState, request: DeltaRequest, first: boolean): AdsEvent {
     const { subscribe: added, unsubscribe: dropped, initialVersions } = request;
     if (first) {
       state.wildcard = added.length === 0 && state.traits.wildcardWhenEmpty;
       state.owed = state.wildcard;
-      if (initialVersions.size > 0) state.known = initialVersions;
+      if (initialVersions.size > 0) setKnown(state, initialVersions);
     }
     subscribe(state, added);
     unsubscribe(state, dropped);
@@ -127,9 +127,7 @@ export function createAdsStream(options: AdsStreamOptions): AdsStream {
     return request.nonce === '' ? { kind: 'subscribed' } : settle(state, request.nonce, request.error);
   }
 
-  function receiveSotw(request: SotwRequest): AdsEvent {
-    const first = !types.has(request.typeUrl);
-    const state = stateOf(request.typeUrl);
+  function receiveSotw(state: TypeState, request: SotwRequest, first: boolean): AdsEvent {
     const names = request.names;
     if (!first && request.nonce !== '' && request.nonce !== state.lastNonce) return { kind: 'stale' };
     if (first) {
@@ -153,11 +151,11 @@ export function createAdsStream(options: AdsStreamOptions): AdsStream {
 
   function settle(state: TypeState, nonce: string, error: RpcStatus | undefined): AdsEvent {
     const { inFlight, typeUrl } = state;
-    if (inFlight?.body.nonce !== nonce) return { kind: nonce === state.lastNonce ? 'subscribed' : 'stale' };
+    if (inFlight?.nonce !== nonce) return { kind: nonce === state.lastNonce ? 'subscribed' : 'stale' };
     state.inFlight = undefined;
     // What was refused counts as sent: it is not sent again until it changes.
     state.nack = error?.message;
-    if (error) return { kind: 'nack', typeUrl, message: error.message, names: inFlight.body.names };
+    if (error) return { kind: 'nack', typeUrl, message: error.message, names: inFlight.names };
     return { kind: 'ack', typeUrl, milliseconds: now() - inFlight.since };
   }
 
@@ -200,7 +198,7 @@ export function createAdsStream(options: AdsStreamOptions): AdsStream {
     if (state.stale.size > 0) for (const { name } of changed) state.stale.delete(name);
     const due = dueRemovals(state, previous, removed);
     state.base = current;
-    state.known = undefined;
+    setKnown(state, undefined);
     state.fresh.clear();
     resendBeside(state, changed);
     const owed = state.owed;
@@ -255,21 +253,39 @@ export function createAdsStream(options: AdsStreamOptions): AdsStream {
   function send(state: TypeState, [body, ...rest]: readonly ResponseBody[]): ResponseBody | undefined {
     if (!body) return undefined;
     state.queue = rest;
-    state.inFlight = { body, since: now() };
+    state.inFlight = { nonce: body.nonce, names: body.names, since: now() };
     state.lastNonce = body.nonce;
     return body;
   }
 
+  /** Undefined: it names more than a stream may. */
+  function decode(message: Buffer): DeltaRequest | SotwRequest | undefined {
+    try {
+      return protocol === 'delta' ? decodeDeltaRequest(message, limits) : decodeSotwRequest(message, limits);
+    } catch (error) {
+      if (error instanceof TooManyNames) return undefined;
+      throw error;
+    }
+  }
+
   return {
     receive(message) {
-      const request = protocol === 'delta' ? decodeDeltaRequest(message) : decodeSotwRequest(message);
-      if (!types.has(request.typeUrl) && types.size >= limits.types)
-        return { kind: 'refused', reason: 'too many types' };
+      const request = decode(message);
+      if (request === undefined) return { kind: 'refused', reason: 'too many resource names' };
       const names = 'names' in request ? request.names : request.subscribe;
       if (names.some((name) => name.length > limits.nameLength)) return { kind: 'refused', reason: 'name too long' };
       if (request.typeUrl.length > limits.nameLength) return { kind: 'refused', reason: 'type URL too long' };
-      const event = 'names' in request ? receiveSotw(request) : receiveDelta(request);
-      return nameCount > limits.names ? { kind: 'refused', reason: 'too many resource names' } : event;
+      const first = !types.has(request.typeUrl);
+      if (first && types.size + ignored >= limits.types) return { kind: 'refused', reason: 'too many types' };
+      const state = stateOf(request.typeUrl);
+      if (!state) {
+        // Whoever asks for what only others serve gets no answer, and nothing is held for it.
+        ignored += 1;
+        return { kind: 'subscribed' };
+      }
+      const event = 'names' in request ? receiveSotw(state, request, first) : receiveDelta(state, request, first);
+      const isTooMuch = countNames() > limits.names || held() > limits.nameBytes;
+      return isTooMuch ? { kind: 'refused', reason: 'too many resource names' } : event;
     },
 
     next() {
@@ -292,6 +308,13 @@ export function createAdsStream(options: AdsStreamOptions): AdsStream {
         ...(state.inFlight ? { since: state.inFlight.since } : {}),
         ...(state.nack === undefined ? {} : { nack: state.nack }),
       }));
+    },
+
+    held,
+
+    close() {
+      types.clear();
+      ordered = [];
     },
   };
 }

@@ -1,11 +1,17 @@
 import type { AdsProtocol } from './ads-stream.ts';
-import { decodeDeltaRequest, decodeSotwRequest } from './discovery.ts';
-import type { NodeInfo } from './node-info.ts';
+import { decodeNode, type NodeInfo } from './node-info.ts';
+import { WireReader } from './wire.ts';
 
-/** What the first message says of its client; nobody when it says nothing. */
+/** What the first message says of its client; nobody when it says nothing. Nothing else of it is read. */
 export function decodeNodeOf(message: Buffer, protocol: AdsProtocol): NodeInfo {
-  const { node } = protocol === 'delta' ? decodeDeltaRequest(message) : decodeSotwRequest(message);
-  return node ?? nobody;
+  const wanted = protocol === 'delta' ? 1 : 2;
+  const reader = new WireReader(message);
+  let node = nobody;
+  for (let field = reader.next(); field !== 0; field = reader.next()) {
+    if (field === wanted) node = decodeNode(reader.bytes());
+    else reader.skip();
+  }
+  return node;
 }
 
 export const nobody: NodeInfo = { id: '', cluster: '', userAgent: '', metadata: {} };

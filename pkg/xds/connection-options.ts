@@ -30,6 +30,8 @@ export interface ConnectionOptions {
   /** False: there are too many streams of this client. Counts the stream until `discount`. */
   readonly admit: (client: ClientName) => boolean;
   readonly discount: (client: ClientName) => void;
+  /** So many bytes more, or less, are held of names that this client has said. False: it is too much, of all its streams. */
+  readonly hold: (client: ClientName, bytes: number) => boolean;
   readonly onStatus: () => void;
   readonly onClose: () => void;
 }

@@ -53,8 +53,32 @@ export const adsPaths = {
   sotw: `${adsService}/StreamAggregatedResources`,
 } as const;
 
-export function decodeDeltaRequest(bytes: Buffer): DeltaRequest {
+/** What one request may name: names and versions, and the bytes of them. */
+export interface NameLimits {
+  readonly names: number;
+  readonly nameBytes: number;
+}
+
+export class TooManyNames extends Error {
+  override readonly name = 'TooManyNames';
+}
+
+/** Counts names as they are come upon: a request is not read to its end that has too many. */
+function createNameCount({ names, nameBytes }: NameLimits): (bytes: number) => void {
+  let count = 0;
+  let size = 0;
+  return (bytes) => {
+    count += 1;
+    size += bytes;
+    if (count > names || size > nameBytes) throw new TooManyNames('too many resource names');
+  };
+}
+
+const unlimited: NameLimits = { names: Number.POSITIVE_INFINITY, nameBytes: Number.POSITIVE_INFINITY };
+
+export function decodeDeltaRequest(bytes: Buffer, limits: NameLimits = unlimited): DeltaRequest {
   const reader = new WireReader(bytes);
+  const count = createNameCount(limits);
   let node: NodeInfo | undefined;
   let error: RpcStatus | undefined;
   let typeUrl = '';
@@ -67,10 +91,12 @@ export function decodeDeltaRequest(bytes: Buffer): DeltaRequest {
   for (let field = reader.next(); field !== 0; field = reader.next()) {
     if (field === 1) node = decodeNode(reader.bytes());
     else if (field === 2) typeUrl = reader.string();
-    else if (field === 3) subscribe.push(reader.string());
-    else if (field === 4) unsubscribe.push(reader.string());
-    else if (field === 5) {
-      reader.skip();
+    else if (field === 3 || field === 4) {
+      const name = reader.bytes();
+      count(name.length);
+      (field === 3 ? subscribe : unsubscribe).push(name.toString('utf8'));
+    } else if (field === 5) {
+      count(reader.bytes().length);
       const last = runs.at(-1);
       if (last?.end === from) last.end = reader.position;
       else runs.push({ start: from, end: reader.position });
@@ -83,8 +109,9 @@ export function decodeDeltaRequest(bytes: Buffer): DeltaRequest {
   return { ...optional({ node, error }), typeUrl, subscribe, unsubscribe, initialVersions, nonce };
 }
 
-export function decodeSotwRequest(bytes: Buffer): SotwRequest {
+export function decodeSotwRequest(bytes: Buffer, limits: NameLimits = unlimited): SotwRequest {
   const reader = new WireReader(bytes);
+  const count = createNameCount(limits);
   let node: NodeInfo | undefined;
   let error: RpcStatus | undefined;
   let version = '';
@@ -94,8 +121,11 @@ export function decodeSotwRequest(bytes: Buffer): SotwRequest {
   for (let field = reader.next(); field !== 0; field = reader.next()) {
     if (field === 1) version = reader.string();
     else if (field === 2) node = decodeNode(reader.bytes());
-    else if (field === 3) names.push(reader.string());
-    else if (field === 4) typeUrl = reader.string();
+    else if (field === 3) {
+      const name = reader.bytes();
+      count(name.length);
+      names.push(name.toString('utf8'));
+    } else if (field === 4) typeUrl = reader.string();
     else if (field === 5) nonce = reader.string();
     else if (field === 6) error = decodeStatus(reader.bytes());
     else reader.skip();

@@ -1,4 +1,4 @@
-import { type AdsLimits, defaultAdsLimits } from './ads-stream.ts';
+import { type AdsLimits, defaultAdsLimits } from './ads-limits.ts';
 import type { GateLimits } from './connection-gate.ts';
 import type { PendingLimits } from './pending-streams.ts';
 

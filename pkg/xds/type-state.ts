@@ -1,22 +1,25 @@
 import { emptyView } from './encode.ts';
+import { costOfVersions, NameSet } from './name-set.ts';
 import type { EncodedResource, ResourceView } from './resources.ts';
 import type { ResponseBody, ResponseEncoder } from './response-encoder.ts';
-import { type TypeTraits, traitsOf } from './type-traits.ts';
+import type { TypeTraits } from './type-traits.ts';
 
 /** What the server knows of one type on one stream. */
 export interface TypeState {
   readonly typeUrl: string;
   readonly traits: TypeTraits;
   wildcard: boolean;
-  readonly names: Set<string>;
+  readonly names: NameSet;
   /** The client has, or was sent, what it subscribes to of this view. */
   base: ResourceView;
   /** Names to send whatever `base` says: just subscribed to, or due again. */
-  readonly fresh: Set<string>;
+  readonly fresh: NameSet;
   /** The client still has these, which are gone from `base`: their removal waits for what refers to them. */
   readonly stale: Map<string, EncodedResource>;
   /** Delta: what a reconnected client said that it has. Taken into account once. */
   known: ReadonlyMap<string, string> | undefined;
+  /** What `known` costs. */
+  knownCost: number;
   /** State of the world: the version that a reconnected client said that it has. */
   knownVersion: string;
   /** Changed on this stream before the type that must be sent again beside it (`resends`) was asked for. */
@@ -25,7 +28,8 @@ export interface TypeState {
   owed: boolean;
   /** Pieces of an answer that has been composed. */
   queue: readonly ResponseBody[];
-  inFlight: { readonly body: ResponseBody; readonly since: number } | undefined;
+  /** What is needed of the answer that is outstanding: its bytes are not kept for those who never give theirs. */
+  inFlight: (Pick<ResponseBody, 'nonce' | 'names'> & { readonly since: number }) | undefined;
   lastNonce: string;
   nack: string | undefined;
 }
@@ -35,16 +39,17 @@ export interface Collected {
   readonly removed: readonly string[];
 }
 
-export function createTypeState(typeUrl: string): TypeState {
+export function createTypeState(typeUrl: string, traits: TypeTraits): TypeState {
   return {
     typeUrl,
-    traits: traitsOf(typeUrl),
+    traits,
     wildcard: false,
-    names: new Set(),
+    names: new NameSet(),
     base: emptyView,
-    fresh: new Set(),
+    fresh: new NameSet(),
     stale: new Map(),
     known: undefined,
+    knownCost: 0,
     knownVersion: '',
     unaccompanied: new Set(),
     owed: false,
@@ -53,6 +58,16 @@ export function createTypeState(typeUrl: string): TypeState {
     lastNonce: '',
     nack: undefined,
   };
+}
+
+export function setKnown(state: TypeState, versions: ReadonlyMap<string, string> | undefined): void {
+  state.known = versions;
+  state.knownCost = versions ? costOfVersions(versions) : 0;
+}
+
+/** Bytes of memory for what the client has said: names and versions that it may have made up. */
+export function costOf({ names, fresh, knownCost }: TypeState): number {
+  return names.cost + fresh.cost + knownCost;
 }
 
 export function inScope(state: TypeState, name: string): boolean {

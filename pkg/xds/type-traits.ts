@@ -45,8 +45,7 @@ const traits: Readonly<Record<string, TypeTraits>> = {
   [tulleTypes.inbound]: { ...everything, order: 6 },
 };
 
-const unknownType: TypeTraits = { ...named, order: 9 };
-
-export function traitsOf(typeUrl: string): TypeTraits {
-  return traits[typeUrl] ?? unknownType;
+/** Undefined: a type that nobody serves. */
+export function traitsOf(typeUrl: string): TypeTraits | undefined {
+  return Object.hasOwn(traits, typeUrl) ? traits[typeUrl] : undefined;
 }
