@@ -10,6 +10,11 @@ describe('parseDuration', () => {
     );
   });
 
+  it('refuses what no timer can wait for', () => {
+    assert.equal(parseDuration('596h'), 596 * 3_600_000);
+    for (const text of ['597h', '600h', '99999999']) assert.throws(() => parseDuration(text), /596h at most/, text);
+  });
+
   it('refuses the rest with what to write', () => {
     for (const text of ['', 's', '20 s', '20x', '-1s', '1s2'])
       assert.throws(() => parseDuration(text), /write 20s/, text);

@@ -1,4 +1,5 @@
 import { InvalidArgumentError, Option } from 'commander';
+import { parseDuration } from './duration.ts';
 
 /** Options that several commands have, and how their values are read. */
 export function outputOption(choices: readonly string[] = ['text', 'json']): Option {
@@ -31,6 +32,17 @@ export function toName(value: string): string {
 /** `a` or `a,b`. */
 export function toNames(value: string): string {
   return value.split(',').map(toName).join(',');
+}
+
+/** As it was written, since it is told again, with the unit that a bare number has: `10s` for `10`. */
+export function toDuration(value: string): string {
+  try {
+    parseDuration(value);
+  } catch (error) {
+    throw new InvalidArgumentError(error instanceof Error ? error.message : String(error));
+  }
+  const text = value.trim();
+  return /[a-z]$/.test(text) ? text : `${text}s`;
 }
 
 export function toUrl(value: string): string {

@@ -128,6 +128,8 @@ describe('the commands about policy', () => {
     [2, /broken\.yaml:1:1: this is no list of cases/, 'test', 'broken.yaml', '-f', 'mesh'],
     [0, /^# Who may call whom$/m, 'test', '-f', 'mesh', '--matrix', '-'],
     [2, /would both write to stdout/, 'test', 'cases.yaml', '-f', 'mesh', '--matrix', '-', '-o', 'json'],
+    [2, /write 20s, 1m30s or 500ms/, 'suggest', '--since', 'an hour'],
+    [2, /596h at most/, 'up', '-f', 'mesh', '--run-for', '600h'],
     [2, /small letters, digits and "-" only/, 'analyze', '-n', 'A B', 'mesh'],
     [2, /^tulle: gone\/x\.md: its folder is not there$/m, 'test', '-f', 'mesh', '--matrix', 'gone/x.md'],
     [0, /nobody gained or lost access/, 'diff', 'mesh', 'mesh'],

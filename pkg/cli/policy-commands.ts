@@ -4,7 +4,7 @@ import { addClusterOptions } from './cluster-flags.ts';
 import type { DiffFlags } from './diff.ts';
 import type { ExplainFlags } from './explain.ts';
 import { ofMeshOr, modeOption, pathMatchOption } from './mesh-config.ts';
-import { collect, outputOption, toName, toNames } from './options.ts';
+import { collect, outputOption, toDuration, toName, toNames } from './options.ts';
 import type { RunCommand } from './program.ts';
 import type { SuggestFlags } from './suggest.ts';
 import type { TestFlags } from './test.ts';
@@ -59,7 +59,7 @@ export function addPolicyCommands(program: Command, run: RunCommand): void {
 
   withFiles(program.command('whatif'))
     .description('replay what the running mesh recorded against changed policy: who would be refused')
-    .option('--since <duration>', 'how far back', '10m')
+    .option('--since <duration>', 'how far back', toDuration, '10m')
     .addOption(outputOption())
     .action(async (options: WhatIfFlags) =>
       run(async (context) => (await import('./whatif.ts')).runWhatIf(context, options)),
@@ -69,7 +69,7 @@ export function addPolicyCommands(program: Command, run: RunCommand): void {
     .description('write the policy that lets pass what the running mesh refused')
     .option('--trace <id>', 'only the calls of this trace')
     .option('-n, --namespace <name>', 'only calls to Services of this namespace', toName)
-    .option('--since <duration>', 'how far back', '10m')
+    .option('--since <duration>', 'how far back', toDuration, '10m')
     .addOption(
       new Option('--paths <how>', 'how wide: the paths as seen, segments that vary, or all below a folder')
         .choices(['exact', 'segment', 'prefix'])
