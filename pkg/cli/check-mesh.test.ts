@@ -195,4 +195,49 @@ describe('what tulle check says of namespaces', function () {
       );
     });
   });
+
+  describe('of sidecars', () => {
+    const proxy = (pod: string, synced: boolean): object => ({ pod, types: [{ typeUrl: 'a.b/c.Cluster', synced }] });
+
+    it('counts the pods of the mesh, and not those of namespaces that are ignored, or its own trials', async () => {
+      namespace('shop', {});
+      namespace('quiet', {}, { ...inMesh, 'openservicemesh.io/ignore': 'true' });
+      pod('shop', 'cart');
+      pod('quiet', 'old');
+      mesh.report = {
+        proxies: [proxy('shop/cart', true), proxy('quiet/old', false), proxy('tulle-check-x/server', false)],
+        pods: [{ pod: 'shop/cart' }],
+      };
+      assert.deepEqual(
+        (await mesh.find('sidecars')).map(({ status, name, detail, hint }) => [status, name, detail, hint]),
+        [
+          [
+            'warning',
+            'not in the mesh',
+            '1 sidecar in quiet goes on with what it was told last, until it is restarted',
+            'kubectl rollout restart deployment,statefulset,daemonset -n quiet',
+          ],
+          ['ok', 'connected and in sync', '1 of 1', undefined],
+        ],
+      );
+    });
+
+    it('goes on to watch those of a namespace that left and is still served', async () => {
+      mesh.report = { proxies: [proxy('left/cart', false)], pods: [{ pod: 'left/cart' }] };
+      assert.deepEqual(
+        (await mesh.find('sidecars')).map(({ status, detail }) => [status, detail]),
+        [['warning', '1 of 1 wait for an acknowledgement']],
+      );
+    });
+
+    it('counts a pod once that is connected twice, and not one that is gone', async () => {
+      namespace('shop', {});
+      pod('shop', 'cart');
+      mesh.report = { proxies: [proxy('shop/cart', true), proxy('shop/cart', true), proxy('shop/gone', true)] };
+      assert.deepEqual(
+        (await mesh.find('sidecars')).map(({ status, detail }) => [status, detail]),
+        [['ok', '1 of 1']],
+      );
+    });
+  });
 });

@@ -4,6 +4,7 @@ import type { CheckGroup, CheckReport } from './check-report.ts';
 import { type ClusterAccess } from './cluster-access.ts';
 import { defaultControlNamespace, defaultMeshName } from './cluster-flags.ts';
 import { checkLeft, checkNamespace } from './check-namespace.ts';
+import { trialPrefix } from './check-objects.ts';
 import { findRefusedWorkloads } from './check-refused-pods.ts';
 import { checkSidecars } from './check-sidecars.ts';
 import { hasSidecar, isOver, type PodObject } from './cluster-pods.ts';
@@ -23,7 +24,7 @@ export async function checkMesh(
   });
   const mine = items
     .filter((each) => meshOf(each) === meshName && !isIgnored(each) && each.metadata.deletionTimestamp === undefined)
-    .filter(({ metadata }) => !metadata.name.startsWith('tulle-check-'));
+    .filter(({ metadata }) => !metadata.name.startsWith(trialPrefix));
   const namespaces = report.group('namespaces');
   if (mine.length === 0) {
     namespaces.warning(
@@ -54,7 +55,7 @@ export async function checkMesh(
       'list events is needed: the ClusterRole view gives it',
     );
   checkLeft(plane.reports, namespaces);
-  checkSidecars(pods, plane.reports, report.group('sidecars'));
+  checkSidecars(pods, new Set(mine.map(({ metadata }) => metadata.name)), plane.reports, report.group('sidecars'));
   checkProblems(plane.reports, access, report.group('policy'));
 }
 

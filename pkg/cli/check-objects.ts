@@ -15,6 +15,8 @@ export interface TrialOptions {
   readonly gate: boolean;
 }
 
+/** Of the namespace. */
+export const trialPrefix = 'tulle-check-';
 export const trialLabel = 'tulle.dev/check';
 export const trialUntil = 'tulle.dev/check-until';
 export const trialPort = 8080;

@@ -7,6 +7,7 @@ import {
   trialLabel,
   type TrialOptions,
   trialPort,
+  trialPrefix,
   trialUntil,
 } from './check-objects.ts';
 import type { CheckGroup, CheckReport } from './check-report.ts';
@@ -266,8 +267,6 @@ function messagesOf({ status }: PodObject): readonly string[] {
   const unscheduled = status?.conditions?.find(({ type, status: is }) => type === 'PodScheduled' && is === 'False');
   return [...(unscheduled?.message === undefined ? [] : [unscheduled.message]), ...said];
 }
-
-const trialPrefix = 'tulle-check-';
 
 /** What runs that were killed left behind. */
 async function removeLeftovers(access: ClusterAccess): Promise<void> {
