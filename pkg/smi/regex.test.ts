@@ -5,7 +5,6 @@ import { checkRegex } from './regex.ts';
 describe('checkRegex', () => {
   it('takes ordinary patterns', () => {
     for (const pattern of [
-      '',
       '/books',
       '/api/v[0-9]+/.*',
       '^(.*?;)?(user=jason)(;.*)?$',
@@ -16,7 +15,12 @@ describe('checkRegex', () => {
       'a\\++',
       '(?i)x',
       '(?P<id>x)',
-      '\\p{Greek}',
+      '^$',
+      '/{id}',
+      '[^/]+',
+      '[\\w.-]{1,64}',
+      '/%C3%A9',
+      '\\x2f\\x{7e}',
     ]) {
       assert.equal(checkRegex(pattern), undefined, pattern);
     }
@@ -41,9 +45,65 @@ describe('checkRegex', () => {
   }
 
   it('tells syntax errors', () => {
-    for (const pattern of ['(', '[a', '*a', 'a{2,1}', '\\', '\\p{Nope}', '\ud800']) {
+    for (const pattern of [
+      '',
+      '(',
+      ')',
+      '[a',
+      '[[:no:]]',
+      '[z-a]',
+      '[a-\\d]',
+      '*a',
+      '(?i)*',
+      '^*',
+      'a**',
+      'a{2,1}',
+      'a{1001}',
+      '(a{10}){101}',
+      'a{01}',
+      '\\',
+      '\\Z',
+      '\\Qa',
+      '(?x)a',
+      '(?P<x>a)(?P<x>b)',
+      'a\n',
+      '('.repeat(5_000),
+    ]) {
       assert.equal(checkRegex(pattern)?.reason, 'RegexInvalid', pattern);
     }
+  });
+
+  // Envoys of different versions refuse these, or read them in different ways.
+  for (const pattern of [
+    '\u00e9',
+    '\ud800',
+    '\\x{100}',
+    '\\xff',
+    '[^\\x80]',
+    '\\p{Greek}',
+    '\\PN',
+    '[\\pL]',
+    '\\C',
+    '(?P<\u00e9>a)',
+  ]) {
+    it(`refuses what is not of ASCII: ${JSON.stringify(pattern)}`, () => {
+      assert.equal(checkRegex(pattern)?.reason, 'RegexUnsupported');
+    });
+  }
+
+  it('counts as Envoy does: a class of many ranges is many instructions', () => {
+    assert.equal(checkRegex('[acegikmoqsuwy]{1000}')?.reason, 'RegexTooLarge');
+    assert.equal(checkRegex('[acegikmoqsuwy]{700}'), undefined);
+    assert.equal(checkRegex('[a-z]{1000}'), undefined);
+  });
+
+  it('says where, and what to do', () => {
+    assert.deepEqual(checkRegex('/caf\u00e9'), {
+      reason: 'RegexUnsupported',
+      message: 'U+00E9 (\u00e9) is not ASCII, and Envoys read it in different ways',
+      fix: 'paths and headers are compared byte by byte: in a path, write the bytes as they are sent, as %C3%A9',
+    });
+    assert.equal(checkRegex('/a(b')?.message, 'the group that opens at character 3 is not closed');
   });
 
   it('bounds what a pattern compiles to, quickly', () => {
