@@ -98,7 +98,7 @@ describe('the commands for clusters', function () {
     for (const [name, message] of refused) {
       it(`refuses ${name} with what to do, and goes on with the rest`, async () => {
         const { exitCode, out, err } = await tulle('namespace', 'add', name, 'shop');
-        assert.equal(exitCode, 1);
+        assert.equal(exitCode, 2);
         assert.match(err, message);
         assert.match(out, /^shop: in mesh osm$/m);
       });
@@ -111,7 +111,54 @@ describe('the commands for clusters', function () {
       const { exitCode } = await tulle('namespace', 'remove', 'shop');
       assert.equal(exitCode, 0);
       assert.deepEqual(metadataOf('shop')?.labels, { team: 'a' });
-      assert.deepEqual(metadataOf('shop')?.annotations, { 'tulle.dev/mode': 'enforce' });
+      assert.deepEqual(metadataOf('shop')?.annotations, {});
+    });
+
+    it('says that a mode of its own goes too, so that it is not in force when the namespace is added again', async () => {
+      const labels = { 'openservicemesh.io/monitored-by': 'osm', 'tulle.dev/mode': 'shadow' };
+      cluster.objects.set('/api/v1/namespaces/shop', namespace('shop', labels, { 'tulle.dev/mode': 'enforce' }));
+      const { out } = await tulle('namespace', 'remove', 'shop');
+      assert.equal(out, 'shop: in no mesh, and its own mode is gone: it was enforce\n');
+      assert.deepEqual([metadataOf('shop')?.labels, metadataOf('shop')?.annotations], [{}, {}]);
+    });
+
+    it('has nothing to remove of a namespace that is not there, and does not say to make it', async () => {
+      const { exitCode, err } = await tulle('namespace', 'remove', 'gone');
+      assert.equal(exitCode, 2);
+      assert.equal(err, 'tulle: there is no namespace gone\n');
+    });
+
+    describe('of a mesh that no control plane serves', () => {
+      const webhook = (name: string): void =>
+        void cluster.objects.set(`/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/${name}`, {
+          metadata: { name },
+        });
+
+      it('adds, and warns with the meshes that there are', async () => {
+        webhook('tulle-injector-osm');
+        webhook('istio-sidecar-injector');
+        const { exitCode, out, err } = await tulle('namespace', 'add', 'shop', '--mesh-name', 'nope');
+        assert.equal(exitCode, 0);
+        assert.match(out, /^shop: in mesh nope$/m);
+        assert.equal(
+          err,
+          'tulle: warning: no control plane serves mesh nope (there is no MutatingWebhookConfiguration tulle-injector-nope), so pods get no sidecar; served here: osm\n',
+        );
+      });
+
+      it('says how one is installed where there is none', async () => {
+        const { err } = await tulle('namespace', 'add', 'shop');
+        assert.match(err, /serves mesh osm .*, so pods get no sidecar; none is installed here: helm install/);
+      });
+
+      it('is silent where the mesh is served, or who asks may not see it', async () => {
+        webhook('tulle-injector-osm');
+        assert.equal((await tulle('namespace', 'add', 'shop')).err, '');
+        cluster.intercept = (_, path) =>
+          path.endsWith('/mutatingwebhookconfigurations') ? failure(403, 'Forbidden', 'no') : undefined;
+        const { exitCode, err } = await tulle('namespace', 'add', 'shop', '--mesh-name', 'osm');
+        assert.deepEqual([exitCode, err], [0, '']);
+      });
     });
 
     it('lists who is in which mesh, how it is injected, and where its mode comes from', async () => {

@@ -1,6 +1,6 @@
 import { type ClusterAccess, withCluster } from './cluster-access.ts';
 import { isAbsent, isForbidden } from './cluster-answers.ts';
-import type { ClusterFlags } from './cluster-flags.ts';
+import { type ClusterFlags, defaultMeshName } from './cluster-flags.ts';
 import { CliError, type CliContext } from './context.ts';
 import { orTwo, writeJson, writeLines } from './mesh-input.ts';
 import { hasSidecar, isOptedOut, isOver, type PodObject } from './cluster-pods.ts';
@@ -20,6 +20,13 @@ interface Change {
   readonly next?: string;
 }
 
+interface Hints {
+  /** What to do about a namespace that is not there. */
+  readonly absent?: (name: string) => string;
+  /** What is to be told once, where anything was done. */
+  readonly warning?: (access: ClusterAccess) => Promise<string | undefined>;
+}
+
 interface Patch {
   readonly labels?: Readonly<Record<string, string | null>>;
   readonly annotations?: Readonly<Record<string, string | null>>;
@@ -29,14 +36,14 @@ const never: ReadonlySet<string> = new Set(['kube-system', 'kube-public', 'kube-
 const osm = 'openservicemesh.io';
 const own = 'tulle.dev';
 
-/** `tulle namespace add NS…`: 0 they are in the mesh, 1 one can't be, 2 could not do it. */
+/** `tulle namespace add NS…`: 0 they are in the mesh, 2 one can't be. */
 export function addNamespaces(
   context: CliContext,
   names: readonly string[],
   flags: NamespaceFlags & { readonly disableSidecarInjection?: boolean },
 ): Promise<number> {
   const injection = flags.disableSidecarInjection === true ? 'disabled' : 'enabled';
-  return changeEach(context, names, flags, async (access, namespace) => {
+  const add = async (access: ClusterAccess, namespace: NamespaceObject): Promise<Change> => {
     const { meshName, controlNamespace } = access;
     const name = namespace.metadata.name;
     if (never.has(name) || name === controlNamespace)
@@ -54,10 +61,39 @@ export function addNamespaces(
         ? await restartOf(access, name, (pod) => !hasSidecar(pod) && !isOptedOut(pod))
         : undefined;
     return { namespace: name, changed, state, ...(next !== undefined && { next }) };
+  };
+  return changeEach(context, names, flags, add, {
+    absent: (name) => `kubectl create namespace ${name}`,
+    warning: whyUnserved,
   });
 }
 
-/** `tulle namespace remove NS…`: takes away all that `add` and `ignore` write. */
+const injectors = 'tulle-injector-';
+
+/** That no control plane serves the mesh, as far as whoever asks may see it. */
+async function whyUnserved({ cluster, meshName, controlNamespace }: ClusterAccess): Promise<string | undefined> {
+  interface Webhooks {
+    readonly items: readonly { readonly metadata: { readonly name: string } }[];
+  }
+  try {
+    const path = '/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations';
+    const { items } = await cluster.request<Webhooks>('GET', path);
+    const served = items
+      .filter(({ metadata }) => metadata.name.startsWith(injectors))
+      .map(({ metadata }) => metadata.name.slice(injectors.length));
+    if (served.includes(meshName)) return undefined;
+    const rest =
+      served.length === 0
+        ? `none is installed here: helm install tulle charts/tulle -n ${controlNamespace} --create-namespace${meshName === defaultMeshName ? '' : ` --set meshName=${meshName}`}`
+        : `served here: ${served.slice(0, 10).join(', ')}`;
+    return `no control plane serves mesh ${meshName} (there is no MutatingWebhookConfiguration ${injectors}${meshName}), so pods get no sidecar; ${rest}`;
+  } catch (error) {
+    if (isForbidden(error) || isAbsent(error)) return undefined;
+    throw error;
+  }
+}
+
+/** `tulle namespace remove NS…`: takes away all that `add`, `ignore` and `tulle enforce` write. */
 export function removeNamespaces(
   context: CliContext,
   names: readonly string[],
@@ -68,12 +104,15 @@ export function removeNamespaces(
     const mesh = meshOf(namespace);
     if (mesh !== undefined && mesh !== access.meshName)
       throw new CliError(`${name} is in mesh ${mesh}, not ${access.meshName}: say --mesh-name ${mesh}`);
+    const { mode, unknownMode = mode } = stateOf(namespace);
+    // Else it would be in force at once when the namespace is added again.
     const changed = await apply(access, namespace, {
-      labels: nulls(namespace.metadata.labels, ['monitored-by', 'ignore']),
-      annotations: nulls(namespace.metadata.annotations, ['sidecar-injection', 'metrics']),
+      labels: nulls(namespace.metadata.labels, ['monitored-by', 'ignore', 'mode']),
+      annotations: nulls(namespace.metadata.annotations, ['sidecar-injection', 'metrics', 'mode']),
     });
     const next = await restartOf(access, name, hasSidecar);
-    return { namespace: name, changed, state: 'in no mesh', ...(next !== undefined && { next }) };
+    const state = `in no mesh${unknownMode === undefined ? '' : `, and its own mode is gone: it was ${unknownMode}`}`;
+    return { namespace: name, changed, state, ...(next !== undefined && { next }) };
   });
 }
 
@@ -122,18 +161,21 @@ function changeEach(
   names: readonly string[],
   flags: NamespaceFlags,
   change: (access: ClusterAccess, namespace: NamespaceObject) => Promise<Change>,
+  hints: Hints = {},
 ): Promise<number> {
   return orTwo(() =>
     withCluster(context, flags, async (access) => {
       const results: (Change | { readonly namespace: string; readonly error: string })[] = [];
       for (const name of new Set(names)) {
         try {
-          results.push(await change(access, await readNamespace(access, name)));
+          results.push(await change(access, await readNamespace(access, name, hints.absent?.(name))));
         } catch (error) {
           if (!(error instanceof CliError)) throw error;
           results.push({ namespace: name, error: error.message });
         }
       }
+      const warning = results.some((result) => !('error' in result)) ? await hints.warning?.(access) : undefined;
+      if (warning !== undefined) context.stderr.write(`tulle: warning: ${warning}\n`);
       if (flags.output === 'json') writeJson(context, results);
       else {
         for (const result of results) {
@@ -148,16 +190,21 @@ function changeEach(
             ...next.map((line) => `  ${line}`),
           ]);
       }
-      return results.some((result) => 'error' in result) ? 1 : 0;
+      return results.some((result) => 'error' in result) ? 2 : 0;
     }),
   );
 }
 
-export async function readNamespace({ cluster }: ClusterAccess, name: string): Promise<NamespaceObject> {
+export async function readNamespace(
+  { cluster }: ClusterAccess,
+  name: string,
+  /** What to do where it is not there. */
+  hint?: string,
+): Promise<NamespaceObject> {
   try {
     return await cluster.request<NamespaceObject>('GET', `/api/v1/namespaces/${encodeURIComponent(name)}`);
   } catch (error) {
-    if (isAbsent(error)) throw new CliError(`there is no namespace ${name}: kubectl create namespace ${name}`);
+    if (isAbsent(error)) throw new CliError(`there is no namespace ${name}${hint === undefined ? '' : `: ${hint}`}`);
     throw error;
   }
 }
