@@ -11,7 +11,7 @@ import {
 } from './mesh-rules.ts';
 import type { AnalysisRule } from './rule.ts';
 import { splitSelectors, splitsWithoutEffect } from './split-rules.ts';
-import { opensEverything, opensNothing, redundantTargets, rehearsals, unknownSources } from './target-rules.ts';
+import { opensEverything, opensNothing, redundantTargets, rehearsals } from './target-rules.ts';
 
 /** To add a rule: write it in a file by its subject, add its line here, its reason to problemReasons, and a heading to docs/problems.md. */
 const rules: readonly AnalysisRule[] = [
@@ -23,7 +23,6 @@ const rules: readonly AnalysisRule[] = [
   opensNothing,
   opensEverything,
   redundantTargets,
-  unknownSources,
   rehearsals,
   splitsWithoutEffect,
   splitSelectors,

@@ -5,7 +5,7 @@ import type { MeshFacts } from '../explain/mesh-facts.ts';
 import type { AccessRule, InboundPolicy } from '../policy/inbound.ts';
 import type { HttpMatch } from '../policy/match.ts';
 import type { TrafficTarget } from '../smi/traffic-target/traffic-target.ts';
-import { type AnalysisRule, isNear, onEach } from './rule.ts';
+import { type AnalysisRule, onEach } from './rule.ts';
 
 interface Opened {
   readonly rule: AccessRule;
@@ -127,36 +127,6 @@ function coversHttp(a: readonly HttpMatch[] | undefined, b: readonly HttpMatch[]
   if (a === undefined) return true;
   return b !== undefined && b.every((match) => a.some((wider) => coversMatch(wider, match)));
 }
-
-/** Sources that look like a slip: nobody runs as them, and somebody runs as something very much alike. */
-export const unknownSources: AnalysisRule = ({ smi, snapshot }) => {
-  const accounts = new Map<string, Set<string>>();
-  for (const { namespace, serviceAccount } of snapshot.pods) {
-    accounts.set(namespace, (accounts.get(namespace) ?? new Set()).add(serviceAccount));
-  }
-  return onEach(smi.targets, ({ sources }, report) => {
-    for (const [i, { kind, namespace, name, broken }] of sources.entries()) {
-      if (kind !== 'ServiceAccount' || broken || accounts.get(namespace)?.has(name)) continue;
-      const near = [...(accounts.get(namespace) ?? [])].find((known) => isNear(known, name));
-      const elsewhere = near === undefined ? [...accounts].find(([, names]) => names.has(name))?.[0] : undefined;
-      if (near !== undefined) {
-        report(`/spec/sources/${i}/name`, {
-          severity: 'warning',
-          reason: 'SourceUnknown',
-          message: `nobody in namespace "${namespace}" runs as "${name}", and somebody runs as "${near}"`,
-          fix: `write ${near} if that is meant`,
-        });
-      } else if (elsewhere !== undefined) {
-        report(`/spec/sources/${i}/namespace`, {
-          severity: 'warning',
-          reason: 'SourceUnknown',
-          message: `nobody in namespace "${namespace}" runs as "${name}"; in namespace "${elsewhere}" somebody does`,
-          fix: `write namespace: ${elsewhere} if that is meant`,
-        });
-      }
-    }
-  });
-};
 
 /** Rehearsals that are still on. */
 export const rehearsals: AnalysisRule = ({ smi }) =>

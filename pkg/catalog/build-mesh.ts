@@ -18,6 +18,7 @@ import { createPermissions } from './permission.ts';
 import { createReaches } from './reach.ts';
 import { type AccessObjects, createSmiObjects, type SmiObjects } from './smi-objects.ts';
 import type { MeshConfig, MeshSnapshot, Service } from './snapshot.ts';
+import { createSourceChecks } from './source-checks.ts';
 import { createSplitPlan } from './traffic-split.ts';
 import { createWorkloadIndex, type Workloads } from './workloads.ts';
 
@@ -62,6 +63,7 @@ export function createMeshBuilder(): MeshBuilder {
   const reachesOf = step(createReaches());
   const directoryOf = step(createDirectory());
   const targetChecks = step(createTargetChecks());
+  const sourceChecks = step(createSourceChecks());
   const splitChecks = step(createSplitChecks());
   const conflictsOf = step(protocolConflicts);
   const externalsOf = step(externalNames);
@@ -126,6 +128,7 @@ export function createMeshBuilder(): MeshBuilder {
           conflictsOf(uses),
           externalsOf(services),
           targetChecks(granted, access, workloads, uses),
+          sourceChecks(granted, workloads, namespaces, trustDomain),
           splitChecks(plan, permissions),
         );
       return outcomeOf({ pods, policyOf }, findProblems);
