@@ -217,7 +217,7 @@ function decodeResource(bytes: Buffer): { name: string; version: string; any: Bu
   return { name, version, any };
 }
 
-/** Of what a client says is wrong; it is kept and logged. */
+/** Bytes of what a client says is wrong; it is kept and logged. */
 const longestComplaint = 8192;
 
 function decodeStatus(bytes: Buffer): RpcStatus {
@@ -226,7 +226,8 @@ function decodeStatus(bytes: Buffer): RpcStatus {
   let message = '';
   for (let field = reader.next(); field !== 0; field = reader.next()) {
     if (field === 1) code = reader.varint();
-    else if (field === 2) message = reader.string().slice(0, longestComplaint);
+    // Cut before it is text: a part of a text holds the whole of it in memory.
+    else if (field === 2) message = reader.bytes().subarray(0, longestComplaint).toString('utf8');
     else reader.skip();
   }
   return { code, message };
