@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import type { Duplex } from 'node:stream';
+import { PassThrough, type Duplex } from 'node:stream';
 import { readJsonLines, writeJsonLine } from './json-lines.ts';
 import {
   controlDescriptor,
@@ -42,7 +42,6 @@ export function startLauncher(launch: LauncherSpawn): LauncherHandle {
     // Signals of the terminal are for us: it ends when we say so.
     detached: inherit !== true,
   });
-  const control = child.stdio[controlDescriptor] as Duplex;
   let complaint = '';
   let ended = false;
   const end = (reason: string): void => {
@@ -50,6 +49,9 @@ export function startLauncher(launch: LauncherSpawn): LauncherHandle {
     ended = true;
     launch.onExit(reason);
   };
+  // Where no more files can be opened it has no streams at all; what is to be said then goes nowhere.
+  const streams = child.stdio as typeof child.stdio | undefined;
+  const control = (streams?.[controlDescriptor] ?? new PassThrough().resume()) as Duplex;
   child.stderr?.setEncoding('utf8').on('data', (text: string) => (complaint = (complaint + text).slice(-2000)));
   child.once('error', (error) => end(error.message));
   child.once('close', (code, signal) => end(complaint.trim() || `ended with ${code ?? signal}`));

@@ -79,6 +79,14 @@ export function runPod(options: PodRunnerOptions): PodRunner {
     return backoff;
   }
 
+  function startAgain(): void {
+    try {
+      startAll();
+    } catch (error) {
+      launcherEnded((error as Error).message);
+    }
+  }
+
   function startAll(): void {
     writeNames(pod);
     launcher = startLauncher({ ...options.launcher(), onEvent: handle, onExit: launcherEnded });
@@ -213,6 +221,7 @@ export function runPod(options: PodRunnerOptions): PodRunner {
 
   function launcherEnded(reason: string): void {
     launcher = undefined;
+    endOrphans();
     for (const container of everyProcess()) {
       if (container.state === 'running')
         Object.assign(container, { state: 'terminated', reason: 'Error', message: reason });
@@ -231,7 +240,7 @@ export function runPod(options: PodRunnerOptions): PodRunner {
       Object.assign(container, { state: 'waiting', reason: 'PodRestarting', message: reason });
     }
     if (status.sidecar) Object.assign(status.sidecar, { state: 'waiting', reason: 'PodRestarting', message: reason });
-    later(backoffOf('launcher').next(), startAll);
+    later(backoffOf('launcher').next(), startAgain);
     changed();
   }
 
@@ -262,9 +271,13 @@ export function runPod(options: PodRunnerOptions): PodRunner {
 
   function kill(): void {
     status.stopping = true;
-    // A killed launcher can't end what it started; in a namespace the kernel does.
-    if (!pod.isolated) for (const pid of ownPids()) sendSignal(-pid, 'SIGKILL');
+    endOrphans();
     launcher?.kill();
+  }
+
+  /** A killed launcher can't end what it started; in a namespace the kernel does. */
+  function endOrphans(): void {
+    if (!pod.isolated) for (const pid of ownPids()) sendSignal(-pid, 'SIGKILL');
   }
 
   function ownPids(): readonly number[] {
