@@ -90,6 +90,7 @@ export async function startSupervisor(options: SupervisorOptions): Promise<Super
   let latest: MeshRead | undefined;
   let wantedPods: WantedPods | undefined;
   let visits = 0;
+  let unwritten: string | undefined;
   const workloads = createKeptWorkloads((owner, file) =>
     options.onNotice(`${owner} goes on as it was until ${file} can be read whole`),
   );
@@ -114,7 +115,7 @@ export async function startSupervisor(options: SupervisorOptions): Promise<Super
     spec: controller.prepare,
     onStart() {
       noteProcesses();
-      writeRecord();
+      attempt(writeRecord);
       if (controller.api !== told) options.onNotice(`page ${controller.api}, as the port before is taken`);
       told = controller.api;
     },
@@ -125,7 +126,19 @@ export async function startSupervisor(options: SupervisorOptions): Promise<Super
 
   function noteProcesses(): void {
     const pids = [...(kept?.pids() ?? []), ...fleet.pods().flatMap((pod) => pod.pids())];
-    run.noteProcesses(pids.filter((pid) => pid > 0).map(markProcess));
+    attempt(() => run.noteProcesses(pids.filter((pid) => pid > 0).map(markProcess)));
+  }
+
+  /** What can't be written is for other commands to read: the mesh goes on without. */
+  function attempt(write: () => void): void {
+    try {
+      write();
+      unwritten = undefined;
+    } catch (error) {
+      const { message } = error as Error;
+      if (message !== unwritten) options.onNotice(`what runs is not on record for other commands: ${message}`);
+      unwritten = message;
+    }
   }
 
   function onRead(read: MeshRead): void {
