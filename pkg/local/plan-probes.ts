@@ -38,9 +38,9 @@ function toProbe({ ports }: Container, probe: Container['readinessProbe']): Prob
   const number = (port: number | string): number | undefined =>
     typeof port === 'number' ? port : ports.find(({ name }) => name === port)?.port;
   const times = {
-    initialDelayMs: initialDelaySeconds * 1000,
-    periodMs: Math.max(1, periodSeconds) * 1000,
-    timeoutMs: Math.max(1, timeoutSeconds) * 1000,
+    initialDelayMs: toMillis(initialDelaySeconds),
+    periodMs: toMillis(Math.max(1, periodSeconds)),
+    timeoutMs: toMillis(Math.max(1, timeoutSeconds)),
     successThreshold: Math.max(1, successThreshold),
     failureThreshold: Math.max(1, failureThreshold),
     eager: false,
@@ -58,4 +58,11 @@ function toProbe({ ports }: Container, probe: Container['readinessProbe']): Prob
   return port === undefined
     ? { ...times, handler: { kind: 'tcp', port: 0 } }
     : { ...times, handler: { kind: 'tcp', port } };
+}
+
+/** The longest that a timer can wait: one that is given more does not wait at all. */
+const longestMillis = 2 ** 31 - 1;
+
+function toMillis(seconds: number): number {
+  return Math.min(seconds * 1000, longestMillis);
 }

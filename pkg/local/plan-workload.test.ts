@@ -192,4 +192,14 @@ describe('planWorkload', () => {
     });
     assert.deepEqual(planned?.startupCommand, ['true']);
   });
+
+  it('lets no time of a probe be longer than a timer can wait', () => {
+    const long = 2_592_000;
+    const times = { initialDelaySeconds: long, periodSeconds: long, timeoutSeconds: long };
+    const livenessProbe = { ...times, successThreshold: 1, failureThreshold: 1, tcpSocket: { port: 80 } };
+    const containers = [{ ...container, livenessProbe }];
+    const [planned] = planWorkload({ ...workload, containers }, context).pod?.(0).containers ?? [];
+    const { initialDelayMs, periodMs, timeoutMs } = planned?.liveness ?? {};
+    assert.deepEqual([initialDelayMs, periodMs, timeoutMs], Array(3).fill(2 ** 31 - 1));
+  });
 });
