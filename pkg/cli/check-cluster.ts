@@ -63,13 +63,15 @@ interface CrdObject {
 }
 
 export async function checkCrds(
-  { cluster }: ClusterAccess,
+  { cluster, controlNamespace }: ClusterAccess,
   group: CheckGroup,
   when: 'before' | 'after',
 ): Promise<void> {
   const upgrade = 'helm upgrade with crds.install brings them';
   const complete: string[] = [];
-  for (const { crd, versions, needed } of kinds) {
+  const missing: KnownKind[] = [];
+  for (const kind of kinds) {
+    const { crd, versions } = kind;
     let object: CrdObject;
     try {
       object = await cluster.request<CrdObject>(
@@ -82,26 +84,46 @@ export async function checkCrds(
         return;
       }
       if (!isAbsent(error)) throw error;
-      if (when === 'before') continue;
-      if (needed) group.error(crd, 'is not installed', upgrade);
-      else group.warning(crd, 'is not installed', upgrade);
+      missing.push(kind);
       continue;
     }
     const served = object.spec.versions.filter((version) => version.served).map(({ name }) => name);
-    const missing = versions.filter((version) => !served.includes(version));
+    const lacking = versions.filter((version) => !served.includes(version));
     const established = object.status?.conditions?.some(
       ({ type, status }) => type === 'Established' && status === 'True',
     );
     if (established !== true) group.error(crd, 'is not established', `kubectl describe crd ${crd} says why`);
-    else if (missing.length > 0)
+    else if (lacking.length > 0)
       group.warning(
         crd,
-        `serves ${served.join(', ')}, not ${missing.join(', ')}`,
+        `serves ${served.join(', ')}, not ${lacking.join(', ')}`,
         when === 'before' ? 'the chart takes it over, and serves all' : upgrade,
       );
     else complete.push(crd);
   }
+  if (when === 'after') tellMissing(missing, { controlNamespace, upgrade }, group);
   if (complete.length > 0)
     group.ok(`${complete.length} CRDs serve every version`, complete.map((name) => name.split('.')[0]).join(', '));
   else if (when === 'before') group.ok('CRDs', 'none there yet: the chart brings them');
+}
+
+function tellMissing(
+  missing: readonly KnownKind[],
+  { controlNamespace, upgrade }: { readonly controlNamespace: string; readonly upgrade: string },
+  group: CheckGroup,
+): void {
+  if (missing.length === 0) return;
+  const names = missing.map(({ crd }) => crd).join(', ');
+  if (missing.length === kinds.length)
+    group.error('CRDs', `none of ${kinds.length} is installed`, installHint(controlNamespace));
+  else {
+    const detail = `${missing.length} of ${kinds.length} are not installed: ${names}`;
+    if (missing.some(({ needed }) => needed)) group.error('CRDs', detail, upgrade);
+    else group.warning('CRDs', detail, upgrade);
+  }
+}
+
+/** What brings all of it. */
+export function installHint(controlNamespace: string): string {
+  return `helm install tulle charts/tulle -n ${controlNamespace} --create-namespace`;
 }

@@ -4,6 +4,7 @@ import type { Problem } from '../problem/problem.ts';
 import { type ClusterAccess } from './cluster-access.ts';
 import { isAbsent, isForbidden } from './cluster-answers.ts';
 import { type MeshSettings, readMeshSettings } from './cluster-settings.ts';
+import { installHint } from './check-cluster.ts';
 import type { CheckGroup, CheckReport } from './check-report.ts';
 import { CliError, type CliContext } from './context.ts';
 import { type ControllerApi, controllerService, openControllerApi } from './controller-api.ts';
@@ -104,12 +105,20 @@ async function readDeployment(
     group.error(
       'Deployment',
       `there is no ${controllerService} in namespace ${controlNamespace}`,
-      `helm install tulle charts/tulle -n ${controlNamespace} --create-namespace; --control-namespace says where else it is`,
+      `${installHint(controlNamespace)}; --control-namespace says where else it is`,
     );
     return undefined;
   }
   const wanted = deployment.spec.replicas ?? 1;
   const ready = deployment.status?.readyReplicas ?? 0;
+  if (wanted === 0) {
+    group.error(
+      'Deployment',
+      'is scaled to 0: no pod starts in meshed namespaces, and sidecars keep the policy that they had',
+      `kubectl scale -n ${controlNamespace} deployment/${controllerService} --replicas=2`,
+    );
+    return undefined;
+  }
   const look = `kubectl get pods -n ${controlNamespace}; kubectl logs -n ${controlNamespace} deployment/${controllerService}`;
   if (ready === 0) {
     group.error('Deployment', `none of ${wanted} pods is ready`, look);

@@ -4,7 +4,7 @@ import { type FakeObject, failure } from './fake-cluster.fixture.ts';
 
 const inMesh = { 'openservicemesh.io/monitored-by': 'osm' };
 
-describe('what tulle check says of namespaces', function () {
+describe('what tulle check finds', function () {
   this.timeout(60_000);
   let mesh: InstalledCluster;
   beforeEach(async () => {
@@ -237,6 +237,41 @@ describe('what tulle check says of namespaces', function () {
       assert.deepEqual(
         (await mesh.find('sidecars')).map(({ status, detail }) => [status, detail]),
         [['ok', '1 of 1']],
+      );
+    });
+  });
+
+  describe('of what is missing', () => {
+    const crds = '/apis/apiextensions.k8s.io/v1/customresourcedefinitions';
+
+    it('names all CRDs that are not there in one line', async () => {
+      mesh.cluster.objects.delete(`${crds}/tcproutes.specs.smi-spec.io`);
+      mesh.cluster.objects.delete(`${crds}/udproutes.specs.smi-spec.io`);
+      const [missing, rest, ...others] = await mesh.find('kinds');
+      assert.deepEqual(
+        [missing?.status, missing?.detail, rest?.status, others],
+        ['error', '2 of 7 are not installed: tcproutes.specs.smi-spec.io, udproutes.specs.smi-spec.io', 'ok', []],
+      );
+      assert.match(missing?.hint ?? '', /^helm upgrade/);
+    });
+
+    it('warns where only those are not there that can be done without', async () => {
+      mesh.cluster.objects.delete(`${crds}/udproutes.specs.smi-spec.io`);
+      assert.equal((await mesh.find('kinds'))[0]?.status, 'warning');
+    });
+
+    it('says that the control plane is scaled to 0, and how it comes back', async () => {
+      const path = '/apis/apps/v1/namespaces/tulle-system/deployments/tulle-controller';
+      const deployment = mesh.cluster.objects.get(path) as FakeObject;
+      put(path, { ...deployment, spec: { ...(deployment['spec'] as object), replicas: 0 }, status: {} });
+      const [found] = await mesh.find('control plane');
+      assert.deepEqual(
+        [found?.status, found?.detail, found?.hint],
+        [
+          'error',
+          'is scaled to 0: no pod starts in meshed namespaces, and sidecars keep the policy that they had',
+          'kubectl scale -n tulle-system deployment/tulle-controller --replicas=2',
+        ],
       );
     });
   });

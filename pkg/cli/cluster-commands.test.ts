@@ -301,7 +301,9 @@ describe('the commands for clusters', function () {
       const { exitCode, out } = await tulle('check');
       assert.equal(exitCode, 1);
       assert.match(out, /^✖ Deployment: there is no tulle-controller in namespace tulle-system$/m);
-      assert.match(out, /helm install tulle/);
+      assert.equal(out.match(/helm install tulle/g)?.length, 2, out);
+      assert.match(out, /^✖ CRDs: none of 7 is installed$/m);
+      assert.doesNotMatch(out, /helm upgrade/);
     });
 
     it('is 2 when nobody answers', async () => {
