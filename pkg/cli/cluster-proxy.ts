@@ -1,7 +1,7 @@
 import type { MeshReport } from '../dashboard/dashboard.ts';
 import type { ProxyState } from '../dashboard/mesh-view.ts';
 import { type ClusterAccess, withCluster } from './cluster-access.ts';
-import { isAbsent } from './cluster-answers.ts';
+import { isAbsent, isForbidden } from './cluster-answers.ts';
 import { hasSidecar, isOver, type PodObject } from './cluster-pods.ts';
 import { CliError, type CliContext } from './context.ts';
 import { getThrough, openControllerApi } from './controller-api.ts';
@@ -14,6 +14,7 @@ const adminPort = 15_000;
 /** The sidecars that are connected to any of the controllers. */
 export function clusterProxies(context: CliContext, flags: ProxyFlags): Promise<readonly ProxyState[]> {
   return withCluster(context, flags, async (access) => {
+    if (flags.namespace !== undefined) await requireNamespace(access, flags.namespace);
     const api = await openControllerApi(access);
     const reports = await api.getEach<MeshReport>('/api/mesh');
     return reports
@@ -40,30 +41,32 @@ export function clusterProxyConfig(context: CliContext, name: string | undefined
   });
 }
 
+/** That it is there, as far as whoever asks may see it: lists of what is in a namespace that is not are just empty. */
+async function requireNamespace({ cluster }: ClusterAccess, name: string): Promise<void> {
+  try {
+    await cluster.request('GET', `/api/v1/namespaces/${encodeURIComponent(name)}`);
+  } catch (error) {
+    if (isAbsent(error)) throw new CliError(`there is no namespace ${name}`, 2);
+    if (!isForbidden(error)) throw error;
+  }
+}
+
 /** By its name or the start of it, as `namespace/name` too. */
-async function findPod(
-  { cluster }: ClusterAccess,
-  text: string | undefined,
-  given: string | undefined,
-): Promise<PodObject> {
+async function findPod(access: ClusterAccess, text: string | undefined, given: string | undefined): Promise<PodObject> {
   if (text === undefined) throw new CliError('write tulle proxy config POD -n NAMESPACE', 2);
+  const { cluster } = access;
   const [before = '', after] = text.split('/');
   const namespace = after === undefined ? (given ?? cluster.namespace) : before;
   const name = after ?? before;
-  let items: readonly PodObject[];
-  try {
-    ({ items } = await cluster.request<{ readonly items: readonly PodObject[] }>(
-      'GET',
-      `/api/v1/namespaces/${encodeURIComponent(namespace)}/pods`,
-    ));
-  } catch (error) {
-    if (isAbsent(error)) throw new CliError(`there is no namespace ${namespace}`, 2);
-    throw error;
-  }
+  const { items } = await cluster.request<{ readonly items: readonly PodObject[] }>(
+    'GET',
+    `/api/v1/namespaces/${encodeURIComponent(namespace)}/pods`,
+  );
   const mine = items.filter((pod) => pod.metadata.name.startsWith(name) && !isOver(pod));
   const exact = mine.find((pod) => pod.metadata.name === name);
   const [only, ...others] = exact ? [exact] : mine;
   if (only === undefined) {
+    await requireNamespace(access, namespace);
     const known = items.filter(hasSidecar).map(({ metadata }) => metadata.name);
     const hint = known.length === 0 ? 'no pod there has a sidecar' : `these have a sidecar: ${known.join(', ')}`;
     throw new CliError(`no pod "${name}" runs in namespace ${namespace}; ${hint}`, 2);

@@ -1,0 +1,39 @@
+import assert from 'node:assert/strict';
+import { failure } from './fake-cluster.fixture.ts';
+import { type ShopCluster, startShopCluster } from './shop-cluster.fixture.ts';
+
+describe('tulle proxy, of a cluster', function () {
+  this.timeout(30_000);
+  let shop: ShopCluster;
+  beforeEach(async () => {
+    shop = await startShopCluster();
+  });
+  afterEach(() => shop.close());
+
+  describe('status', () => {
+    it('is 2 for a namespace that is not there', async () => {
+      const { exitCode, err, out } = await shop.tulle('proxy', 'status', '-n', 'nosuch');
+      assert.deepEqual([exitCode, out], [2, '']);
+      assert.equal(err, 'tulle: there is no namespace nosuch\n');
+    });
+
+    it('is 0 for one without sidecars', async () => {
+      const { exitCode, out } = await shop.tulle('proxy', 'status', '-n', 'shop');
+      assert.deepEqual([exitCode, out], [0, 'no sidecar is connected\n']);
+    });
+
+    it('goes on where who asks may not read namespaces', async () => {
+      shop.cluster.intercept = (_, path) =>
+        path === '/api/v1/namespaces/shop' ? failure(403, 'Forbidden', 'no') : undefined;
+      assert.equal((await shop.tulle('proxy', 'status', '-n', 'shop')).exitCode, 0);
+    });
+  });
+
+  describe('config', () => {
+    it('is 2 for a namespace that is not there', async () => {
+      const { exitCode, err } = await shop.tulle('proxy', 'config', 'web', '-n', 'nosuch');
+      assert.equal(exitCode, 2);
+      assert.equal(err, 'tulle: there is no namespace nosuch\n');
+    });
+  });
+});
