@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
-import { openStream, type ReadResponse } from './ads-stream.fixture.ts';
+import { defaultAdsLimits } from './ads-limits.ts';
+import { openStream, type ReadResponse, type StreamUnderTest } from './ads-stream.fixture.ts';
 import { encodeDeltaRequest, encodeSotwRequest } from './discovery.ts';
 import { tulleTypes } from './resources.ts';
 import { envoyTypes } from './type-traits.ts';
@@ -224,6 +225,27 @@ describe('AdsStream, delta', () => {
     while (taken < 1_000 && test.delta({ typeUrl: outbound, unsubscribe: [long(taken)] }).kind !== 'refused')
       taken += 1;
     assert.ok(taken > 10 && taken < 100, `${taken} of 80 characters`);
+  });
+
+  it('takes back a sidecar that had all of a mesh of 5,000 services, while its last stream is still open', () => {
+    const limits = { ...defaultAdsLimits, names: 20_000 };
+    const names = Array.from({ length: 5_000 }, (_, i) => `a-namespace-of-mine/a-service-of-it-${i}:8080`);
+    const contents = Object.fromEntries(names.map((name) => [name, '1']));
+    const initialVersions = new Map(names.map((name) => [name, '0123456789abcdef']));
+    const types = [cluster, endpoints, envoyTypes.scopedRoute];
+
+    const connect = (): StreamUnderTest => {
+      const test = openStream('delta', limits);
+      for (const typeUrl of types) test.set(typeUrl, contents);
+      for (const typeUrl of types) {
+        const subscribe = typeUrl === endpoints ? names : [];
+        assert.equal(test.delta({ typeUrl, subscribe, initialVersions }).kind, 'subscribed', typeUrl);
+      }
+      return test;
+    };
+    const before = connect();
+    before.drain();
+    assert.ok(before.stream.held() + connect().stream.held() <= limits.nameBytes);
   });
 
   it('reads no request to its end that names too much', () => {
