@@ -71,6 +71,19 @@ describe('a pod that nobody would write', () => {
     assert.equal(many.looks(), few.looks() * 10);
   });
 
+  it('may mount something at millions of slashes, which are looked at once', () => {
+    const volumeMounts = [{ name: 'data', mountPath: `${'/'.repeat(3_000_000)}x` }];
+    const containers = [{ name: 'envoy' }, { name: 'web', volumeMounts }];
+    const pod = podOf({}, { containers }, { 'tulle.dev/injected': '1', 'tulle.dev/fast-start': 'enabled' });
+    assert.equal(messageOf(pod), 'patch');
+    const above = [{ name: 'data', mountPath: '/var/run///' }];
+    const { spec } = podOf({ volumeMounts: above });
+    assert.match(
+      messageOf({ ...pod, spec: { ...spec, containers: [...containers, ...(spec?.containers ?? [])] } }),
+      /where the gate is/,
+    );
+  });
+
   it('may ask for a path that is no Unicode', () => {
     assert.equal(messageOf(podOf({ readinessProbe: { httpGet: { port: 80, path: '/\ud800' } } })), 'patch');
   });

@@ -44,10 +44,17 @@ export function whyNoGate(spec: PodSpec): string | undefined {
 }
 
 function isAtGate(mountPath: string): boolean {
-  const path = mountPath.replace(/\/+$/, '');
+  const path = withoutLastSlashes(mountPath);
   return (
     ['', '/run', '/var', '/var/run'].includes(path) || `${path}/`.replace(/^\/var/, '').startsWith('/run/tulle-start/')
   );
+}
+
+/** One look at each character: a pattern would look at all slashes anew from each of them. */
+function withoutLastSlashes(path: string): string {
+  let end = path.length;
+  while (path[end - 1] === '/') end -= 1;
+  return path.slice(0, end);
 }
 
 /**
