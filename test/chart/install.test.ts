@@ -137,6 +137,53 @@ const account = 'system:serviceaccount:tulle-system:tulle-controller';
       });
     });
 
+    describe('what an upgrade would break', () => {
+      const refused = (settings: Settings, ...flags: string[]): string => {
+        const { status, stderr } = helm(...release('upgrade', settings, '--reuse-values', ...flags));
+        assert.notEqual(status, 0, `${JSON.stringify(settings)} is taken`);
+        return stderr;
+      };
+      const revision = (): string => mustHelm('list', '-n', 'tulle-system', '-o', 'json');
+
+      it('is not begun with another name of the mesh, and the message says what to do', () => {
+        const before = revision();
+        const said = refused({ meshName: 'other' });
+        assert.match(said, /meshName: the mesh of this release is "osm", and an upgrade can't make it "other"/);
+        assert.match(
+          said,
+          /Leave meshName=osm\. .*helm uninstall tulle -n tulle-system, install again with meshName=other/,
+        );
+        assert.equal(revision(), before);
+        must(['get', 'mutatingwebhookconfiguration', 'tulle-injector-osm']);
+        assert.match(refused({ meshName: 'other' }, '--dry-run=server'), /meshName/);
+      });
+
+      it('is not begun with a Secret that is not there or is no CA', () => {
+        const before = revision();
+        const named: Settings = { 'ca.existingSecret': 'corporate' };
+        assert.match(refused(named), /ca\.existingSecret: there is no Secret "corporate" in namespace tulle-system/);
+        must(['create', 'secret', 'generic', 'corporate', '-n', 'tulle-system', '--from-literal=tls.crt=x']);
+        assert.match(refused(named), /Secret "corporate" in namespace tulle-system lacks tls\.crt or tls\.key/);
+        assert.equal(revision(), before);
+        must(['delete', 'secret', 'corporate', '-n', 'tulle-system']);
+      });
+
+      it('leaves the control plane that runs the Secret that it reads, when another is named', () => {
+        const literals = ['--from-literal=tls.crt=x', '--from-literal=tls.key=x'];
+        must(['create', 'secret', 'generic', 'corporate', '-n', 'tulle-system', ...literals]);
+        mustHelm(...release('upgrade', { 'ca.existingSecret': 'corporate' }, '--reuse-values'));
+        for (const name of ['corporate', 'tulle-ca']) {
+          must(['auth', 'can-i', 'get', `secrets/${name}`, '-n', 'tulle-system', `--as=${account}`]);
+        }
+        mustHelm(...release('upgrade', { 'ca.existingSecret': '' }, '--reuse-values'));
+        must(['delete', 'secret', 'corporate', '-n', 'tulle-system']);
+      });
+
+      it('is rendered all the same where no cluster is asked', () => {
+        mustHelm(...release('upgrade', { meshName: 'other' }, '--dry-run=client'));
+      });
+    });
+
     /** The API server wants a certificate in a caBundle; its own will do. */
     function someCertificate(): string {
       const { clusters } = JSON.parse(readFileSync(api.kubeconfig, 'utf8')) as {

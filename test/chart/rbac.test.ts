@@ -92,7 +92,7 @@ describeWith(['helm'], 'what the controller may do', () => {
     }
   }).timeout(60_000);
 
-  it('lets it read one Secret, that of the CA, and write it only where the CA is its own', () => {
+  it('lets it read the Secret of the CA, beside another one its own, and write it only where the CA is its own', () => {
     const secrets = grants().filter((grant) => concerns(grant, 'secrets'));
     assert.deepEqual(secrets, [
       {
@@ -108,7 +108,7 @@ describeWith(['helm'], 'what the controller may do', () => {
     const foreign = grants({ 'ca.existingSecret': 'corporate' }).filter((grant) => concerns(grant, 'secrets'));
     assert.deepEqual(
       foreign.map(({ rule }) => [rule.resourceNames, rule.verbs]),
-      [[['corporate'], ['get']]],
+      [[['corporate', 'tulle-ca'], ['get']]],
     );
   }).timeout(60_000);
 

@@ -57,7 +57,7 @@ describeWith(['helm'], 'the chart', function (this: void) {
     assert.match(text, new RegExp(`tulle/sidecar:${version}$`, 'm'));
   });
 
-  it('asks the cluster nothing, runs no hooks, and draws no lots', () => {
+  it('renders nothing of what the cluster says, runs no hooks, and draws no lots', () => {
     const templates = mustRun('helm', ['template', 'tulle', chart, '--debug']);
     assert.doesNotMatch(templates, /helm\.sh\/hook/);
     for (const file of ['_names.tpl', 'crds.yaml', 'deployment.yaml', 'rbac.yaml', 'webhook.yaml', 'NOTES.txt']) {
