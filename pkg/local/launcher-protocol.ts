@@ -12,6 +12,8 @@ export interface ProcessSpec {
   readonly cwd: string;
   /** An app: it runs without rights over the namespaces of its pod, and sees neither the sidecar nor its secrets. */
   readonly confined: boolean;
+  /** It ends in order what it has started: told to end, it is told alone. */
+  readonly endsItsOwn?: boolean;
   /** File that keeps its last output, bounded; absent: it has the standard streams of the launcher. */
   readonly log?: string;
   /** Before each of its lines in the file: several processes may share it. */

@@ -59,6 +59,8 @@ export function envoySidecar(options: EnvoySidecarOptions): SidecarProgram {
         env: options.env,
         cwd: '/',
         confined: false,
+        // It drains its Envoy before it ends it.
+        endsItsOwn: true,
         log: file('sidecar.log'),
       };
     },

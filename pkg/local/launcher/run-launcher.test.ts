@@ -101,4 +101,18 @@ describe('runLauncher', () => {
     await done;
     while (isRunning(mark)) await new Promise((resolve) => setTimeout(resolve, 5));
   });
+
+  it('tells one alone to end that ends in order what it has started', async () => {
+    const child = '(trap "echo told; exit" TERM; trap "echo asked; exit" WINCH; echo up; while :; do sleep 0.02; done)';
+    const leader = `trap 'kill -WINCH $!; wait $!; exit 0' TERM; ${child} & wait`;
+    tell({ type: 'start', name: 'app', spec: { ...spec('sh', '-c', leader), endsItsOwn: true } });
+    await new Promise<void>((resolve) => {
+      heard = () => events.some((entry) => entry.type === 'log' && entry.line === 'up') && resolve();
+      heard();
+    });
+    tell({ type: 'signal', name: 'app', signal: 'SIGTERM' });
+    await event('exited', 'app');
+    const lines = events.flatMap((entry) => (entry.type === 'log' ? [entry.line] : []));
+    assert.deepEqual(lines, ['up', 'asked']);
+  });
 });

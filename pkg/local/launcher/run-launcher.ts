@@ -14,7 +14,7 @@ const probeKinds: readonly ProbeKind[] = ['readiness', 'liveness', 'startup'];
 
 /** Does what the supervisor says over `control`; returns when it is closed, with everything that was started killed. */
 export function runLauncher(control: Duplex, options: LauncherOptions): Promise<void> {
-  const running = new Map<string, ChildProcess>();
+  const running = new Map<string, { readonly child: ChildProcess; readonly spec: ProcessSpec }>();
   const probes = new Map<string, AbortController>();
   const tell = (event: LauncherEvent): boolean => writeJsonLine(control, event);
   const { confine, hosts } = options;
@@ -39,15 +39,15 @@ export function runLauncher(control: Duplex, options: LauncherOptions): Promise<
       log?.close();
       throw error;
     }
-    running.set(name, child);
+    running.set(name, { child, spec });
     child.once('spawn', () => tell({ type: 'started', name, pid: child.pid ?? 0 }));
     child.once('error', (error) => {
-      if (running.get(name) !== child || child.pid !== undefined) return;
+      if (running.get(name)?.child !== child || child.pid !== undefined) return;
       running.delete(name);
       tell({ type: 'failed', name, message: error.message });
     });
     child.once('exit', (code, signal) => {
-      if (running.get(name) === child) running.delete(name);
+      if (running.get(name)?.child === child) running.delete(name);
       if (!isConfined(spec) && !inherits) signalGroup(child, 'SIGKILL');
       tell({ type: 'exited', name, code, signal });
     });
@@ -72,12 +72,15 @@ export function runLauncher(control: Duplex, options: LauncherOptions): Promise<
     child.once('close', () => log.close());
   }
 
-  function signalProcess(name: string, child: ChildProcess, signal: NodeJS.Signals, confined: boolean): void {
-    if (child.pid === undefined) return;
+  function signalProcess(name: string, signal: NodeJS.Signals): void {
+    const { child, spec } = running.get(name) ?? {};
+    if (child?.pid === undefined || !spec) return;
+    const confined = isConfined(spec);
     // Killing `unshare` kills the first process of the namespace, and with it all others.
     const program = confined && signal !== 'SIGKILL' ? confinedProgram(child.pid) : undefined;
     if (program !== undefined) safeKill(program, signal);
     else if (confined) child.kill('SIGKILL');
+    else if (spec.endsItsOwn === true && signal !== 'SIGKILL') child.kill(signal);
     else signalGroup(child, signal);
   }
 
@@ -86,14 +89,11 @@ export function runLauncher(control: Duplex, options: LauncherOptions): Promise<
     probes.delete(`${kind} ${name}`);
   }
 
-  const confinedNames = new Set<string>();
   function obey(command: LauncherCommand): void {
     switch (command.type) {
       case 'start':
         // A second one would hide the first, which nobody could end any more.
         if (running.has(command.name)) return;
-        if (isConfined(command.spec)) confinedNames.add(command.name);
-        else confinedNames.delete(command.name);
         try {
           start(command.name, command.spec);
         } catch (error) {
@@ -101,11 +101,8 @@ export function runLauncher(control: Duplex, options: LauncherOptions): Promise<
           tell({ type: 'failed', name: command.name, message: (error as Error).message });
         }
         return;
-      case 'signal': {
-        const child = running.get(command.name);
-        if (child) signalProcess(command.name, child, command.signal, confinedNames.has(command.name));
-        return;
-      }
+      case 'signal':
+        return signalProcess(command.name, command.signal);
       case 'watch': {
         const { name, kind, probe } = command;
         unwatch(name, kind);
@@ -129,7 +126,7 @@ export function runLauncher(control: Duplex, options: LauncherOptions): Promise<
     readJsonLines(control, (message) => obey(message as LauncherCommand));
     const end = (): void => {
       for (const probe of probes.values()) probe.abort();
-      for (const [name, child] of running) signalProcess(name, child, 'SIGKILL', confinedNames.has(name));
+      for (const name of running.keys()) signalProcess(name, 'SIGKILL');
       resolve();
     };
     control.once('close', end);
