@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { failure } from './fake-cluster.fixture.ts';
 import { type ShopCluster, startShopCluster } from './shop-cluster.fixture.ts';
 
@@ -30,6 +32,16 @@ describe('tulle proxy, of a cluster', function () {
   });
 
   describe('config', () => {
+    it('tells what the Envoy of a pod has, and its services by the addresses that are dialled', async () => {
+      shop.answers['/config_dump'] = JSON.parse(
+        readFileSync(join(import.meta.dirname, 'envoy-config-dump.fixture.json'), 'utf8'),
+      );
+      const { exitCode, out } = await shop.tulle('proxy', 'config', 'web', '-n', 'shop');
+      assert.equal(exitCode, 0);
+      assert.match(out, /^shop\/web-1\n {2}is spiffe:/);
+      assert.match(out, /^ {2}may call bookwarehouse\/bookwarehouse:14001 \(http\) at 10\.96\.42\.219:14001$/m);
+    });
+
     it('is 2 for a namespace that is not there', async () => {
       const { exitCode, err } = await shop.tulle('proxy', 'config', 'web', '-n', 'nosuch');
       assert.equal(exitCode, 2);

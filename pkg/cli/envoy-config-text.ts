@@ -1,7 +1,9 @@
 import { X509Certificate } from 'node:crypto';
-import { identitySecret } from '../envoy-config/names.ts';
+import { identitySecret, nowhereCluster, peersSecret } from '../envoy-config/names.ts';
 import { rbacFilters } from '../envoy-config/rbac.ts';
 import { isJsonObject, type JsonObject } from '../smi/reader.ts';
+import { describeReach } from './envoy-reach-text.ts';
+import { at, listAt, textAt } from './json-at.ts';
 
 /**
  * What an Envoy has, in the words of policy, from its own `/config_dump` (admin v3 ConfigDump): who it is, who may call it,
@@ -9,25 +11,22 @@ import { isJsonObject, type JsonObject } from '../smi/reader.ts';
  */
 export function describeEnvoy(dump: unknown): readonly string[] {
   const configs = listAt(dump, 'configs').filter(isJsonObject);
-  const routes = configs.flatMap((config) =>
-    listAt(config, 'dynamic_route_configs').map((entry) => at(entry, 'route_config')),
-  );
-  const clusters = configs.flatMap((config) =>
-    listAt(config, 'dynamic_active_clusters').map((entry) => textAt(entry, 'cluster', 'name')),
-  );
-  const byName = new Map(
-    routes.filter(isJsonObject).map((route): [string, JsonObject] => [textAt(route, 'name'), route]),
-  );
-  const inbound = [...byName].filter(([name]) => name.startsWith('inbound/'));
-  const outbound = [...byName].filter(([name]) => name.startsWith('outbound/'));
-  const tcp = clusters.filter((name) => name.startsWith('tcp/')).map((name) => name.slice('tcp/'.length));
-  const lines = [
+  const listeners = configs
+    .flatMap((config) => listAt(config, 'dynamic_listeners'))
+    .map((entry) => at(entry, 'active_state', 'listener'))
+    .filter(isJsonObject);
+  if (listeners.length === 0) return [identityOf(configs), 'no policy yet: it denies everything'];
+  const inbound = configs
+    .flatMap((config) => listAt(config, 'dynamic_route_configs'))
+    .map((entry) => at(entry, 'route_config'))
+    .filter(isJsonObject)
+    .filter((route) => textAt(route, 'name').startsWith('inbound/'));
+  return [
     identityOf(configs),
-    ...inbound.flatMap(([name, route]) => describeInbound(name.slice('inbound/'.length), route)),
-    ...outbound.map(([name, route]) => `may call ${name.slice('outbound/'.length)} (http)${sharesOf(route)}`),
-    ...tcp.map((key) => `may call ${key} (tcp)`),
+    ...inbound.flatMap((route) => describeInbound(textAt(route, 'name').slice('inbound/'.length), route)),
+    ...describeTcpPorts(listeners, configs),
+    ...describeReach(configs),
   ];
-  return byName.size + tcp.length === 0 ? [...lines, 'no policy yet: it denies everything'] : lines;
 }
 
 function identityOf(configs: readonly JsonObject[]): string {
@@ -51,12 +50,40 @@ function describeInbound(port: string, route: JsonObject): readonly string[] {
   const mode = enforced ? 'enforced' : 'not enforced: all else is let in too, and reported in shadow mode';
   const rules = Object.entries(isJsonObject(policies) ? policies : {}).map(([name, policy]) => {
     const sources = listAt(policy, 'principals').map((each) =>
-      textAt(each, 'authenticated', 'principal_name', 'exact').replace(/^spiffe:\/\/[^/]+\/ns\/([^/]+)\/sa\//, '$1/'),
+      toAccount(textAt(each, 'authenticated', 'principal_name', 'exact')),
     );
     const what = listAt(policy, 'permissions').map(describePermission);
     return `  ${name} lets in ${sources.join(', ')}: ${what.join(', ')}`;
   });
   return [`port ${port} (http), ${mode}`, ...(rules.length === 0 ? ['  no rule lets anybody in'] : rules)];
+}
+
+/** Who may connect is checked in the handshake, against the accounts of the secret `peers/PORT`. */
+function describeTcpPorts(listeners: readonly JsonObject[], configs: readonly JsonObject[]): readonly string[] {
+  const chains = listeners
+    .filter((listener) => /^inbound(?:\/|$)/.test(textAt(listener, 'name')))
+    .flatMap((listener) => listAt(listener, 'filter_chains'))
+    .map((chain) => {
+      const [, port = '', history] = /^(\d+)\/tls(\/.*)?$/.exec(textAt(chain, 'name')) ?? [];
+      const config = at(listAt(chain, 'filters').at(-1), 'typed_config');
+      return { port, isEnforced: history !== undefined, cluster: textAt(config, 'cluster') };
+    })
+    .filter(({ port, cluster }) => port !== '' && cluster !== '');
+  return chains.flatMap(({ port, isEnforced, cluster }) => {
+    if (cluster === nowhereCluster) return [`port ${port} (tcp), enforced`, '  no rule lets anybody in'];
+    if (!isEnforced) return [`port ${port} (tcp), not enforced: anybody is let in`];
+    const secret = configs
+      .flatMap((config) => listAt(config, 'dynamic_active_secrets'))
+      .find((entry) => textAt(entry, 'name') === peersSecret(Number(port)));
+    const peers = listAt(secret, 'secret', 'validation_context', 'match_typed_subject_alt_names').map((each) =>
+      toAccount(textAt(each, 'matcher', 'exact')),
+    );
+    return [`port ${port} (tcp), enforced`, `  lets in ${peers.join(', ')}`];
+  });
+}
+
+function toAccount(identity: string): string {
+  return identity.replace(/^spiffe:\/\/[^/]+\/ns\/([^/]+)\/sa\//, '$1/');
 }
 
 function describePermission(permission: unknown): string {
@@ -71,32 +98,4 @@ function describePermission(permission: unknown): string {
   const regex = textAt(permission, 'header', 'string_match', 'safe_regex', 'regex');
   if (header === ':method') return exact;
   return header === '' ? '*' : `${header}: ${exact || regex}`;
-}
-
-/** The shares of what no match takes: the last route. */
-function sharesOf(route: JsonObject): string {
-  const last = listAt(route, 'virtual_hosts')
-    .flatMap((host) => listAt(host, 'routes'))
-    .at(-1);
-  const shares = listAt(last, 'route', 'weighted_clusters', 'clusters').map((cluster) => {
-    const weight = at(cluster, 'weight');
-    return `${textAt(cluster, 'name')} ${typeof weight === 'number' ? weight : 0}`;
-  });
-  return shares.length === 0 ? '' : `, shared: ${shares.join(', ')}`;
-}
-
-function at(value: unknown, ...keys: readonly string[]): unknown {
-  let found = value;
-  for (const key of keys) found = isJsonObject(found) ? found[key] : undefined;
-  return found;
-}
-
-function textAt(value: unknown, ...keys: readonly string[]): string {
-  const found = at(value, ...keys);
-  return typeof found === 'string' ? found : '';
-}
-
-function listAt(value: unknown, ...keys: readonly string[]): readonly unknown[] {
-  const found = at(value, ...keys);
-  return Array.isArray(found) ? (found as unknown[]) : [];
 }

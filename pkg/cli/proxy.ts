@@ -5,6 +5,7 @@ import { askSupervisor } from '../local/control-client.ts';
 import type { PodStatus } from '../local/pod-status.ts';
 import { meansCluster } from './cluster-flags.ts';
 import { CliError, type CliContext } from './context.ts';
+import { describeEnvoy } from './envoy-config-text.ts';
 import { findMesh, type RunningMesh } from './find-mesh.ts';
 import { getJson } from './mesh-client.ts';
 import { writeJson, writeLines } from './mesh-input.ts';
@@ -47,7 +48,7 @@ export async function proxyConfig(context: CliContext, pod: string | undefined, 
     const lines =
       sidecar === 'node'
         ? describePolicy(name, config as PolicyDump)
-        : [name, sidecar === 'none' ? '  has no sidecar' : '  is an Envoy: -o json prints its config dump'];
+        : [name, ...(sidecar === 'none' ? ['has no sidecar'] : describeEnvoy(config)).map((line) => `  ${line}`)];
     for (const line of lines) context.stdout.write(`${line}\n`);
   }
   return 0;
@@ -63,7 +64,7 @@ interface SidecarConfigDump {
 async function readConfig({ namespace, name, sidecar, dir }: PodListing): Promise<SidecarConfigDump> {
   const pod = `${namespace}/${name}`;
   if (sidecar === 'none') return { pod, sidecar, config: {} };
-  const config = await askSidecar(join(dir, 'admin.sock'), sidecar === 'node' ? '/policy' : '/config_dump');
+  const config = await askSidecar(join(dir, 'admin.sock'), sidecar === 'node' ? '/policy' : '/config_dump?include_eds');
   return { pod, sidecar, config };
 }
 
