@@ -173,6 +173,7 @@ export function openConnection(options: ConnectionOptions): AdsConnection {
     metrics.responses.inc({ type });
     metrics.resources.inc({ type }, body.changed + body.removed);
     metrics.bytes.inc({ type }, body.bytes.length);
+    allowance.charge(body.bytes.length);
     writing = true;
     // The next one is composed when this one has left: meanwhile nothing is queued, and changes only add to it.
     left = budget.spend(body.bytes.length, giveUp);
@@ -256,7 +257,7 @@ export function openConnection(options: ConnectionOptions): AdsConnection {
 
   function take(message: Buffer, known: (Authentication & { readonly ok: true }) | undefined): void {
     if (ended) return;
-    if (!allowance(message.length)) {
+    if (!allowance.take(message.length)) {
       refuse({ ...exhausted, kind: 'flood', reason: 'too many requests' });
       return;
     }

@@ -97,7 +97,7 @@ export function createAdsServer(options: AdsServerOptions): AdsServer {
   const budget = createFlushBudget({ bytes: limits.unsentBytes, patience: 200, queue });
   const refusals = createRefusalLog({ log });
   // All of a large mesh may connect at once; whoever comes again and again fills no log.
-  const mayTell = createAllowance({ requestBurst: 5_000, requestsPerSecond: 5 }, now);
+  const telling = createAllowance({ requestBurst: 5_000, requestsPerSecond: 5 }, now);
   const gate = createConnectionGate({
     limits,
     onRefused({ kind, reason, address }) {
@@ -156,7 +156,7 @@ export function createAdsServer(options: AdsServerOptions): AdsServer {
       metrics,
       log,
       refusals,
-      mayTell,
+      mayTell: () => telling.take(),
       now,
       budget,
       cut: () => pass.cut(),

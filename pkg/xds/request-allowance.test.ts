@@ -8,14 +8,29 @@ describe('how often a client may ask', () => {
     const countOf = (bytes: number): number => {
       const allowance = createAllowance(limits, () => time);
       let count = 0;
-      while (allowance(bytes)) count += 1;
+      while (allowance.take(bytes)) count += 1;
       return count;
     };
     assert.deepEqual([countOf(100), countOf(40_960), countOf(4_000_000)], [100, 9, 0]);
 
     const allowance = createAllowance(limits, () => time);
-    while (allowance()) continue;
+    for (let i = 0; i < 10_000; i++) allowance.take();
     time += 1_000;
-    assert.equal(allowance(), true);
+    assert.equal(allowance.take(), true);
+  });
+
+  it('is less often where short requests are answered with much', () => {
+    let time = 0;
+    const allowance = createAllowance({ requestBurst: 100, requestsPerSecond: 10 }, () => time);
+    let count = 0;
+    for (; allowance.take(); count++) allowance.charge(1_000_000);
+    assert.equal(count, 7);
+    // What it is sent without having asked, now and then, costs it nothing.
+    time += 10_000;
+    for (let i = 0; i < 100; i++) {
+      allowance.charge(500_000);
+      assert.equal(allowance.take(), true);
+      time += 1_000;
+    }
   });
 });
