@@ -76,7 +76,11 @@ export interface RenderedConfig {
     readonly caSecret: string;
     readonly caManaged: boolean;
     readonly verifyPeerAddress: boolean;
-    readonly injection: { readonly sidecarImage: string };
+    readonly injection: {
+      readonly sidecarImage: string;
+      readonly resources: object;
+      readonly initResources: { readonly limits: object };
+    };
   };
 }
 

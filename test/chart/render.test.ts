@@ -29,6 +29,12 @@ const sets: Readonly<Record<string, Settings>> = {
     'image.sidecar.digest': `sha256:${'1'.repeat(64)}`,
   },
   "a CA of one's own": { 'ca.existingSecret': 'corporate-ca', 'ca.leafLifetime': '12h', trustDomain: 'example.com' },
+  'limits on all that is injected': {
+    'injection.resources.limits.cpu': 1,
+    'injection.resources.limits.memory': '256Mi',
+    'injection.initResources.requests.cpu': 0.1,
+    'injection.initResources.limits.cpu': '200m',
+  },
   Jaeger: { 'tracing.jaeger.enabled': true, 'tracing.sampling': 0.1 },
   'a collector': { 'tracing.endpoint': 'http://collector.monitoring:4318' },
   'the Prometheus operator': { 'metrics.serviceMonitor.enabled': true, 'metrics.serviceMonitor.labels.release': 'p' },
@@ -131,6 +137,19 @@ describeWith(['helm'], 'the chart', function (this: void) {
         `registry.example:5000/mirror/tulle/sidecar@sha256:${'1'.repeat(64)}`,
       ],
     );
+  }).timeout(60_000);
+
+  it('gives what it injects the resources that are set, each of the two containers its own', () => {
+    const { injection } = configOf(template(sets['limits on all that is injected'])).kubernetes;
+    assert.deepEqual(injection.resources, {
+      requests: { cpu: '10m', memory: '40Mi' },
+      limits: { cpu: 1, memory: '256Mi' },
+    });
+    assert.deepEqual(injection.initResources.limits, { cpu: '200m', memory: '64Mi' });
+    assert.deepEqual(configOf(template()).kubernetes.injection.initResources, {
+      requests: { cpu: '5m', memory: '10Mi' },
+      limits: { memory: '64Mi' },
+    });
   }).timeout(60_000);
 
   it('starts the control plane anew when its configuration changes, and only then', () => {

@@ -44,7 +44,7 @@ describe('the values of the chart', () => {
         .filter(Boolean)
         .reduce<unknown>((value, key) => (value as Record<string, unknown> | undefined)?.[key], values);
       // What Helm or a user adds has no default.
-      const optional = /^(resources|injection\.resources)(\.|$)/.test(at);
+      const optional = /^(resources|injection\.(r|initR)esources)(\.|$)/.test(at);
       const known = Object.keys(part.properties).filter((key) => key !== 'global');
       if (!optional) assert.deepEqual(Object.keys(here ?? {}).sort(), known.sort(), at);
     }
@@ -62,15 +62,17 @@ describe('the values of the chart', () => {
     const page = readFileSync(join(chart, '../../docs/kubernetes.md'), 'utf8');
     for (const [at, part] of walk(schema, '')) {
       if (at === '' || at === 'global' || (part.properties && !/^(resources|image\.\w+)$/.test(at))) continue;
-      const listed = at.replace(/^(image\.(?:controller|sidecar|jaeger))\..*$/, '$1').replace(/(resources)\..*$/, '$1');
+      const listed = at
+        .replace(/^(image\.(?:controller|sidecar|jaeger))\..*$/, '$1')
+        .replace(/(resources)\..*$/i, '$1');
       assert.ok(page.includes(`\`${listed}\``), listed);
     }
   });
 
   it('each say what they are for', () => {
     for (const [at, part] of walk(schema, '')) {
-      const isLeaf = at !== '' && part.properties === undefined && !/resources\.(requests|limits)/.test(at);
-      if (isLeaf && !/^image\.\w+\./.test(at)) assert.ok(resolve(part).description ?? /resources/.exec(at), at);
+      const isLeaf = at !== '' && part.properties === undefined && !/resources\.(requests|limits)/i.test(at);
+      if (isLeaf && !/^image\.\w+\./.test(at)) assert.ok(resolve(part).description ?? /resources/i.exec(at), at);
     }
   });
 });
@@ -93,6 +95,7 @@ describeWith(['helm'], 'wrong values of the chart', () => {
     [{ 'tracing.endpoint': 'jaeger:4318' }, /'\/tracing\/endpoint'/],
     [{ 'injection.logLevel': 'loud' }, /'\/injection\/logLevel'/],
     [{ 'injection.resources.requests.cpu': 'a lot' }, /'\/injection\/resources\/requests\/cpu'/],
+    [{ 'injection.initResources.limits.cpu': '-1' }, /'\/injection\/initResources\/limits\/cpu'/],
     [{ 'injection.resources.requests.memry': '1Mi' }, /memry/],
     [{ 'injection.webhookTimeoutSeconds': 31 }, /'\/injection\/webhookTimeoutSeconds'/],
     [{ 'crds.install': 'yes' }, /'\/crds\/install'/],

@@ -74,6 +74,8 @@ capabilities:
   "imagePullSecrets" .Values.injection.imagePullSecrets
   "preStopSleep" (int64 .Values.injection.preStopSleep)
   "ipv6" .Values.injection.ipv6 -}}
+{{- /* Absent after --reuse-values from a chart that did not have it. */}}
+{{- with .Values.injection.initResources }}{{ $_ := set $injection "initResources" . }}{{ end -}}
 {{- $kubernetes := dict
   "namespace" .Release.Namespace
   "meshName" .Values.meshName
