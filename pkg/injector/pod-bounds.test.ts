@@ -53,8 +53,15 @@ describe('a pod that nobody would write', () => {
     const ports = (count: number): Pod => podOfMany(count, (i) => ({ httpGet: { port: 1000 + i } })).pod;
     assert.equal(messageOf(ports(60)), 'patch');
     assert.match(messageOf(ports(80)), /configuration of its sidecar has \d+ bytes, and 131071 are the most/);
-    const long = podOf({ readinessProbe: { httpGet: { port: 80, path: '/ü'.repeat(100_000) } } });
-    assert.match(messageOf(long), /let the probes ask fewer ports and paths/);
+    const long = (i: number): Probe => ({ httpGet: { port: 80, path: `/${i}/${'ü'.repeat(2_000)}` } });
+    assert.match(messageOf(podOfMany(20, long).pod), /let the probes ask fewer ports and paths/);
+  });
+
+  it('is refused for a path or annotations that nobody would write', () => {
+    const asking = podOf({ readinessProbe: { httpGet: { port: 80, path: '/ü'.repeat(1_000_000) } } });
+    assert.match(messageOf(asking), /asks a path of 2000000 characters; 2048 are allowed/);
+    const annotations = Object.fromEntries(Array.from({ length: 10_001 }, (_, i) => [`a/${i}`, '']));
+    assert.match(messageOf(podOf({}, {}, annotations)), /has 10001 annotations; 10000 are allowed/);
   });
 
   it('stays out of the mesh unhindered where it is none of the mesh', () => {

@@ -143,11 +143,9 @@ function merge(known: TcpCheck | undefined, check: TcpCheck): TcpCheck {
 
 /** The request line's target that the kubelet makes of a probe's `path`: Go's `url.Parse` and `RequestURI`. */
 export function toRequestTarget(path = '/'): string {
-  const [withoutFragment = ''] = path.split('#', 1);
+  const [withoutFragment = ''] = Buffer.from(path).toString().split('#', 1);
   const rooted = withoutFragment.startsWith('/') ? withoutFragment : `/${withoutFragment}`;
-  return rooted.replace(/[^A-Za-z0-9\-._~!$&'()*+,;=:@/?%]+/gu, (odd) =>
-    encodeURIComponent(Buffer.from(odd).toString()),
-  );
+  return rooted.replace(/[^A-Za-z0-9\-._~!$&'()*+,;=:@/?%]+/gu, encodeURIComponent);
 }
 
 function clamp(value: number, least: number, most: number): number {

@@ -54,7 +54,7 @@ function inject(
   settings: InjectionSettings,
 ): { readonly injected: Pod; readonly warnings: readonly string[] } {
   const spec = pod.spec ?? {};
-  refuseTooMuch(spec);
+  refuseTooMuch(pod);
   const annotations = pod.metadata?.annotations;
   const layout = chooseLayout(pod, settings);
   const native = layout === 'native';
