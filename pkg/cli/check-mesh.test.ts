@@ -91,7 +91,7 @@ describe('what tulle check finds', function () {
       namespace('shop', {});
       replicaSet('web-1', 1, 0);
       refusal('a', 'ReplicaSet', 'web-1', 'Error creating: something of before', 30);
-      refusal('b', 'ReplicaSet', 'web-1', quota);
+      refusal('b', 'ReplicaSet', 'web-1', `(combined from similar events): ${quota}`);
       assert.deepEqual(await details(), [`error ReplicaSet web-1 has 0 of 1 pods: ${quota}`]);
       assert.equal((await mesh.check()).exitCode, 1);
       assert.equal((await mesh.find('namespaces'))[0]?.hint, 'kubectl describe resourcequota -n shop');

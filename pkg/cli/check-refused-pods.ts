@@ -73,7 +73,7 @@ function newestOfEach(events: readonly EventObject[]): readonly Refusal[] {
     .map((event) => ({
       kind: event.involvedObject?.kind ?? '',
       name: event.involvedObject?.name ?? '',
-      message: toOneLine(event.message ?? ''),
+      message: toOneLine((event.message ?? '').replace('(combined from similar events): ', '')),
       time: timeOf(event),
     }))
     .filter(({ kind, name, time }) => kind in places && name !== '' && time >= since)

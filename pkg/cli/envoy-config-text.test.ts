@@ -94,7 +94,7 @@ describe('what the config dump of an Envoy is told as', () => {
       'port 14001 (http), enforced',
       '  bookstore/bookbuyer-to-bookstore-v1 lets in bookbuyer/bookbuyer: /books-bought GET user-agent: .*-http-client/.* client-app: bookbuyer, /buy-a-book/.* GET',
       'may call bookwarehouse/bookwarehouse:14001 (http) at 10.96.42.219:14001',
-      'may not call bookstore/bookstore-v1:14001, bookstore/bookstore:14001, bookstore/bookstore-v2:14001 (http)',
+      'may not call bookstore/bookstore-v1:14001, bookstore/bookstore-v2:14001, bookstore/bookstore:14001 (http)',
     ]);
   });
 

@@ -20,10 +20,11 @@ export function describeEnvoy(dump: unknown): readonly string[] {
     .flatMap((config) => listAt(config, 'dynamic_route_configs'))
     .map((entry) => at(entry, 'route_config'))
     .filter(isJsonObject)
-    .filter((route) => textAt(route, 'name').startsWith('inbound/'));
+    .map((route) => ({ port: /^inbound\/(\d+)$/.exec(textAt(route, 'name'))?.[1], route }))
+    .sort((a, b) => Number(a.port) - Number(b.port));
   return [
     identityOf(configs),
-    ...inbound.flatMap((route) => describeInbound(textAt(route, 'name').slice('inbound/'.length), route)),
+    ...inbound.flatMap(({ port, route }) => (port === undefined ? [] : describeInbound(port, route))),
     ...describeTcpPorts(listeners, configs),
     ...describeReach(configs),
   ];

@@ -10,7 +10,7 @@ const tcp = 'tcp/';
  * proxy; TCP by listeners of the addresses, whose shares are localities of one cluster.
  */
 export function describeReach(configs: readonly unknown[]): readonly string[] {
-  const services = [...httpServices(configs), ...tcpServices(configs)];
+  const services = [...httpServices(configs), ...tcpServices(configs)].sort((a, b) => (a.key < b.key ? -1 : 1));
   const refused = services.filter(({ isRefused }) => isRefused).map(({ key }) => key);
   const reached = services.filter(({ isRefused }) => !isRefused);
   return [
