@@ -3,7 +3,7 @@ import { createSocket } from 'node:dgram';
 import { Resolver } from 'node:dns/promises';
 import { connect } from 'node:net';
 import { after, before, describe, it } from 'mocha';
-import { decodeQuery, encodeAnswer } from './dns-message.ts';
+import { decodeQuery, type DnsAnswer, encodeAnswer } from './dns-message.ts';
 import { runDnsServer } from './dns-server.ts';
 import type { DnsServer } from './dns-server.ts';
 import { createNameAnswers } from './name-answers.ts';
@@ -48,6 +48,24 @@ describe('the name server of a pod', () => {
     assert.deepEqual(await resolver.resolve4('Cart.Shop'), ['10.96.0.7']);
     assert.deepEqual(await resolver.resolve4('db.shop'), ['10.244.0.2', '10.244.0.3']);
     assert.deepEqual(await resolver.resolve4('localhost.'), ['127.0.0.1']);
+  });
+
+  it('may be closed while a name is looked up', async () => {
+    let found = (_answer: DnsAnswer): void => undefined;
+    let isAsked = (): void => undefined;
+    const asked = new Promise<void>((resolve) => (isAsked = resolve));
+    const other = await runDnsServer(() => {
+      isAsked();
+      return new Promise((resolve) => (found = resolve));
+    });
+    const client = createSocket('udp4');
+    client.send(toQuery('slow.example'), other.udpPort, '127.0.0.1');
+    await asked;
+    other.close();
+    found({ code: 'found', addresses: ['127.0.0.1'], ttlSeconds: 1 });
+    // What is not caught by then ends the process.
+    await new Promise((resolve) => setImmediate(resolve));
+    client.close();
   });
 
   it('has no IPv6, without denying the name', async () => {

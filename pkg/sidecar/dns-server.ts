@@ -38,9 +38,11 @@ export async function runDnsServer(answerName: AnswerName): Promise<DnsServer> {
   }
 
   const udp = createSocket('udp4');
+  let isClosed = false;
   udp.on('message', (message, { port, address }) => {
     void answer(message).then((bytes) => {
-      if (bytes) udp.send(bytes, port, address, () => undefined);
+      // A socket that is closed throws.
+      if (bytes && !isClosed) udp.send(bytes, port, address, () => undefined);
     });
   });
   const clients = new Set<Socket>();
@@ -66,6 +68,7 @@ export async function runDnsServer(answerName: AnswerName): Promise<DnsServer> {
     udpPort: udp.address().port,
     tcpPort: (tcp.address() as AddressInfo).port,
     close() {
+      isClosed = true;
       udp.close();
       tcp.close();
       for (const client of clients) client.destroy();

@@ -70,6 +70,7 @@ export function decodeOutboundService(name: string, fields: Fields): OutboundSer
 
 export function decodeDirectoryEntry(name: string, fields: Fields): DirectoryEntry {
   requireServicePort(name, fields);
+  require(name, 'hostnames', isStrings(fields['hostnames']));
   if (fields['pods'] !== undefined) {
     for (const [i, pod] of list(name, 'pods', fields['pods']).entries()) {
       require(name, `pods[${i}].ip`, typeof pod['ip'] === 'string');
@@ -97,7 +98,6 @@ function requireServicePort(name: string, fields: Fields): void {
   require(name, 'port', isPort(fields['port']));
   require(name, 'protocol', protocols.has(fields['protocol']));
   require(name, 'addresses', isStrings(fields['addresses']));
-  require(name, 'hostnames', isStrings(fields['hostnames']));
   require(name, 'name', typeof fields['name'] === 'string');
   require(name, 'namespace', typeof fields['namespace'] === 'string');
 }
