@@ -62,7 +62,7 @@ describe('the name server of a pod', () => {
     client.send(toQuery('slow.example'), other.udpPort, '127.0.0.1');
     await asked;
     other.close();
-    found({ code: 'found', addresses: ['127.0.0.1'], ttlSeconds: 1 });
+    found({ code: 'ok', addresses: ['127.0.0.1'], ttlSeconds: 1 });
     // What is not caught by then ends the process.
     await new Promise((resolve) => setImmediate(resolve));
     client.close();
