@@ -10,7 +10,7 @@ import {
   rolledOut,
   until,
 } from '../support/kubernetes-objects.ts';
-import { chart, controlNamespace, helm, release, upgradeArguments } from './cluster.ts';
+import { chart, controlNamespace, helm, meshName, release, upgradeArguments } from './cluster.ts';
 import { describeMesh, preparing } from './mesh.ts';
 import {
   describeTally,
@@ -23,9 +23,10 @@ import {
 } from './peers.ts';
 
 const namespace = 'e2e-upgrade';
+const counted = 'e2e-counted';
 
 // Last of all files by its name: it takes the mesh away.
-describeMesh('upgrade, rollback and uninstall', [namespace], (mesh) => {
+describeMesh('upgrade, rollback and uninstall', [namespace, counted], (mesh) => {
   let client: Peer | undefined;
   const url = `http://server.${namespace}:8080/`;
   const target = targetObjects(namespace, 'client', 'server', ['client']);
@@ -64,6 +65,66 @@ describeMesh('upgrade, rollback and uninstall', [namespace], (mesh) => {
     ));
 
   it('helm rollback loses none', () => keepsTraffic(() => helm('rollback', release, ...upgradeArguments)));
+
+  it('an upgrade that would strand the control plane that runs is refused, and nothing is changed', async () => {
+    const { api } = mesh();
+    const webhook = pathOf(
+      'admissionregistration.k8s.io/v1',
+      'MutatingWebhookConfiguration',
+      undefined,
+      `tulle-injector-${meshName}`,
+    );
+    const upgrade = (setting: string): Promise<unknown> =>
+      helm('upgrade', release, chart, ...upgradeArguments, '--reuse-values', '--set', setting);
+    await keepsTraffic(async () => {
+      await assert.rejects(upgrade('meshName=other'), /the mesh of this release is "osm"/);
+      await assert.rejects(
+        upgrade('ca.existingSecret=nosuch'),
+        /there is no Secret "nosuch" in namespace tulle-system/,
+      );
+      assert.ok(await api.find(webhook), 'pods are still injected');
+    });
+  });
+
+  it('a namespace whose quota counts limits is meshed once the chart gives what it adds limits', async () => {
+    const { api } = mesh();
+    const settings = [
+      'injection.resources.limits.cpu=500m',
+      'injection.resources.limits.memory=256Mi',
+      'injection.initResources.limits.cpu=500m',
+    ];
+    const pod = {
+      ...{ apiVersion: 'v1', kind: 'Pod', metadata: { name: 'counted', namespace: counted } },
+      spec: {
+        containers: [{ name: 'app', image: 'app', resources: { limits: { cpu: '100m', memory: '32Mi' } } }],
+      },
+    };
+    const admit = (): Promise<unknown> => api.call('POST', `${pathOf('v1', 'Pod', counted)}?dryRun=All`, pod);
+    await applyObjects(api, [
+      namespaceObject(counted),
+      {
+        ...{ apiVersion: 'v1', kind: 'ResourceQuota', metadata: { name: 'counted', namespace: counted } },
+        spec: { hard: { 'limits.cpu': '2', 'limits.memory': '2Gi' } },
+      },
+    ]);
+    await until('the quota and the account', 20, async () => {
+      const quota = await api.find(pathOf('v1', 'ResourceQuota', counted, 'counted'));
+      const account = await api.find(pathOf('v1', 'ServiceAccount', counted, 'default'));
+      return quota?.status?.['used'] === undefined || account === undefined ? undefined : true;
+    });
+    await assert.rejects(admit(), /must specify limits\.cpu for: envoy,tulle-init/);
+    await helm('upgrade', release, chart, ...upgradeArguments, '--reuse-values', '--set', settings.join(','));
+    await until('limits on what is injected', 30, async () => {
+      try {
+        await admit();
+        return true;
+      } catch (error) {
+        if (/must specify/.test(String(error))) return undefined;
+        throw error;
+      }
+    });
+    await helm('rollback', release, ...upgradeArguments);
+  });
 
   it('traffic survives the controller’s end', async () => {
     const { api } = mesh();
