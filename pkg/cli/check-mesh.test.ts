@@ -153,6 +153,24 @@ describe('what tulle check finds', function () {
       assert.ok(found.every((line) => line.length < 700 && !/\p{Cc}/u.test(line)));
     });
 
+    it('says where to look when the injector is not reached, or limits are in the way', async () => {
+      namespace('shop', {});
+      const hintFor = async (message: string): Promise<string> => {
+        replicaSet('web-1', 1, 0);
+        refusal('a', 'ReplicaSet', 'web-1', message);
+        return (await mesh.find('namespaces'))[0]?.hint ?? '';
+      };
+      const call =
+        'Error creating: Internal error occurred: failed calling webhook "openservicemesh-io.injector.tulle.dev"';
+      assert.match(await hintFor(`${call}: context deadline exceeded`), /port 9090.*kubectl logs -n tulle-system/);
+      const limit = 'maximum memory usage per Container is 64Mi, but limit is 128Mi';
+      assert.match(
+        await hintFor(`Error creating: pods "a" is forbidden: ${limit}`),
+        /^kubectl describe limitrange -n shop/,
+      );
+      assert.equal(await hintFor('no'), 'kubectl describe replicaset -n shop web-1');
+    });
+
     it('says once that events may not be read', async () => {
       namespace('shop', {});
       namespace('cart', {});

@@ -9,6 +9,7 @@ import { findRefusedWorkloads } from './check-refused-pods.ts';
 import { checkSidecars } from './check-sidecars.ts';
 import { hasSidecar, isOver, type PodObject } from './cluster-pods.ts';
 import { isIgnored, meshOf, type NamespaceObject } from './namespace-state.ts';
+import { toOneLine } from './cluster-text.ts';
 import { plural } from './plural.ts';
 
 /** Namespaces, pods and sidecars of the mesh. */
@@ -18,7 +19,7 @@ export async function checkMesh(
   report: CheckReport,
   signal: AbortSignal,
 ): Promise<void> {
-  const { cluster, meshName } = access;
+  const { cluster, meshName, controlNamespace } = access;
   const { items } = await cluster.request<{ readonly items: readonly NamespaceObject[] }>('GET', '/api/v1/namespaces', {
     signal,
   });
@@ -45,7 +46,7 @@ export async function checkMesh(
     const living = list.items.filter((pod) => !isOver(pod));
     const refused = await findRefusedWorkloads(access, name);
     isBlind ||= refused === undefined;
-    checkNamespace(namespace, living, refused ?? [], plane, namespaces);
+    checkNamespace(namespace, living, refused ?? [], { ...plane, controlNamespace }, namespaces);
     pods.push(...living.filter(hasSidecar));
   }
   if (isBlind)
@@ -72,7 +73,7 @@ function checkProblems([mesh]: readonly MeshReport[], access: ClusterAccess, gro
   }
   const first = problems.find(({ severity }) => severity === (errors > 0 ? 'error' : 'warning'));
   const example = first
-    ? `${first.resource.kind} ${first.resource.namespace}/${first.resource.name}: ${first.message}`
+    ? toOneLine(`${first.resource.kind} ${first.resource.namespace}/${first.resource.name}: ${first.message}`)
     : '';
   const counts = [
     ...(errors > 0 ? [plural(errors, 'error')] : []),

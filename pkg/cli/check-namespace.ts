@@ -3,6 +3,8 @@ import { injectedKey, modeKey } from '../provider/objects/mesh-keys.ts';
 import type { ControlPlane } from './check-control-plane.ts';
 import type { CheckGroup } from './check-report.ts';
 import type { RefusedWorkload } from './check-refused-pods.ts';
+import type { ClusterAccess } from './cluster-access.ts';
+import { controllerService } from './controller-api.ts';
 import { hasSidecar, isOptedOut, type PodObject } from './cluster-pods.ts';
 import { type NamespaceObject, stateOf, unclearSwitches } from './namespace-state.ts';
 import { plural } from './plural.ts';
@@ -14,7 +16,7 @@ export function checkNamespace(
   namespace: NamespaceObject,
   pods: readonly PodObject[],
   refused: readonly RefusedWorkload[],
-  { reports, version }: ControlPlane,
+  { reports, version, controlNamespace }: ControlPlane & Pick<ClusterAccess, 'controlNamespace'>,
   group: CheckGroup,
 ): void {
   const { name, labels, annotations } = namespace.metadata;
@@ -35,7 +37,8 @@ export function checkNamespace(
       `every new pod is refused, since its annotation ${key} is "${value}"`,
       `kubectl annotate namespace ${name} --overwrite ${key}=enabled, or disabled`,
     );
-  for (const workload of refused.slice(0, shown)) error(describeRefused(workload), hintOf(name, workload));
+  for (const workload of refused.slice(0, shown))
+    error(describeRefused(workload), hintOf(name, workload, controlNamespace));
   if (refused.length > shown)
     error(
       `${refused.length - shown} more workloads lack pods that can't be created`,
@@ -70,12 +73,14 @@ function describeRefused({ kind, name, pods, message }: RefusedWorkload): string
   return `${kind} ${name} ${count}: ${message}`;
 }
 
-function hintOf(namespace: string, { kind, name, message }: RefusedWorkload): string {
+function hintOf(namespace: string, { kind, name, message }: RefusedWorkload, controlNamespace: string): string {
   if (isPodSecurity(message)) return allowPrivileged(namespace);
   if (message.includes('exceeded quota') || message.includes('failed quota'))
     return `kubectl describe resourcequota -n ${namespace}`;
   if (/(?:maximum|minimum) \S+ usage per|limit to request ratio/.test(message))
     return `kubectl describe limitrange -n ${namespace}; the sidecar's are set by tulle.dev/sidecar-{cpu,memory}-{request,limit} on pods`;
+  if (/failed calling webhook .*injector\.tulle\.dev/.test(message))
+    return `the API server must reach the injector, on port 9090: kubectl logs -n ${controlNamespace} deployment/${controllerService}`;
   return `kubectl describe ${kind.toLowerCase()} -n ${namespace} ${name}`;
 }
 
