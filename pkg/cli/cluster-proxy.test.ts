@@ -24,6 +24,27 @@ describe('tulle proxy, of a cluster', function () {
       assert.deepEqual([exitCode, out], [0, 'no sidecar is connected\n']);
     });
 
+    it('says why a sidecar never gets in sync that is not served any more', async () => {
+      const behind = (pod: string): object => ({
+        pod,
+        kind: 'envoy',
+        identity: 'a',
+        types: [{ typeUrl: 'b/c.Cluster', synced: false }],
+      });
+      shop.answers['/api/mesh'] = {
+        proxies: [behind('shop/web-1'), behind('quiet/old'), { ...behind('quiet/well'), types: [] }],
+        pods: [{ pod: 'shop/web-1' }],
+      };
+      const { exitCode, out } = await shop.tulle('proxy', 'status');
+      assert.equal(exitCode, 1);
+      assert.match(out, /^shop\/web-1 .* waits for Cluster$/m);
+      assert.match(
+        out,
+        /^quiet\/old .* waits for Cluster: it is not served, as long as its namespace is not in the mesh$/m,
+      );
+      assert.match(out, /^quiet\/well .* in sync$/m);
+    });
+
     it('goes on where who asks may not read namespaces', async () => {
       shop.cluster.intercept = (_, path) =>
         path === '/api/v1/namespaces/shop' ? failure(403, 'Forbidden', 'no') : undefined;

@@ -1,5 +1,4 @@
 import type { MeshReport } from '../dashboard/dashboard.ts';
-import type { ProxyState } from '../dashboard/mesh-view.ts';
 import { type ClusterAccess, withCluster } from './cluster-access.ts';
 import { isAbsent, isForbidden } from './cluster-answers.ts';
 import { hasSidecar, isOver, type PodObject } from './cluster-pods.ts';
@@ -8,19 +7,21 @@ import { getThrough, openControllerApi } from './controller-api.ts';
 import { describeEnvoy } from './envoy-config-text.ts';
 import { writeJson, writeLines } from './mesh-input.ts';
 import type { ProxyFlags } from './program.ts';
+import type { Sidecars } from './proxy-state.ts';
 
 const adminPort = 15_000;
 
-/** The sidecars that are connected to any of the controllers. */
-export function clusterProxies(context: CliContext, flags: ProxyFlags): Promise<readonly ProxyState[]> {
+/** The sidecars that are connected to any of the controllers, and the pods that these serve. */
+export function clusterProxies(context: CliContext, flags: ProxyFlags): Promise<Sidecars> {
   return withCluster(context, flags, async (access) => {
     if (flags.namespace !== undefined) await requireNamespace(access, flags.namespace);
     const api = await openControllerApi(access);
     const reports = await api.getEach<MeshReport>('/api/mesh');
-    return reports
-      .flatMap(({ proxies }) => proxies)
+    const proxies = reports
+      .flatMap((report) => report.proxies)
       .filter(({ pod }) => flags.namespace === undefined || pod.startsWith(`${flags.namespace}/`))
       .sort((a, b) => (a.pod < b.pod ? -1 : 1));
+    return { proxies, served: new Set(reports.flatMap(({ pods }) => pods.map(({ pod }) => pod))) };
   });
 }
 

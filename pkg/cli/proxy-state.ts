@@ -10,21 +10,29 @@ export function isBehind({ types }: ProxyState): boolean {
   return types.some(({ synced, nack }) => !synced || nack !== undefined);
 }
 
-export function describeProxies(proxies: readonly ProxyState[]): readonly string[] {
+export interface Sidecars {
+  readonly proxies: readonly ProxyState[];
+  /** Pods, `namespace/name`. Absent: all are. */
+  readonly served?: ReadonlySet<string>;
+}
+
+export function describeProxies({ proxies, served }: Sidecars): readonly string[] {
   if (proxies.length === 0) return ['no sidecar is connected'];
   const rows = proxies.map((proxy) => [
     proxy.pod === '' ? '(a program)' : proxy.pod,
     proxy.kind,
     proxy.identity,
-    stateOf(proxy),
+    stateOf(proxy, served === undefined || served.has(proxy.pod)),
   ]);
   return toTable([['POD', 'SIDECAR', 'IDENTITY', 'STATE'], ...rows]);
 }
 
-function stateOf({ types }: ProxyState): string {
+function stateOf({ types }: ProxyState, isServed: boolean): string {
   const refused = types.filter(({ nack }) => nack !== undefined);
   if (refused.length > 0)
     return refused.map(({ typeUrl, nack }) => `refused ${shortType(typeUrl)}: ${nack}`).join('; ');
   const behind = types.filter(({ synced }) => !synced).map(({ typeUrl }) => shortType(typeUrl));
-  return behind.length > 0 ? `waits for ${behind.join(', ')}` : 'in sync';
+  if (behind.length === 0) return 'in sync';
+  const why = isServed ? '' : ': it is not served, as long as its namespace is not in the mesh';
+  return `waits for ${behind.join(', ')}${why}`;
 }

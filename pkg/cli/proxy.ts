@@ -10,7 +10,7 @@ import { findMesh, type RunningMesh } from './find-mesh.ts';
 import { getJson } from './mesh-client.ts';
 import { writeJson, writeLines } from './mesh-input.ts';
 import type { ProxyFlags } from './program.ts';
-import { describeProxies, isBehind } from './proxy-state.ts';
+import { describeProxies, isBehind, type Sidecars } from './proxy-state.ts';
 
 interface PodListing {
   readonly namespace: string;
@@ -23,11 +23,11 @@ interface PodListing {
 
 /** `tulle proxy status`: 1 when a sidecar refused something or is not in sync. */
 export async function proxyStatus(context: CliContext, flags: ProxyFlags): Promise<number> {
-  const proxies = meansCluster(flags)
+  const { proxies, served }: Sidecars = meansCluster(flags)
     ? await (await import('./cluster-proxy.ts')).clusterProxies(context, flags)
-    : (await getJson<MeshReport>(findMesh(context, flags.file).api, '/api/mesh')).proxies;
+    : await getJson<MeshReport>(findMesh(context, flags.file).api, '/api/mesh');
   if (flags.output === 'json') writeJson(context, proxies);
-  else writeLines(context, describeProxies(proxies));
+  else writeLines(context, describeProxies({ proxies, ...(served && { served }) }));
   return proxies.some(isBehind) ? 1 : 0;
 }
 

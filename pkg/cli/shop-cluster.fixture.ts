@@ -128,7 +128,15 @@ export async function startShopCluster(): Promise<ShopCluster> {
   const cwd = mkdtempSync(join(tmpdir(), 't-'));
   const cluster = await startFakeCluster(shopObjects);
   const answers: Record<string, unknown> = {
-    '/api/mesh': { id: 'osm', mode: 'permissive', modeFrom: 'chart value mode', proxies: [], problems: [], splits: [] },
+    '/api/mesh': {
+      id: 'osm',
+      mode: 'permissive',
+      modeFrom: 'chart value mode',
+      proxies: [],
+      problems: [],
+      splits: [],
+      pods: [],
+    },
     '/api/requests': [recordedCall('bad', 2), recordedCall('good', 1, shopTrace)],
     '/api/flows': [],
   };
