@@ -6,7 +6,13 @@ import type { RefusedWorkload } from './check-refused-pods.ts';
 import type { ClusterAccess } from './cluster-access.ts';
 import { controllerService } from './controller-api.ts';
 import { hasSidecar, isOptedOut, type PodObject } from './cluster-pods.ts';
-import { type NamespaceObject, stateOf, unclearSwitches } from './namespace-state.ts';
+import {
+  allowPrivileged,
+  type NamespaceObject,
+  stateOf,
+  strictPodSecurity,
+  unclearSwitches,
+} from './namespace-state.ts';
 import { plural } from './plural.ts';
 
 const shown = 5;
@@ -19,7 +25,7 @@ export function checkNamespace(
   { reports, version, controlNamespace }: ControlPlane & Pick<ClusterAccess, 'controlNamespace'>,
   group: CheckGroup,
 ): void {
-  const { name, labels, annotations } = namespace.metadata;
+  const { name, annotations } = namespace.metadata;
   const { mode, unknownMode, injection } = stateOf(namespace);
   let isWell = true;
   const error = (detail: string, hint: string): void => ((isWell = false), group.error(name, detail, hint));
@@ -48,9 +54,9 @@ export function checkNamespace(
   const bare = pods.filter((pod) => !hasSidecar(pod) && !isOptedOut(pod));
   const restart = `kubectl rollout restart deployment,statefulset,daemonset -n ${name}`;
   const isOff = injection === 'disabled';
-  const admission = labels?.['pod-security.kubernetes.io/enforce'];
+  const admission = strictPodSecurity(namespace);
   const isTold = refused.some(({ message }) => isPodSecurity(message));
-  if (!isOff && !isTold && (admission === 'restricted' || admission === 'baseline'))
+  if (!isOff && !isTold && admission !== undefined)
     warning(`Pod Security "${admission}" refuses the init container that redirects traffic`, allowPrivileged(name));
   const stale = injected.filter(
     ({ metadata }) => version !== undefined && metadata.annotations?.[injectedKey] !== version,
@@ -86,10 +92,6 @@ function hintOf(namespace: string, { kind, name, message }: RefusedWorkload, con
 
 function isPodSecurity(message: string): boolean {
   return message.includes('violates PodSecurity');
-}
-
-function allowPrivileged(namespace: string): string {
-  return `kubectl label namespace ${namespace} pod-security.kubernetes.io/enforce=privileged --overwrite`;
 }
 
 /** Namespaces whose pods run on with sidecars though they are not in the mesh. */

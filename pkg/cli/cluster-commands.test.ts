@@ -128,6 +128,20 @@ describe('the commands for clusters', function () {
       assert.equal(err, 'tulle: there is no namespace gone\n');
     });
 
+    it('warns where Pod Security will refuse the pods', async () => {
+      cluster.objects.set(
+        '/api/v1/namespaces/shop',
+        namespace('shop', { 'pod-security.kubernetes.io/enforce': 'baseline' }),
+      );
+      const { exitCode, err } = await tulle('namespace', 'add', 'shop');
+      assert.equal(exitCode, 0);
+      assert.match(
+        err,
+        /^tulle: warning: Pod Security "baseline" of shop refuses pods with a sidecar: kubectl label namespace shop pod-security\.kubernetes\.io\/enforce=privileged --overwrite$/m,
+      );
+      assert.doesNotMatch((await tulle('namespace', 'add', 'shop', '--disable-sidecar-injection')).err, /Pod Security/);
+    });
+
     describe('of a mesh that no control plane serves', () => {
       const webhook = (name: string): void =>
         void cluster.objects.set(`/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/${name}`, {

@@ -70,3 +70,13 @@ export function unclearSwitches({ metadata }: NamespaceObject): readonly FoundKe
     return [{ key: found.key, value: toOneLine(found.value, 40) }];
   });
 }
+
+/** The level of Pod Security by which `tulle-init` is refused, which redirects traffic. */
+export function strictPodSecurity({ metadata }: NamespaceObject): 'restricted' | 'baseline' | undefined {
+  const level = metadata.labels?.['pod-security.kubernetes.io/enforce'];
+  return level === 'restricted' || level === 'baseline' ? level : undefined;
+}
+
+export function allowPrivileged(namespace: string): string {
+  return `kubectl label namespace ${namespace} pod-security.kubernetes.io/enforce=privileged --overwrite`;
+}

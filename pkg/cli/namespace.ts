@@ -1,10 +1,18 @@
 import { type ClusterAccess, withCluster } from './cluster-access.ts';
 import { isAbsent, isForbidden } from './cluster-answers.ts';
-import { type ClusterFlags, defaultMeshName } from './cluster-flags.ts';
+import type { ClusterFlags } from './cluster-flags.ts';
 import { CliError, type CliContext } from './context.ts';
 import { orTwo, writeJson, writeLines } from './mesh-input.ts';
 import { hasSidecar, isOptedOut, isOver, type PodObject } from './cluster-pods.ts';
-import { type NamespaceObject, meshOf, isIgnored, stateOf } from './namespace-state.ts';
+import {
+  allowPrivileged,
+  type NamespaceObject,
+  meshOf,
+  isIgnored,
+  stateOf,
+  strictPodSecurity,
+} from './namespace-state.ts';
+import { whyRefused, whyUnserved } from './namespace-warnings.ts';
 import { toTable } from './table.ts';
 
 export interface NamespaceFlags extends ClusterFlags {
@@ -18,6 +26,8 @@ interface Change {
   readonly state: string;
   /** The command that makes it felt by what runs already. */
   readonly next?: string;
+  /** What will be in the way. */
+  readonly warning?: string;
 }
 
 interface Hints {
@@ -60,37 +70,19 @@ export function addNamespaces(
       injection === 'enabled'
         ? await restartOf(access, name, (pod) => !hasSidecar(pod) && !isOptedOut(pod))
         : undefined;
-    return { namespace: name, changed, state, ...(next !== undefined && { next }) };
+    const warning = injection === 'enabled' ? whyRefused(namespace) : undefined;
+    return {
+      namespace: name,
+      changed,
+      state,
+      ...(next !== undefined && { next }),
+      ...(warning !== undefined && { warning }),
+    };
   };
   return changeEach(context, names, flags, add, {
     absent: (name) => `kubectl create namespace ${name}`,
     warning: whyUnserved,
   });
-}
-
-const injectors = 'tulle-injector-';
-
-/** That no control plane serves the mesh, as far as whoever asks may see it. */
-async function whyUnserved({ cluster, meshName, controlNamespace }: ClusterAccess): Promise<string | undefined> {
-  interface Webhooks {
-    readonly items: readonly { readonly metadata: { readonly name: string } }[];
-  }
-  try {
-    const path = '/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations';
-    const { items } = await cluster.request<Webhooks>('GET', path);
-    const served = items
-      .filter(({ metadata }) => metadata.name.startsWith(injectors))
-      .map(({ metadata }) => metadata.name.slice(injectors.length));
-    if (served.includes(meshName)) return undefined;
-    const rest =
-      served.length === 0
-        ? `none is installed here: helm install tulle charts/tulle -n ${controlNamespace} --create-namespace${meshName === defaultMeshName ? '' : ` --set meshName=${meshName}`}`
-        : `served here: ${served.slice(0, 10).join(', ')}`;
-    return `no control plane serves mesh ${meshName} (there is no MutatingWebhookConfiguration ${injectors}${meshName}), so pods get no sidecar; ${rest}`;
-  } catch (error) {
-    if (isForbidden(error) || isAbsent(error)) return undefined;
-    throw error;
-  }
 }
 
 /** `tulle namespace remove NS…`: takes away all that `add`, `ignore` and `tulle enforce` write. */
@@ -180,7 +172,10 @@ function changeEach(
       else {
         for (const result of results) {
           if ('error' in result) context.stderr.write(`tulle: ${result.error}\n`);
-          else writeLines(context, [`${result.namespace}: ${result.state}${result.changed ? '' : ' (as before)'}`]);
+          else {
+            writeLines(context, [`${result.namespace}: ${result.state}${result.changed ? '' : ' (as before)'}`]);
+            if (result.warning !== undefined) context.stderr.write(`tulle: warning: ${result.warning}\n`);
+          }
         }
         const next = results.flatMap((result) => ('next' in result && result.next !== undefined ? [result.next] : []));
         if (next.length > 0)
