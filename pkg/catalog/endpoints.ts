@@ -8,6 +8,7 @@ import { createGroupsOf, createLastRound, createSorted } from './lists.ts';
 import { keepList, sameContent, sameMembers } from './memo.ts';
 import type { Namespaces } from './namespaces.ts';
 import { compareKey, compareName, compareText } from './order.ts';
+import { podEndpoint, targetPortOf } from './pod-endpoint.ts';
 import { protocolOf } from './protocol.ts';
 import type { EndpointSlice, Service, ServicePort } from './snapshot.ts';
 import { hasAddress, type Workload, type Workloads } from './workloads.ts';
@@ -52,16 +53,18 @@ export function createBackings(): (
   let latest: readonly Backing[] = [];
   /** What `served` was made of, besides the Services themselves. */
   let around: readonly unknown[] = [];
+  let lastForeign: unknown;
 
   return (services, slices, workloads, namespaces) => {
     const slicesOf = groupSlices(slices);
     const foreign = foreignTo(services, workloads);
-    const now = [slicesOf, workloads, namespaces, foreign];
+    const now = [slicesOf, workloads, namespaces];
     const isSettled = sameMembers(around, now);
     const next = inOrder(services).map((service, place): Served => {
       const id = idOf(service);
       const before = served.at(place, id);
-      if (isSettled && before?.service === service) return before;
+      const stays = isSettled && before?.service === service;
+      if (stays && (foreign === lastForeign || sameContent(before.refused, foreign.among(before.own)))) return before;
       if (service.externalName !== undefined) return { ...nothingBehind, id, service };
       const own = slicesOf.get(id) ?? noSlices;
       const pods = own.length > 0 ? podsOf(service, own, workloads) : selectedBy(service, workloads);
@@ -76,6 +79,7 @@ export function createBackings(): (
       return isSame ? before : serve(id, { service, own, pods, meshed, refused }, before);
     });
     around = now;
+    lastForeign = foreign;
     const backings: Backing[] = [];
     for (const { backings: ports } of served.keep(next)) for (const backing of ports) backings.push(backing);
     latest = keepList(latest, backings);
@@ -270,33 +274,6 @@ function startingAt(port: ServicePort, pods: readonly Workload[], members: reado
     const target = targetPortOf(port, workload);
     return target === undefined || !workload.meshed || there.has(workload) ? [] : [{ workload, port: target }];
   });
-}
-
-function podEndpoint(workload: Workload, port: number, ready: boolean, hostname: string | undefined): Endpoint {
-  const { key, pod, identity, meshed } = workload;
-  return {
-    address: addressOf(workload, port),
-    pod: key,
-    identity: meshed ? identity : '',
-    meshed,
-    ready,
-    ip: pod.ip,
-    ...(hostname !== undefined && { hostname }),
-    port,
-  };
-}
-
-function addressOf({ pod: { ip: podIp, inboundAddress: template } }: Workload, port: number): EndpointAddress {
-  if (template === undefined) return { kind: 'ip', ip: podIp, port };
-  const text = template.replaceAll('{port}', String(port));
-  if (text.startsWith('unix:')) return { kind: 'pipe', path: text.slice('unix:'.length) };
-  const [, ip = podIp, at] = /^\[?([^\]]*)\]?:(\d+)$/.exec(text) ?? [];
-  return { kind: 'ip', ip, port: at === undefined ? port : Number(at) };
-}
-
-/** A number stands for itself; a name for the container port of that name. */
-function targetPortOf({ targetPort }: ServicePort, { pod }: Workload): number | undefined {
-  return typeof targetPort === 'number' ? targetPort : pod.ports.find(({ name }) => name === targetPort)?.port;
 }
 
 function addressText({ endpoint: { address } }: Member): string {
