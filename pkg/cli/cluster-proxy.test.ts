@@ -13,6 +13,23 @@ describe('tulle proxy, of a cluster', function () {
   afterEach(() => shop.close());
 
   describe('status', () => {
+    it('shows the sidecars that are connected, of one namespace with -n', async () => {
+      const proxy = (name: string, synced: boolean): object => ({
+        pod: name,
+        identity: 'spiffe://shop.cluster.local/ns/a/sa/b',
+        kind: 'envoy',
+        nodeId: '',
+        types: [{ typeUrl: 'type.googleapis.com/envoy.config.cluster.v3.Cluster', synced }],
+      });
+      shop.answers['/api/mesh'] = { proxies: [proxy('shop/web-1', true), proxy('other/x', false)] };
+      const all = await shop.tulle('proxy', 'status');
+      assert.equal(all.exitCode, 1);
+      assert.match(all.out, /other\/x .*waits for Cluster/);
+      const one = await shop.tulle('proxy', 'status', '-n', 'shop');
+      assert.equal(one.exitCode, 0);
+      assert.doesNotMatch(one.out, /other/);
+    });
+
     it('is 2 for a namespace that is not there', async () => {
       const { exitCode, err, out } = await shop.tulle('proxy', 'status', '-n', 'nosuch');
       assert.deepEqual([exitCode, out], [2, '']);
@@ -53,6 +70,12 @@ describe('tulle proxy, of a cluster', function () {
   });
 
   describe('config', () => {
+    it('names the pods that there are when it does not find one', async () => {
+      const { exitCode, err } = await shop.tulle('proxy', 'config', 'cart', '-n', 'shop');
+      assert.equal(exitCode, 2);
+      assert.match(err, /no pod "cart" runs in namespace shop; these have a sidecar: web-1, good-1, bad-1/);
+    });
+
     it('tells what the Envoy of a pod has, and its services by the addresses that are dialled', async () => {
       shop.answers['/config_dump'] = JSON.parse(
         readFileSync(join(import.meta.dirname, 'envoy-config-dump.fixture.json'), 'utf8'),

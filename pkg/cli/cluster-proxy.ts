@@ -21,7 +21,7 @@ export function clusterProxies(context: CliContext, flags: ProxyFlags): Promise<
       .flatMap((report) => report.proxies)
       .filter(({ pod }) => flags.namespace === undefined || pod.startsWith(`${flags.namespace}/`))
       .sort((a, b) => (a.pod < b.pod ? -1 : 1));
-    return { proxies, served: new Set(reports.flatMap(({ pods }) => pods.map(({ pod }) => pod))) };
+    return { proxies, served: new Set(reports.flatMap(({ pods }) => (pods ?? []).map(({ pod }) => pod))) };
   });
 }
 

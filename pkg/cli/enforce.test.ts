@@ -1,6 +1,4 @@
 import assert from 'node:assert/strict';
-import { toRbacConfig } from '../envoy-config/rbac.ts';
-import type { ServiceIdentity } from '../policy/identity.ts';
 import { type ShopCluster, startShopCluster } from './shop-cluster.fixture.ts';
 
 describe('namespaces and sidecars of a cluster', function () {
@@ -64,74 +62,6 @@ describe('namespaces and sidecars of a cluster', function () {
       const { exitCode, err } = await shop.tulle('enforce', 'shop', '--yes');
       assert.equal(exitCode, 2);
       assert.match(err, /shop is not in mesh osm: tulle namespace add shop/);
-    });
-  });
-
-  describe('tulle proxy', () => {
-    it('status shows the sidecars that are connected, of one namespace with -n', async () => {
-      const proxy = (name: string, synced: boolean): object => ({
-        pod: name,
-        identity: 'spiffe://shop.cluster.local/ns/a/sa/b',
-        kind: 'envoy',
-        nodeId: '',
-        types: [{ typeUrl: 'type.googleapis.com/envoy.config.cluster.v3.Cluster', synced }],
-      });
-      shop.answers['/api/mesh'] = { proxies: [proxy('shop/web-1', true), proxy('other/x', false)] };
-      const all = await shop.tulle('proxy', 'status');
-      assert.equal(all.exitCode, 1);
-      assert.match(all.out, /other\/x .*waits for Cluster/);
-      const one = await shop.tulle('proxy', 'status', '-n', 'shop');
-      assert.equal(one.exitCode, 0);
-      assert.doesNotMatch(one.out, /other/);
-    });
-
-    it('config prints what the Envoy of a pod has, found by the start of its name', async () => {
-      const identity = 'spiffe://shop.cluster.local/ns/shop/sa/good' as ServiceIdentity;
-      const origin = { kind: 'TrafficTarget', namespace: 'shop', name: 'good-to-web' };
-      const http = [{ name: 'read', origin, path: '/books', methods: ['GET'] }];
-      const rules = [{ origin, sources: [identity], http }];
-      const access = toRbacConfig({ identity, mode: 'enforce', modeFrom: 'namespace', ports: [], rules }, 8080);
-      const weighted = {
-        clusters: [
-          { name: 'shop/v1', weight: 90 },
-          { name: 'shop/v2', weight: 10 },
-        ],
-      };
-      shop.answers['/config_dump'] = {
-        configs: [
-          {
-            dynamic_route_configs: [
-              {
-                route_config: {
-                  name: 'inbound/8080',
-                  typed_per_filter_config: access,
-                },
-              },
-              {
-                route_config: {
-                  name: 'outbound/shop/web:80',
-                  virtual_hosts: [{ routes: [{ route: { weighted_clusters: weighted } }] }],
-                },
-              },
-            ],
-          },
-        ],
-      };
-      const { exitCode, out } = await shop.tulle('proxy', 'config', 'web', '-n', 'shop');
-      assert.equal(exitCode, 0);
-      assert.deepEqual(out.trimEnd().split('\n'), [
-        'shop/web-1',
-        '  has no certificate yet',
-        '  port 8080 (http), enforced',
-        '    shop/good-to-web lets in shop/good: /books GET',
-        '  may call shop/web:80 (http), shared: shop/v1 90, shop/v2 10',
-      ]);
-    });
-
-    it('config names the pods that there are when it does not find one', async () => {
-      const { exitCode, err } = await shop.tulle('proxy', 'config', 'cart', '-n', 'shop');
-      assert.equal(exitCode, 2);
-      assert.match(err, /no pod "cart" runs in namespace shop; these have a sidecar: web-1, good-1, bad-1/);
     });
   });
 });

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { transparent } from '../envoy-config/interception.ts';
+import { type InterceptionMode, transparent } from '../envoy-config/interception.ts';
 import { toXdsResources } from '../envoy-config/to-xds-resources.ts';
 import type { EndpointSet } from '../policy/endpoints.ts';
 import type { ServiceIdentity } from '../policy/identity.ts';
@@ -13,8 +13,8 @@ import { describeEnvoy } from './envoy-config-text.ts';
 const id = (name: string): ServiceIdentity => `spiffe://cluster.local/ns/shop/sa/${name}` as ServiceIdentity;
 
 /** What Envoy would say of a configuration, as far as it is read: the shapes are those of the fixture. */
-function dumpOf(policy: ProxyPolicy): unknown {
-  const { listeners, routes, scopes, refusals, clusters, endpoints, peers } = toXdsResources(policy, transparent);
+function dumpOf(policy: ProxyPolicy, mode: InterceptionMode): unknown {
+  const { listeners, routes, scopes, refusals, clusters, endpoints, peers } = toXdsResources(policy, mode);
   const secrets = [...peers].map(([name, exact]) => ({
     name,
     secret: {
@@ -84,7 +84,8 @@ function reach(protocol: OutboundService['protocol'], routes: readonly OutboundR
 const origin = { kind: 'TrafficSplit', namespace: 'shop', name: 'canary' } as const;
 
 /** Without who it is. */
-const linesOf = (parts: Partial<ProxyPolicy>): readonly string[] => describeEnvoy(dumpOf(policyOf(parts))).slice(1);
+const linesOf = (parts: Partial<ProxyPolicy>, mode: InterceptionMode = transparent): readonly string[] =>
+  describeEnvoy(dumpOf(policyOf(parts), mode)).slice(1);
 
 describe('what the config dump of an Envoy is told as', () => {
   it('names who it is, who may call it, and what it may call, of a dump of Envoy itself', () => {
@@ -114,6 +115,14 @@ describe('what the config dump of an Envoy is told as', () => {
     assert.deepEqual(linesOf({ reach: reach('http', routes as unknown as readonly OutboundRoute[]) }), [
       'may call shop/cart:80 (http) at 10.96.0.1:80, [fd00::1]:80, shared by TrafficSplit shop/canary: shop/cart-v1:80 90, shop/cart-v2:80 10',
       '  GET /beta/.* user: a.*: shop/cart-v2:80',
+    ]);
+  });
+
+  it('knows the services of an explicit proxy, which has them by name', () => {
+    const mode = { ...transparent, outbound: { kind: 'proxy' as const, port: 1, tcpPorts: new Map<string, number>() } };
+    const routes = [{ origin, backends: [backend('cart-v1', 90), backend('cart-v2', 10)] }];
+    assert.deepEqual(linesOf({ reach: reach('http', routes) }, mode), [
+      'may call shop/cart:80 (http), shared: shop/cart-v1:80 90, shop/cart-v2:80 10',
     ]);
   });
 

@@ -4,14 +4,7 @@ import type { ClusterFlags } from './cluster-flags.ts';
 import { CliError, type CliContext } from './context.ts';
 import { orTwo, writeJson, writeLines } from './mesh-input.ts';
 import { hasSidecar, isOptedOut, isOver, type PodObject } from './cluster-pods.ts';
-import {
-  allowPrivileged,
-  type NamespaceObject,
-  meshOf,
-  isIgnored,
-  stateOf,
-  strictPodSecurity,
-} from './namespace-state.ts';
+import { type NamespaceObject, meshOf, isIgnored, stateOf } from './namespace-state.ts';
 import { whyRefused, whyUnserved } from './namespace-warnings.ts';
 import { toTable } from './table.ts';
 
