@@ -201,6 +201,17 @@ describe('the commands for clusters', function () {
       assert.deepEqual([listed['mode'], listed['unknownMode']], ['enforce', 'strict']);
     });
 
+    it('says of which mesh it lists none', async () => {
+      const { exitCode, out } = await tulle('namespace', 'list', '--mesh-name', 'nope');
+      assert.deepEqual([exitCode, out], [0, 'no namespace is in mesh nope; others are in mesh theirs\n']);
+      cluster.objects.delete('/api/v1/namespaces/other');
+      cluster.objects.delete('/api/v1/namespaces/quiet');
+      assert.equal(
+        (await tulle('namespace', 'list')).out,
+        'no namespace is in a mesh: tulle namespace add NAMESPACE\n',
+      );
+    });
+
     it('is data with -o json', async () => {
       const { out } = await tulle('namespace', 'add', 'shop', 'gone', '-o', 'json');
       assert.deepEqual(JSON.parse(out), [

@@ -4,7 +4,7 @@ import type { ClusterFlags } from './cluster-flags.ts';
 import { CliError, type CliContext } from './context.ts';
 import { orTwo, writeJson, writeLines } from './mesh-input.ts';
 import { hasSidecar, isOptedOut, isOver, type PodObject } from './cluster-pods.ts';
-import { type NamespaceObject, meshOf, isIgnored, stateOf } from './namespace-state.ts';
+import { type NamespaceObject, type NamespaceState, meshOf, isIgnored, stateOf } from './namespace-state.ts';
 import { whyRefused, whyUnserved } from './namespace-warnings.ts';
 import { toTable } from './table.ts';
 
@@ -120,12 +120,10 @@ export function listNamespaces(context: CliContext, flags: NamespaceFlags): Prom
   return orTwo(() =>
     withCluster(context, flags, async ({ cluster }) => {
       const { items } = await cluster.request<{ items: readonly NamespaceObject[] }>('GET', '/api/v1/namespaces');
-      const states = items
-        .map(stateOf)
-        .filter(({ mesh, ignored }) => mesh !== undefined || ignored)
-        .filter(({ mesh }) => flags.meshName === undefined || mesh === flags.meshName);
+      const all = items.map(stateOf).filter(({ mesh, ignored }) => mesh !== undefined || ignored);
+      const states = all.filter(({ mesh }) => flags.meshName === undefined || mesh === flags.meshName);
       if (flags.output === 'json') writeJson(context, states);
-      else if (states.length === 0) writeLines(context, ['no namespace is in a mesh: tulle namespace add NAMESPACE']);
+      else if (states.length === 0) writeLines(context, [describeNone(all, flags.meshName)]);
       else {
         const rows = states.map(({ namespace, mesh, injection, ignored, mode, unknownMode }) => [
           namespace,
@@ -138,6 +136,12 @@ export function listNamespaces(context: CliContext, flags: NamespaceFlags): Prom
       return 0;
     }),
   );
+}
+
+function describeNone(all: readonly NamespaceState[], meshName: string | undefined): string {
+  if (meshName === undefined) return 'no namespace is in a mesh: tulle namespace add NAMESPACE';
+  const others = [...new Set(all.flatMap(({ mesh }) => mesh ?? []))].slice(0, 10);
+  return `no namespace is in mesh ${meshName}${others.length === 0 ? '' : `; others are in mesh ${others.join(', ')}`}`;
 }
 
 /** All of them, also when one can't be changed: what is left to do is told for each. */
