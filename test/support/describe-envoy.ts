@@ -48,8 +48,9 @@ function chainsOf({ filter_chains: chains = [], default_filter_chain: rest }: Li
 }
 
 function describeChain(chain: FilterChain): string {
-  const { destination_port: port, transport_protocol: protocol } = chain.filter_chain_match ?? {};
-  const match = [port, protocol];
+  const { destination_port: port, transport_protocol: protocol, source_prefix_ranges } = chain.filter_chain_match ?? {};
+  const sources = (source_prefix_ranges ?? []).map((range) => `from ${range.address_prefix}/${range.prefix_len}`);
+  const match = [port, protocol, ...sources];
   const when = match.filter((part) => part !== undefined).join(' ');
   const tls = chain.transport_socket ? `, tls ${describeTls(chain.transport_socket)}` : '';
   return `${when === '' ? '' : `${when}: `}${targetOf(chain)}${tls}`;
