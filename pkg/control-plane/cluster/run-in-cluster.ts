@@ -47,7 +47,7 @@ export interface ClusterControllerOptions {
  * not given up yet.
  */
 const limits = {
-  ...{ streamsPerClient: 6, names: 20_000, messageBytes: 4 * 1024 * 1024 },
+  ...{ streamsPerClient: 6, names: 40_000, messageBytes: 4 * 1024 * 1024 },
   // The chart gives the controller 512 MiB: a connection takes some 50 KiB before it is known whose it is.
   ...{ strangers: 1_024, strangersPerAddress: 64, queuedBytes: 96 * 1024 * 1024 },
   // A node that masquerades the addresses of its pods starts a hundred at most at once.
