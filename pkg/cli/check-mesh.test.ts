@@ -104,6 +104,7 @@ describe('what tulle check finds', function () {
       refusal('a', 'ReplicaSet', 'well', quota);
       refusal('b', 'ReplicaSet', 'gone', quota);
       refusal('c', 'ReplicaSet', 'old', quota, 61);
+      refusal('d', 'constructor', 'old', quota);
       assert.deepEqual(await details(), ['ok permissive, by chart value mode; 0 pods with sidecar']);
     });
 

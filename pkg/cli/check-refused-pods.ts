@@ -76,7 +76,7 @@ function newestOfEach(events: readonly EventObject[]): readonly Refusal[] {
       message: toOneLine((event.message ?? '').replace('(combined from similar events): ', '')),
       time: timeOf(event),
     }))
-    .filter(({ kind, name, time }) => kind in places && name !== '' && time >= since)
+    .filter(({ kind, name, time }) => Object.hasOwn(places, kind) && name !== '' && time >= since)
     .sort((a, b) => b.time - a.time);
   const byWorkload = new Map<string, Refusal>();
   for (const each of refusals) {

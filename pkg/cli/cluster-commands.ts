@@ -3,7 +3,7 @@ import type { CheckFlags } from './check.ts';
 import { addClusterOptions } from './cluster-flags.ts';
 import type { EnforceFlags } from './enforce.ts';
 import type { NamespaceFlags } from './namespace.ts';
-import { outputOption, toDuration } from './options.ts';
+import { outputOption, toDuration, toWait } from './options.ts';
 import type { RunCommand } from './program.ts';
 
 /** The commands for clusters: they work on the current context unless told otherwise. */
@@ -13,7 +13,7 @@ export function addClusterCommands(program: Command, run: RunCommand): void {
     .option('--pre', 'before the install: whether the cluster can take it')
     .option('--no-traffic', 'look only: create nothing')
     .option('--image <name>', "for the pods that are tried (default: the control plane's own)")
-    .option('--wait <duration>', 'how long these pods may take to start', toDuration, '90s')
+    .option('--wait <duration>', 'how long these pods may take to start', toWait, '90s')
     .addOption(outputOption())
     .action(async (options: CheckFlags) =>
       run(async (context) => (await import('./check.ts')).runCheck(context, options)),

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'mocha';
-import { parseDuration } from './duration.ts';
+import { parseDuration, parseWait } from './duration.ts';
 
 describe('parseDuration', () => {
   it('reads what people write', () => {
@@ -11,8 +11,9 @@ describe('parseDuration', () => {
   });
 
   it('refuses what no timer can wait for', () => {
-    assert.equal(parseDuration('596h'), 596 * 3_600_000);
-    for (const text of ['597h', '600h', '99999999']) assert.throws(() => parseDuration(text), /596h at most/, text);
+    assert.equal(parseWait('596h'), 596 * 3_600_000);
+    for (const text of ['597h', '600h', '99999999']) assert.throws(() => parseWait(text), /596h at most/, text);
+    assert.equal(parseDuration('720h'), 720 * 3_600_000);
   });
 
   it('refuses the rest with what to write', () => {

@@ -5,14 +5,16 @@ const units: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 
 /** A timer that is to wait longer does not wait at all. */
 const longest = 2 ** 31 - 1;
 
-/** `20s`, `1m30s`, `500ms` in milliseconds. A bare number is seconds. */
-export function parseDuration(text: string): number {
-  const milliseconds = read(text.trim(), text);
+/** A duration that is waited for. */
+export function parseWait(text: string): number {
+  const milliseconds = parseDuration(text);
   if (milliseconds > longest) throw new CliError(`"${text}" is too long: 596h at most`, 2);
   return milliseconds;
 }
 
-function read(trimmed: string, text: string): number {
+/** `20s`, `1m30s`, `500ms` in milliseconds. A bare number is seconds. */
+export function parseDuration(text: string): number {
+  const trimmed = text.trim();
   if (/^\d+(\.\d+)?$/.test(trimmed)) return Number(trimmed) * 1000;
   const parts = [...trimmed.matchAll(/(\d+(?:\.\d+)?)(ms|s|m|h)/g)];
   if (parts.length === 0 || parts.map(([whole]) => whole).join('') !== trimmed) {

@@ -121,6 +121,21 @@ describe('tulle namespace', function () {
     assert.deepEqual([metadataOf('shop')?.labels, metadataOf('shop')?.annotations], [{}, {}]);
   });
 
+  it('leaves a mode of its own to pods that have a sidecar: they are served until they are restarted', async () => {
+    const labels = { 'openservicemesh.io/monitored-by': 'osm' };
+    cluster.objects.set('/api/v1/namespaces/shop', namespace('shop', labels, { 'tulle.dev/mode': 'enforce' }));
+    cluster.objects.set('/api/v1/namespaces/shop/pods/web-1', pod('web-1', true));
+    const { out } = await tulle('namespace', 'remove', 'shop');
+    assert.match(
+      out,
+      /^shop: in no mesh, and its own mode stays for the pods that run: it is enforce; remove it once more/,
+    );
+    assert.deepEqual(metadataOf('shop')?.annotations, { 'tulle.dev/mode': 'enforce' });
+    cluster.objects.delete('/api/v1/namespaces/shop/pods/web-1');
+    await tulle('namespace', 'remove', 'shop');
+    assert.deepEqual(metadataOf('shop')?.annotations, {});
+  });
+
   it('has nothing to remove of a namespace that is not there, and does not say to make it', async () => {
     const { exitCode, err } = await tulle('namespace', 'remove', 'gone');
     assert.equal(exitCode, 2);

@@ -90,15 +90,22 @@ export function removeNamespaces(
     if (mesh !== undefined && mesh !== access.meshName)
       throw new CliError(`${name} is in mesh ${mesh}, not ${access.meshName}: say --mesh-name ${mesh}`);
     const { mode, unknownMode = mode } = stateOf(namespace);
-    // Else it would be in force at once when the namespace is added again.
-    const changed = await apply(access, namespace, {
-      labels: nulls(namespace.metadata.labels, ['monitored-by', 'ignore', 'mode']),
-      annotations: nulls(namespace.metadata.annotations, ['sidecar-injection', 'metrics', 'mode']),
-    });
     const next = await restartOf(access, name, hasSidecar);
-    const state = `in no mesh${unknownMode === undefined ? '' : `, and its own mode is gone: it was ${unknownMode}`}`;
+    // It would be in force at once when the namespace is added again; and is for the pods that are served until they restart.
+    const modes = next === undefined ? ['mode'] : [];
+    const changed = await apply(access, namespace, {
+      labels: nulls(namespace.metadata.labels, ['monitored-by', 'ignore', ...modes]),
+      annotations: nulls(namespace.metadata.annotations, ['sidecar-injection', 'metrics', ...modes]),
+    });
+    const state = `in no mesh${unknownMode === undefined ? '' : `, ${toModeLeft(unknownMode, next !== undefined)}`}`;
     return { namespace: name, changed, state, ...(next !== undefined && { next }) };
   });
+}
+
+function toModeLeft(mode: string, isServed: boolean): string {
+  return isServed
+    ? `and its own mode stays for the pods that run: it is ${mode}; remove it once more when they are restarted`
+    : `and its own mode is gone: it was ${mode}`;
 }
 
 /** `tulle namespace ignore NS…`: no mesh touches it, whatever else it says. */

@@ -1,5 +1,5 @@
 import { InvalidArgumentError, Option } from 'commander';
-import { parseDuration } from './duration.ts';
+import { parseDuration, parseWait } from './duration.ts';
 
 /** Options that several commands have, and how their values are read. */
 export function outputOption(choices: readonly string[] = ['text', 'json']): Option {
@@ -36,8 +36,17 @@ export function toNames(value: string): string {
 
 /** As it was written, since it is told again, with the unit that a bare number has: `10s` for `10`. */
 export function toDuration(value: string): string {
+  return withUnit(value, parseDuration);
+}
+
+/** One that is waited for. */
+export function toWait(value: string): string {
+  return withUnit(value, parseWait);
+}
+
+function withUnit(value: string, parse: (text: string) => number): string {
   try {
-    parseDuration(value);
+    parse(value);
   } catch (error) {
     throw new InvalidArgumentError(error instanceof Error ? error.message : String(error));
   }

@@ -3,7 +3,7 @@ import { CliError, type CliContext } from './context.ts';
 import { addConfigOptions, type MeshConfigFlags } from './mesh-config.ts';
 import { addClusterCommands } from './cluster-commands.ts';
 import { addClusterOptions, type ClusterFlags } from './cluster-flags.ts';
-import { collect, collectPort, outputOption, toDuration, toName, toPort, toUrl } from './options.ts';
+import { collect, collectPort, outputOption, toName, toPort, toUrl, toWait } from './options.ts';
 import { addPolicyCommands } from './policy-commands.ts';
 
 /** Runs one command; its exit code: 0 well, 1 not, 2 asked for wrongly. */
@@ -178,7 +178,7 @@ function addMeshOptions(command: Command): Command {
       [],
     )
     .option('--image <name=program>', 'local program for the containers of an image; may be repeated', collect, [])
-    .option('--run-for <duration>', 'end by itself after 20s, 2m, …', toDuration)
+    .option('--run-for <duration>', 'end by itself after 20s, 2m, …', toWait)
     .option('--logs', 'print what all processes print')
     .option('--otlp <url>', 'send traces there as well: http://localhost:4318', toUrl)
     .option('--port <number>', 'port of the page', toPort)

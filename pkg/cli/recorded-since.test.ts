@@ -100,6 +100,7 @@ describe('commands that rest on what was recorded', function () {
       assert.match(err, clockTime(30), argv.join(' '));
       const json = await shop.tulle(...argv, '-o', 'json');
       assert.equal(jsonOf(json.out).recordedSince, iso(30));
+      assert.equal(json.err, '');
     }
   });
 

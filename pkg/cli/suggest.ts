@@ -26,8 +26,9 @@ export function runSuggest(context: CliContext, flags: SuggestFlags): Promise<nu
     const since = flags.trace === undefined ? flags.since : '24h';
     const recorded = await readRecorded(context, flags, since);
     const { calls } = recorded;
-    if (flags.trace === undefined) warnIfCut(context, recorded);
     const wanted = calls.filter((call) => isMeant(call, flags) && isRefused(call));
+    // JSON has it in a field.
+    if (flags.trace === undefined && (wanted.length === 0 || flags.output !== 'json')) warnIfCut(context, recorded);
     if (wanted.length === 0) {
       if (flags.trace !== undefined && !calls.some((call) => isMeant(call, flags)))
         throw new CliError(`no call of trace ${flags.trace} is kept: it is too old, or was not sampled`, 2);

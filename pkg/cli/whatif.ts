@@ -22,7 +22,8 @@ export function runWhatIf(context: CliContext, flags: WhatIfFlags): Promise<numb
     if (flags.file.length === 0) throw new CliError('write tulle whatif -f NEW: the policy to try', 2);
     const recorded = await readRecorded(context, flags, flags.since);
     const { calls } = recorded;
-    warnIfCut(context, recorded);
+    // JSON has it in a field.
+    if (calls.length === 0 || flags.output !== 'json') warnIfCut(context, recorded);
     if (calls.length === 0) throw new CliError(`the mesh recorded no calls in the last ${flags.since}`, 2);
     const { file, namespace } = flags;
     const now = await readInput(context, { ...clusterFlagsOf(flags), ...(namespace !== undefined && { namespace }) });

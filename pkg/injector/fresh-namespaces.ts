@@ -12,8 +12,9 @@ export interface FreshNamespacesOptions {
 
 /** Milliseconds from one look-up of a name to the next. */
 const apart = 250;
-/** Of all names at once. */
+/** Of all names at once, and how many wait for one of these to end. */
 const maxRunning = 16;
+const maxWaiting = 200;
 /** Of all names, at once and per second in the long run. */
 const burst = 100;
 const perSecond = 20;
@@ -32,20 +33,23 @@ interface Turn {
 export function createFreshNamespaces({ lookUp, now, sleep = wait }: FreshNamespacesOptions): LookUp {
   const turns = new Map<string, Turn>();
   const mayAsk = createAllowance(burst, perSecond, now);
+  const waiting: (() => void)[] = [];
   let running = 0;
 
   async function ask(name: string): Promise<InjectionNamespace | undefined> {
+    if (running >= maxRunning) await new Promise<void>((resolve) => waiting.push(resolve));
     running += 1;
     try {
       return await lookUp(name);
     } finally {
       running -= 1;
+      waiting.shift()?.();
     }
   }
 
   function begin(name: string): Promise<InjectionNamespace | undefined> {
     turns.delete(name);
-    if (running >= maxRunning || !mayAsk()) {
+    if (waiting.length >= maxWaiting || !mayAsk()) {
       return Promise.reject(new Error('too much is asked about namespaces that are not known here yet'));
     }
     const answer = ask(name);

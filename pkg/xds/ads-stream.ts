@@ -62,7 +62,7 @@ export function createAdsStream(options: AdsStreamOptions): AdsStream {
   const types = new Map<string, TypeState>();
   let ordered: TypeState[] = [];
   /** Requests for types that nobody serves. */
-  let ignored = 0;
+  const ignored = new Set<string>();
 
   function stateOf(typeUrl: string): TypeState | undefined {
     const known = types.get(typeUrl);
@@ -276,11 +276,12 @@ export function createAdsStream(options: AdsStreamOptions): AdsStream {
       if (names.some((name) => name.length > limits.nameLength)) return { kind: 'refused', reason: 'name too long' };
       if (request.typeUrl.length > limits.nameLength) return { kind: 'refused', reason: 'type URL too long' };
       const first = !types.has(request.typeUrl);
-      if (first && types.size + ignored >= limits.types) return { kind: 'refused', reason: 'too many types' };
+      if (first && types.size + ignored.size >= limits.types && !ignored.has(request.typeUrl))
+        return { kind: 'refused', reason: 'too many types' };
       const state = stateOf(request.typeUrl);
       if (!state) {
         // Whoever asks for what only others serve gets no answer, and nothing is held for it.
-        ignored += 1;
+        ignored.add(request.typeUrl);
         return { kind: 'subscribed' };
       }
       const event = 'names' in request ? receiveSotw(state, request, first) : receiveDelta(state, request, first);
