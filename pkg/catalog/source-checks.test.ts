@@ -28,11 +28,11 @@ describe('a source of a TrafficTarget that nobody runs as', () => {
     ]);
   });
 
-  it('is told with the namespace that is meant, where one has the account', () => {
-    const expected = (space: string): string =>
-      `warning /spec/sources/0/namespace: nobody in namespace "${space}" runs as "teller"; in namespace "bank" somebody does. write namespace: bank if that is meant`;
-    assert.deepEqual(said(meshWith(['teller'])), [expected('shop')]);
-    assert.deepEqual(said(meshWith(['bnk/teller'])), [expected('bnk')]);
+  it('is told with the namespace that is meant, where one has the account; louder where nobody runs at all', () => {
+    const expected = (severity: string, space: string): string =>
+      `${severity} /spec/sources/0/namespace: nobody in namespace "${space}" runs as "teller"; in namespace "bank" somebody does. write namespace: bank if that is meant`;
+    assert.deepEqual(said(meshWith(['teller'])), [expected('info', 'shop')]);
+    assert.deepEqual(said(meshWith(['bnk/teller'])), [expected('warning', 'bnk')]);
   });
 
   it('is told as information, with the accounts that are there, where nothing is like it', () => {

@@ -101,7 +101,8 @@ function reportUnknown(
     });
   } else if (home !== undefined) {
     report(`/spec/sources/${index}/namespace`, {
-      severity: 'warning',
+      // Where others run, this one may just not be running, as those of CronJobs.
+      severity: accounts.length > 0 ? 'info' : 'warning',
       reason: 'SourceUnknown',
       message: `nobody in namespace "${namespace}" runs as "${name}"; in namespace "${home}" somebody does`,
       fix: `write namespace: ${home} if that is meant`,

@@ -42,7 +42,8 @@ const peerTrace = extract(
 const service = '%METADATA(ROUTE:tulle:service)%';
 const details = '%RESPONSE_CODE_DETAILS%';
 const request = '%REQ(:METHOD)% %REQ(:PATH)%';
-/** In a command between quotes, which a path may hold as well: what is pasted must not run what a caller wrote. */
+/** In a command: what is pasted must not run what a caller wrote. A method may be any token, a path may hold quotes. */
+const safeMethod = "%CEL(request.method.matches('^[A-Z-]+$') ? request.method : '-')%";
 const quotedPath = `'%CEL(request.path.contains("'") ? '/...' : request.path)%'`;
 
 /**
@@ -50,7 +51,7 @@ const quotedPath = `'%CEL(request.path.contains("'") ? '/...' : request.path)%'`
  * that refuse write it down before (trace-telling.ts); for others the caller's stands in, and `-` where none came.
  */
 function toDenialText(why: string, { name, asked }: Caller, trace: string): SubstitutionFormat {
-  const ask = `tulle explain ${asked} ${service} %REQ(:METHOD)% ${quotedPath}`;
+  const ask = `tulle explain ${asked} ${service} ${safeMethod} ${quotedPath}`;
   const text = `tulle: ${why}: ${name} -> ${service} ${request}; ask: ${ask}; ${trace}`;
   return toText(`RBAC: access denied\n${text}\n`);
 }

@@ -36,7 +36,9 @@ export function toDenial(reason: AnswerReason, call: DeniedCall): LocalAnswer {
   const { service, method, path } = call;
   const source = call.source === '' ? 'unknown' : call.source;
   const what = method === undefined ? '' : ` ${method} ${printable(path ?? '/')}`;
-  const request = method === undefined ? '' : ` ${method} '${printable(path ?? '/').replaceAll("'", '%27')}'`;
+  // What is pasted must not run what a caller wrote; a method may be any token.
+  const verb = /^[A-Z-]+$/.test(method ?? '') ? method : '-';
+  const request = method === undefined ? '' : ` ${verb} '${printable(path ?? '/').replaceAll("'", '%27')}'`;
   const ask = `tulle explain ${call.source === '' ? '-' : call.source} ${service}${request}`;
   return {
     status: 403,
