@@ -44,7 +44,7 @@ export async function checkMesh(
       { signal },
     );
     const living = list.items.filter((pod) => !isOver(pod));
-    const refused = await findRefusedWorkloads(access, name);
+    const refused = await findRefusedWorkloads(access, name, signal);
     isBlind ||= refused === undefined;
     checkNamespace(namespace, living, refused ?? [], { ...plane, controlNamespace }, namespaces);
     pods.push(...living.filter(hasSidecar));

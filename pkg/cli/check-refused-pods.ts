@@ -40,13 +40,14 @@ const places: Readonly<Record<string, string>> = {
 export async function findRefusedWorkloads(
   { cluster }: Pick<ClusterAccess, 'cluster'>,
   namespace: string,
+  signal: AbortSignal,
 ): Promise<readonly RefusedWorkload[] | undefined> {
   let items: readonly EventObject[];
   try {
     ({ items } = await cluster.request<{ readonly items: readonly EventObject[] }>(
       'GET',
       `/api/v1/namespaces/${namespace}/events`,
-      { query: { fieldSelector: 'reason=FailedCreate', limit: mostEvents } },
+      { query: { fieldSelector: 'reason=FailedCreate', limit: mostEvents }, signal },
     ));
   } catch (error) {
     if (isForbidden(error)) return undefined;
@@ -54,7 +55,7 @@ export async function findRefusedWorkloads(
   }
   const newest = newestOfEach(items).slice(0, mostWorkloads);
   const found = await Promise.all(
-    newest.map(({ kind, name, message }) => judge(cluster, namespace, kind, name, message)),
+    newest.map(({ kind, name, message }) => judge(cluster, namespace, { kind, name, message }, signal)),
   );
   return found.filter((each) => each !== undefined);
 }
@@ -113,9 +114,8 @@ interface WorkloadObject {
 async function judge(
   cluster: ClusterAccess['cluster'],
   namespace: string,
-  kind: string,
-  name: string,
-  message: string,
+  { kind, name, message }: Pick<Refusal, 'kind' | 'name' | 'message'>,
+  signal: AbortSignal,
 ): Promise<RefusedWorkload | undefined> {
   const place = places[kind] ?? '';
   const cut = place.lastIndexOf('/');
@@ -123,6 +123,7 @@ async function judge(
     const object = await cluster.request<WorkloadObject>(
       'GET',
       `/${place.slice(0, cut)}/namespaces/${namespace}${place.slice(cut)}/${encodeURIComponent(name)}`,
+      { signal },
     );
     const pods = object.metadata.deletionTimestamp === undefined ? countPods(kind, object) : { there: 0, wanted: 0 };
     return pods.there < pods.wanted ? { kind, name, pods, message } : undefined;
