@@ -4,9 +4,9 @@ import { controlNamespace } from './cluster.ts';
 import { describeMesh, preparing } from './mesh.ts';
 import { namespaceObject, openPeer, peerObjects, serviceObject, targetObjects, type Peer } from './peers.ts';
 
-const [meshed, plain] = ['e2e-access', 'e2e-plain'];
+const [meshed, plain, open] = ['e2e-access', 'e2e-plain', 'e2e-open'];
 
-describeMesh('access in a meshed namespace', [meshed, plain], (mesh) => {
+describeMesh('access in a meshed namespace', [meshed, plain, open], (mesh) => {
   let [client, thief, outsider]: Peer[] = [];
   const books = `http://server.${meshed}:8080/books`;
   const target = targetObjects(meshed, 'client-to-server', 'server', ['client'], {
@@ -15,11 +15,14 @@ describeMesh('access in a meshed namespace', [meshed, plain], (mesh) => {
   });
 
   before(() =>
-    preparing(mesh(), 'access', [meshed, plain], async () => {
+    preparing(mesh(), 'access', [meshed, plain, open], async () => {
       const { api } = mesh();
       await applyObjects(api, [
         namespaceObject(meshed, { mode: 'enforce' }),
         namespaceObject(plain, { mesh: '' }),
+        namespaceObject(open, { mode: 'permissive' }),
+        ...peerObjects({ namespace: open, name: 'server', listen: ['http:8080', 'http:9999', 'http@127.0.0.1:9998'] }),
+        serviceObject(open, 'server', [{ port: 8080, name: 'http' }]),
         ...peerObjects({ namespace: meshed, name: 'server', listen: ['http:8080'] }),
         serviceObject(meshed, 'server', [{ port: 8080, name: 'http' }]),
         ...peerObjects({ namespace: meshed, name: 'client' }),
@@ -35,6 +38,7 @@ describeMesh('access in a meshed namespace', [meshed, plain], (mesh) => {
         openPeer(api, plain, 'outsider'),
         openPeer(api, meshed, 'server'),
         openPeer(api, plain, 'open'),
+        openPeer(api, open, 'server'),
       ]);
     }),
   );
@@ -71,6 +75,20 @@ describeMesh('access in a meshed namespace', [meshed, plain], (mesh) => {
       const { status, error } = await outsider!.call(url);
       assert.ok(status === 403 || (status === 0 && error !== undefined), `${url}: ${status} ${error}`);
     }
+  });
+
+  it('permissive opens what a pod without a sidecar has open, and nothing of the sidecar', async () => {
+    const [server] = await podsOf(mesh().api, open, 'app=server');
+    const at = (port: number): string => `http://${server?.status?.podIP}:${port}/`;
+    await outsider!.callUntil(at(8080), ({ status }) => status === 200);
+    // A port without Service; what listens on loopback alone, of the app and of the sidecar; the sidecar's own ports.
+    assert.equal((await outsider!.call(at(9999))).status, 200);
+    for (const caller of [outsider!, client!])
+      for (const port of [9998, 15000, 15001, 15003]) {
+        const { status, error } = await caller.call(at(port));
+        assert.ok(status === 0 && error !== undefined, `${port}: ${status}`);
+      }
+    for (const port of [8080, 9999]) assert.equal((await outsider!.call(at(port))).status, 200);
   });
 
   it('reaches an un-meshed server in plaintext', async () => {
